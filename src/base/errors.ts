@@ -1,0 +1,58 @@
+import { type Address, formatAddress } from "./address.js";
+
+/**
+ * An error with a sentence for its reader: what failed, where, and what to do about it.
+ * Everything that Trapline throws on purpose is one of these; anything else is a bug of ours.
+ */
+export abstract class TraplineError extends Error {
+  /** What the reader can do; absent where the message says all there is. */
+  readonly remedy?: string;
+
+  constructor(message: string, options: { readonly cause?: unknown; readonly remedy?: string } = {}) {
+    super(message, options.cause === undefined ? undefined : { cause: options.cause });
+    this.name = new.target.name;
+    if (options.remedy !== undefined) this.remedy = options.remedy;
+  }
+}
+
+/** The command line, a file or an argument is not usable: exit status 2. */
+export class UsageError extends TraplineError {}
+
+/** The target cannot be had or cannot be probed: exit status 2. */
+export class TargetError extends TraplineError {}
+
+/** The target, or the thread meant, is no longer there. */
+export class TargetGone extends TargetError {}
+
+/** Why memory could not be read or written. */
+export type MemoryFaultReason =
+  | "not-canonical"
+  | "unmapped"
+  | "no-access"
+  | "past-end-of-file"
+  | "userfaultfd";
+
+/**
+ * An access to target memory that the target's own load or store would have answered with a
+ * signal. Raised by a handler it is a handler fault: a fence catches it.
+ */
+export class MemoryFault extends TraplineError {
+  constructor(
+    readonly address: bigint,
+    readonly access: "read" | "write",
+    readonly reason: MemoryFaultReason,
+  ) {
+    super(`${access} fault at 0x${address.toString(16)} (${reason})`);
+  }
+}
+
+/** A location cannot take a probe. `reason` is the name that `-v`, tests and documents use. */
+export class ProbeRefused extends TraplineError {
+  constructor(
+    readonly at: Address,
+    readonly reason: string,
+    detail: string,
+  ) {
+    super(`cannot probe ${formatAddress(at)}: ${detail}`);
+  }
+}

@@ -1,0 +1,205 @@
+import type { Address } from "../base/address.js";
+import type { RegisterFile } from "../arch/x86_64/registers.js";
+
+/** A thread of a target: on Linux its TID, behind a GDB stub the stub's number. */
+export type ThreadId = number & { readonly __brand: "ThreadId" };
+
+/** An address space: the threads in one see the same text, so one breakpoint serves all of them. */
+export type SpaceId = number & { readonly __brand: "SpaceId" };
+
+/** A signal (or exception) that a thread is about to receive. Numbers are the target's own. */
+export interface SignalInfo {
+  readonly number: number;
+  /** `"SIGSEGV"`. */
+  readonly name: string;
+  /** `si_code`. */
+  readonly code: number;
+  /** `si_addr` where the signal has one; the core corrects it where it names a slot. */
+  readonly address: bigint | undefined;
+  /** Raised by the processor for the instruction just tried, not sent by anybody. */
+  readonly synchronous: boolean;
+}
+
+/** How a thread or process ended. */
+export type ExitStatus =
+  | { readonly kind: "exited"; readonly status: number }
+  | { readonly kind: "killed"; readonly signal: string; readonly number: number; readonly coreDumped: boolean };
+
+/**
+ * Names one interrupted arrival, chosen by the core when it lets a signal go to the target's own
+ * handler; see {@link Resume}. 0 means none.
+ */
+export type ReturnToken = number;
+
+/**
+ * Why a thread stands still, or what became of it. The object may be reused: it is valid until
+ * the next {@link Target.wait}.
+ */
+export type Stop =
+  /** A breakpoint instruction at `at` was executed. The program counter is behind it. */
+  | {
+      readonly kind: "breakpoint";
+      readonly thread: ThreadId;
+      readonly at: Address;
+      /**
+       * Not 0: the thread came here by returning (rt_sigreturn, iret) from the handler of the
+       * signal that was delivered with this token, to the very place where it was interrupted.
+       */
+      readonly returned: ReturnToken;
+    }
+  /** A single step that was asked for is done; the program counter is behind the instruction. */
+  | { readonly kind: "step"; readonly thread: ThreadId }
+  /** A signal is about to be delivered, the thread's registers are as at the interruption. */
+  | { readonly kind: "signal"; readonly thread: ThreadId; readonly signal: SignalInfo }
+  | {
+      readonly kind: "system-call";
+      readonly thread: ThreadId;
+      readonly phase: "entry" | "exit";
+      readonly number: number;
+    }
+  /**
+   * A thread appeared, stopped before its first instruction. `space` is new and a copy of
+   * `copyOf` after fork; it is the creator's own after clone(CLONE_VM) and vfork.
+   */
+  | {
+      readonly kind: "thread-start";
+      readonly thread: ThreadId;
+      readonly space: SpaceId;
+      readonly copyOf: SpaceId | undefined;
+      readonly parent: ThreadId;
+      /** True where the thread is the first of a new process. */
+      readonly newProcess: boolean;
+    }
+  /** The process has a new image, stopped before its first instruction. All its other threads are gone. */
+  | { readonly kind: "exec"; readonly thread: ThreadId; readonly former: ThreadId; readonly space: SpaceId }
+  /** The thread is about to end; registers and memory can be read for the last time. */
+  | { readonly kind: "thread-exiting"; readonly thread: ThreadId }
+  /** The thread is gone; `processExit` is set with the last thread of a process. */
+  | {
+      readonly kind: "thread-gone";
+      readonly thread: ThreadId;
+      readonly space: SpaceId;
+      readonly processExit: ExitStatus | undefined;
+    }
+  /** A stop that {@link Target.interrupt} asked for. */
+  | { readonly kind: "interrupted"; readonly thread: ThreadId };
+
+/** How a stopped thread goes on. Registers that were written are put in place first. */
+export type Resume =
+  /** On with it; a signal that caused the stop is *not* delivered (breakpoint traps are ours). */
+  | { readonly kind: "continue" }
+  /** Execute one instruction, then stop with `step`. */
+  | { readonly kind: "step" }
+  /**
+   * Deliver the signal that the thread stopped with (for a breakpoint stop: its SIGTRAP), with the
+   * program counter and `si_addr` as now set. With a token, the return of the target's handler to
+   * the interrupted place is watched for and reported in the next `breakpoint` stop there.
+   */
+  | { readonly kind: "deliver"; readonly address?: bigint; readonly watch?: ReturnToken };
+
+export const CONTINUE: Resume = { kind: "continue" };
+export const STEP: Resume = { kind: "step" };
+
+/** Memory of one address space. Reads and writes behave as the target's own loads and stores would. */
+export interface Memory {
+  /**
+   * Fills `into` from `at` on.
+   * @throws MemoryFault where the target's own load would signal; the address is the first bad one
+   * @throws TargetGone  no thread of the space lives
+   */
+  read(at: Address, into: Uint8Array): void;
+
+  /**
+   * As {@link read}, but stops at the first unreadable byte.
+   * @returns bytes read, 0 … into.length
+   */
+  readSome(at: Address, into: Uint8Array): number;
+
+  /** @throws MemoryFault where the target's own store would signal */
+  write(at: Address, bytes: Uint8Array): void;
+
+  /** Writes text or slots, whatever their protection; private to this space. @throws MemoryFault unmapped */
+  writeText(at: Address, bytes: Uint8Array): void;
+}
+
+/** One mapped range of a space. */
+export interface Mapping {
+  readonly start: Address;
+  readonly end: Address;
+  readonly readable: boolean;
+  readonly writable: boolean;
+  readonly executable: boolean;
+  readonly shared: boolean;
+  /** Offset in the file, bytes. */
+  readonly offset: number;
+  /** Path as the kernel shows it, `""` for anonymous memory, `"[vdso]"` and the like included. */
+  readonly path: string;
+  /** The file was deleted or replaced since it was mapped. */
+  readonly deleted: boolean;
+}
+
+/** What a script can ask of a thread. Numbers in the target's own name spaces. */
+export interface ThreadFacts {
+  readonly process: number;
+  readonly thread: number;
+  readonly parentProcess: number;
+  readonly processor: number;
+  readonly executable: string;
+  readonly name: string;
+  readonly user: number;
+  readonly group: number;
+}
+
+/**
+ * Something with threads, registers, memory and a way to stop: what the probe core asks of it.
+ * All calls are synchronous and made from the one thread that owns the target. Calls about a
+ * thread that died in between throw {@link TargetGone}; its `thread-gone` stop still comes.
+ */
+export interface Target extends AsyncDisposable {
+  /** What this target can do; the core decides by this, never by the kind of target. */
+  readonly capabilities: Capabilities;
+
+  /** Threads known now, running or stopped. */
+  threads(): Iterable<ThreadId>;
+  spaceOf(thread: ThreadId): SpaceId;
+  /** The threads of a space that live. */
+  threadsOf(space: SpaceId): Iterable<ThreadId>;
+  isStopped(thread: ThreadId): boolean;
+
+  /**
+   * Waits for the next stop.
+   * @param until milliseconds as `performance.now()` counts them; Infinity: for ever
+   * @returns undefined at the deadline or after {@link wake}
+   */
+  wait(until: number): Stop | undefined;
+
+  resume(thread: ThreadId, how: Resume): void;
+
+  /** Asks a running thread to stop; `interrupted`, or any other stop that came first, follows. */
+  interrupt(thread: ThreadId): void;
+
+  /** Registers of a stopped thread: one object a thread, refilled at each stop. */
+  registers(thread: ThreadId): RegisterFile;
+
+  memory(space: SpaceId): Memory;
+  mappings(space: SpaceId): readonly Mapping[];
+  facts(thread: ThreadId): ThreadFacts;
+
+  /** Stops with `system-call` at every system call from now on, or no longer. */
+  traceSystemCalls(on: boolean): void;
+}
+
+export interface Capabilities {
+  /**
+   * Maps executable memory within ±2 GiB of `near` by running code in `thread`, which is stopped
+   * in user mode; absent where the target cannot.
+   * @throws ProbeRefused where this thread must not be made to (seccomp) or no room is near
+   */
+  readonly mapNear?: (thread: ThreadId, near: Address, length: number) => Address;
+
+  /** Gives back what {@link mapNear} mapped. */
+  readonly unmap?: (thread: ThreadId, at: Address, length: number) => void;
+
+  /** One thread can step while the others run. */
+  readonly stepsAlone: boolean;
+}
