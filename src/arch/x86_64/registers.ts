@@ -1,4 +1,4 @@
-import { type Address, addressFromHalves, toBigInt } from "../../base/address.js";
+import { type Address, addressFromHalves } from "../../base/address.js";
 
 /**
  * Order of the general registers in a {@link RegisterFile}: Linux `struct user_regs_struct`,
@@ -22,12 +22,24 @@ export function registerIndex(name: RegisterName): number {
 
 const RIP = INDEX.rip;
 const RSP = INDEX.rsp;
+const EFLAGS_INDEX = INDEX.eflags;
+const HALF = 2 ** 32;
 
 /** Bits of EFLAGS that the engine names. Intel SDM vol. 1, 3.4.3. */
-export const EFLAGS = { carry: 0x1, parity: 0x4, zero: 0x40, sign: 0x80, trap: 0x100, direction: 0x400, overflow: 0x800, resume: 0x10000 } as const;
+export const EFLAGS = {
+  carry: 0x1,
+  parity: 0x4,
+  zero: 0x40,
+  sign: 0x80,
+  trap: 0x100,
+  direction: 0x400,
+  overflow: 0x800,
+  resume: 0x10000,
+  alignmentCheck: 0x40000,
+} as const;
 
 /**
- * The general registers of one stopped thread. Reading `pc` and `sp` allocates nothing.
+ * The general registers of one stopped thread. Using `pc`, `sp` and `eflags` allocates nothing.
  * `dirty` says that something was written since the target filled it; the target writes the
  * registers back when the thread is resumed, and only then.
  */
@@ -60,6 +72,11 @@ export class RegisterFile {
     this.setPointer(RSP, at);
   }
 
+  /** The flags, see {@link EFLAGS}; the upper half of the register is reserved and 0. */
+  get eflags(): number {
+    return this.halves[2 * EFLAGS_INDEX] as number;
+  }
+
   read(name: RegisterName): bigint {
     // The index comes from the table that sized the array.
     return this.values[INDEX[name]] as bigint;
@@ -75,7 +92,8 @@ export class RegisterFile {
   }
 
   private setPointer(index: number, at: Address): void {
-    this.values[index] = toBigInt(at);
+    this.halves[2 * index] = at % HALF; // stored modulo 2^32: two's complement for kernel addresses
+    this.halves[2 * index + 1] = Math.floor(at / HALF);
     this.dirty = true;
   }
 }
