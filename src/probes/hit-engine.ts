@@ -76,7 +76,7 @@ export class HitEngine {
   onSlotTrap(thread: ThreadId, state: ThreadState, space: ProbedSpace, slot: Slot): void {
     const { arrival } = state;
     const registers = this.target.registers(thread);
-    if (registers.pc - slot.address !== slot.code.stopOffset) {
+    if (!slot.code.stops.includes(registers.pc - slot.address)) {
       this.onInstructionFault(thread, state, space, slot, OWN_BREAKPOINT, "trap");
       return;
     }

@@ -1,8 +1,11 @@
 import { type Address, addressOf, formatAddress, offsetBy } from "../base/address.js";
 import { TargetError, UsageError } from "../base/errors.js";
+import { compileGlob } from "../symbols/glob.js";
+import { loadedAt, unloadedFrom } from "../symbols/vaddr.js";
 import type { SpaceId } from "../targets/target.js";
 import type { Where } from "./api/protocol.js";
 import type { Engine } from "./engine.js";
+import { selectedImplementation } from "./indirect-functions.js";
 import type { Image } from "./programs.js";
 
 export interface Place {
@@ -20,6 +23,17 @@ export function locate(engine: Engine, space: SpaceId, where: Where): Place {
   return where.kind === "address" ? byAddress(engine, space, where.address) : bySymbol(engine, space, where);
 }
 
+/** Does `"libc.so.6"`, `"libc*"` or a whole path name this image? */
+export function isModule(image: Image, pattern: string): boolean {
+  const glob = compileGlob(pattern);
+  const base = image.path.slice(image.path.lastIndexOf("/") + 1);
+  return glob.matches(image.path) || glob.matches(base) || glob.matches(image.elf.soname ?? base);
+}
+
+export function fileByte(image: Image, address: Address): number | undefined {
+  return image.elf.bytesAt(unloadedFrom(address, image.bias), 1)[0];
+}
+
 function byAddress(engine: Engine, space: SpaceId, value: bigint): Place {
   const address = addressOf(value);
   if (address === undefined) throw new UsageError(`0x${value.toString(16)} is no canonical address`);
@@ -29,11 +43,16 @@ function byAddress(engine: Engine, space: SpaceId, value: bigint): Place {
 }
 
 function bySymbol(engine: Engine, space: SpaceId, where: Extract<Where, { kind: "symbol" }>): Place {
-  for (const image of engine.programs.images(space)) {
-    if (where.module !== undefined && !image.elf.matchesModule(where.module, image.path)) continue;
-    const symbol = image.elf.textSymbol(where.symbol);
-    if (symbol === undefined) continue;
-    const entry = symbol.type === "ifunc" ? engine.programs.selected(image, symbol) : imageAddress(image, symbol.vaddr);
+  const images = engine.programs.images(space);
+  for (const image of images) {
+    if (where.module !== undefined && !isModule(image, where.module)) continue;
+    // A name is no pattern here: `operator*` is a function of C++.
+    const [found] = image.elf.functions(where.symbol.replace(/[*?[\\]/g, "\\$&"));
+    if (found === undefined) continue;
+    const entry =
+      found.kind === "ifunc"
+        ? selectedImplementation(image, found, images, engine.target.memory(space))
+        : loadedAt(found.vaddr, image.bias);
     if (entry === undefined) continue;
     const address = offsetBy(entry, where.offset);
     return { address, fileByte: fileByte(image, address) };
@@ -42,13 +61,4 @@ function bySymbol(engine: Engine, space: SpaceId, where: Extract<Where, { kind: 
   throw new TargetError(`no function ${where.symbol} ${inModule}`, {
     remedy: "libraries that are loaded later can be probed after they were loaded",
   });
-}
-
-/** Where an address of the image's file is in memory. */
-export function imageAddress(image: Image, vaddr: number): Address {
-  return offsetBy(vaddr as Address, image.bias);
-}
-
-export function fileByte(image: Image, address: Address): number | undefined {
-  return image.elf.byteAt(address - image.bias);
 }

@@ -1,10 +1,15 @@
-import { type Address, offsetBy } from "../base/address.js";
+import type { Address } from "../base/address.js";
 import { MemoryFault, ProbeRefused, TargetGone, TraplineError } from "../base/errors.js";
 import type { ProbeCore } from "../probes/core.js";
 import { RETURNED } from "../probes/outcome.js";
 import type { Probe } from "../probes/probe.js";
+import { dynamicLinkerFacts } from "../symbols/elf/dynamic-linker.js";
 import { ElfImage } from "../symbols/elf/image.js";
+import { type LoadBias, loadedAt } from "../symbols/vaddr.js";
 import type { Mapping, SpaceId, Target } from "../targets/target.js";
+
+/** DT_SONAME of dynamic linkers: glibc's ld-linux-x86-64.so.2 and ld64.so.1, musl's libc (which is its own). */
+const DYNAMIC_LINKER = /^ld(-|64|\.)|^libc\.musl|^libc\.so$/;
 
 /** An ELF file as it is mapped in one space. */
 export interface Image {
@@ -13,15 +18,12 @@ export interface Image {
   readonly path: string;
   readonly elf: ElfImage;
   /** What to add to an address of the file to have the address in memory. */
-  readonly bias: number;
+  readonly bias: LoadBias;
   /** The program itself, not a library. */
   readonly isMain: boolean;
   /** Its executable ranges in memory. */
   readonly text: readonly Mapping[];
 }
-
-/** Called by the dynamic linker whenever its list of libraries changed; made for debuggers. glibc elf/dl-debug.c, musl ldso/dynlink.c. */
-const LINKER_NOTICE = "_dl_debug_state";
 
 /**
  * Which programs and libraries are mapped where. Follows the dynamic linker by a probe of its own
@@ -113,7 +115,7 @@ export class Programs {
 
   private open(space: SpaceId, path: string, ranges: readonly Mapping[], text: readonly Mapping[], isMain: boolean): Image | undefined {
     const elf = this.file(space, path, ranges);
-    const bias = elf?.loadBias(ranges);
+    const bias = elf?.loadBias(ranges, path);
     return elf === undefined || bias === undefined ? undefined : { space, path, elf, bias, isMain, text };
   }
 
@@ -163,10 +165,11 @@ export class Programs {
 
   private watchLinker(images: readonly Image[]): void {
     for (const image of images) {
-      const notice = image.elf.symbolNamed(LINKER_NOTICE);
-      if (notice === undefined) continue;
+      if (!DYNAMIC_LINKER.test(image.elf.soname ?? "")) continue;
+      const { changeHook } = dynamicLinkerFacts(image.elf);
+      if (changeHook === undefined) continue;
       try {
-        this.core.arm(this.linkerProbe, image.space, offsetBy(notice.vaddr as unknown as Address, image.bias));
+        this.core.arm(this.linkerProbe, image.space, loadedAt(changeHook, image.bias));
       } catch (error) {
         // Without it, libraries loaded later are not seen: those that are there can still be probed.
         if (!(error instanceof ProbeRefused || error instanceof MemoryFault || error instanceof TargetGone)) throw error;

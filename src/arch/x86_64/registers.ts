@@ -49,11 +49,14 @@ export class RegisterFile {
   dirty = false;
   private readonly halves: Uint32Array;
 
-  /** @param buffer 8 × {@link REGISTERS}.length bytes, shared with who fills it */
-  constructor(buffer: ArrayBufferLike = new ArrayBuffer(8 * REGISTERS.length)) {
-    this.values = new BigUint64Array(buffer, 0, REGISTERS.length);
-    this.bytes = new Uint8Array(buffer, 0, 8 * REGISTERS.length);
-    this.halves = new Uint32Array(buffer, 0, 2 * REGISTERS.length);
+  /**
+   * @param buffer shared with who fills it
+   * @param offset bytes, a multiple of 8; 8 × {@link REGISTERS}.length bytes from there are used
+   */
+  constructor(buffer: ArrayBufferLike = new ArrayBuffer(8 * REGISTERS.length), offset = 0) {
+    this.values = new BigUint64Array(buffer, offset, REGISTERS.length);
+    this.bytes = new Uint8Array(buffer, offset, 8 * REGISTERS.length);
+    this.halves = new Uint32Array(buffer, offset, 2 * REGISTERS.length);
   }
 
   get pc(): Address {

@@ -41,6 +41,8 @@ const WORD = {
   faultCode: 15,
   faultFlags: 16,
   nameLength: 17,
+  /** 1: the engine has left the target. */
+  left: 18,
 } as const;
 const WORDS = 32;
 /** Positions in the wide words (BigInt64). */

@@ -27,6 +27,8 @@ export interface Closures {
   readonly faultHandler?: ((fault: MemoryFault, held: Held) => unknown) | undefined;
 }
 
+let made = 0;
+
 /** How long one visit may keep the caller's event loop; milliseconds. */
 const VISIT = 5;
 /** How long a visit waits for the next hit before it leaves. */
@@ -41,12 +43,11 @@ export class ClosureOwner {
   private readonly probes = new Map<number, Closures>();
   private readonly kit: HandlerKit;
   private readonly guarded: vm.Script;
-  private readonly name = `trapline visit ${String(ClosureOwner.made++)}`;
+  private readonly name = `trapline visit ${String(made++)}`;
   private scheduled = false;
   /** Of the handler that was cancelled last: what its `faultHandler` is told. */
   private lastFault: MemoryFault | undefined;
   private lastHeld: Held = [];
-  private static made = 0;
 
   constructor(
     private readonly mailbox: Mailbox,

@@ -1,5 +1,4 @@
 import { parentPort, receiveMessageOnPort, workerData, type MessagePort } from "node:worker_threads";
-import { type Address, offsetBy } from "../../base/address.js";
 import { assertNever } from "../../base/assert-never.js";
 import { TargetError, TraplineError, UsageError } from "../../base/errors.js";
 import { RemoteHandlers } from "../../handlers/closures/engine-side.js";
@@ -9,6 +8,7 @@ import { RETURNED } from "../../probes/outcome.js";
 import type { Location } from "../../probes/location.js";
 import type { Handler, Probe } from "../../probes/probe.js";
 import { DOORBELL } from "../../targets/linux/doorbell-words.js";
+import { loadedAt } from "../../symbols/vaddr.js";
 import { LinuxTarget } from "../../targets/linux/target.js";
 import { CONTINUE, type ExitStatus, type SpaceId, type ThreadId } from "../../targets/target.js";
 import { Engine, type EngineListener } from "../engine.js";
@@ -62,6 +62,7 @@ class EngineThread implements EngineListener {
       this.obeyAll();
     }
     await this.engine.leave();
+    new Mailbox(this.data.mailbox).set("left", 1);
     this.publish();
     this.tell({ kind: "ended", status: this.mainStatus });
     // Counters stay readable, and late commands get their answer, until the caller lets go.
@@ -107,7 +108,7 @@ class EngineThread implements EngineListener {
         return RETURNED;
       },
     });
-    core.arm(probe, space, offsetBy(main.elf.entry as unknown as Address, main.bias));
+    core.arm(probe, space, loadedAt(main.elf.entry, main.bias));
     this.engine.target.resume(thread, CONTINUE);
   }
 

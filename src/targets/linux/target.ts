@@ -2,9 +2,11 @@ import type { RegisterFile } from "../../arch/x86_64/registers.js";
 import { TargetError } from "../../base/errors.js";
 import type {
   Capabilities,
+  Disposition,
   Mapping,
   Memory,
   Resume,
+  SignalInfo,
   SpaceId,
   Stop,
   Target,
@@ -12,6 +14,7 @@ import type {
   ThreadId,
 } from "../target.js";
 import { attach } from "./attach.js";
+import { dispositionOf } from "./disposition.js";
 import { readFacts } from "./facts.js";
 import { type LaunchOptions, launch } from "./launch.js";
 import { Tracer } from "./tracer.js";
@@ -110,6 +113,10 @@ export class LinuxTarget implements Target {
   facts(thread: ThreadId): ThreadFacts {
     this.tracer.book.get(thread);
     return readFacts(thread);
+  }
+
+  disposition(thread: ThreadId, signal: SignalInfo): Disposition {
+    return dispositionOf(thread, signal);
   }
 
   traceSystemCalls(on: boolean): void {
