@@ -9,4 +9,6 @@ export const DOORBELL = {
   tracer: 1,
   /** How often the starvation guard had to help. */
   starved: 2,
+  /** 1: the tracer runs beside a thread, with SCHED_IDLE. */
+  beside: 3,
 } as const;

@@ -262,9 +262,16 @@ export class SystemCallList {
     this.memory.words[word + 1] = 0;
   }
 
+  /** As {@link setSmall} for any 64-bit value, given by its halves. */
+  setHalves(index: number, argument: number, low: number, high: number): void {
+    const word = 2 * (index * ENTRY_WORDS + argument);
+    this.memory.words[word] = low;
+    this.memory.words[word + 1] = high;
+  }
+
   /** As {@link setSmall} for any address of ours. */
   set(index: number, argument: number, value: number): void {
-    this.entries[index * ENTRY_WORDS + argument] = BigInt(value);
+    this.setHalves(index, argument, value | 0, Math.floor(value / 2 ** 32));
   }
 
   /** Result of a call whose results fit 32 bits; allocates nothing. */

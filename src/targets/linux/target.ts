@@ -15,7 +15,9 @@ import type {
 } from "../target.js";
 import { attach } from "./attach.js";
 import { dispositionOf } from "./disposition.js";
+import { detachAll } from "./detach.js";
 import { readFacts } from "./facts.js";
+import { mapNear, unmap } from "./injection.js";
 import { type LaunchOptions, launch } from "./launch.js";
 import { Tracer } from "./tracer.js";
 
@@ -34,7 +36,11 @@ export class LinuxTarget implements Target {
   readonly capabilities: Capabilities;
 
   private constructor(private readonly tracer: Tracer) {
-    this.capabilities = { stepsAlone: true };
+    this.capabilities = {
+      stepsAlone: true,
+      mapNear: (thread, near, length) => mapNear(tracer, tracer.stoppedThread(thread), near, length),
+      unmap: (thread, at, length) => unmap(tracer, tracer.stoppedThread(thread), at, length),
+    };
   }
 
   /**
@@ -123,7 +129,12 @@ export class LinuxTarget implements Target {
     this.tracer.traceSystemCalls(on);
   }
 
-  async [Symbol.asyncDispose](): Promise<void> {
+  /**
+   * Lets all threads go, launched programs too: they run on. Breakpoints must have been taken out
+   * before. Takes a second at most.
+   */
+  [Symbol.asyncDispose](): Promise<void> {
+    detachAll(this.tracer);
     this.tracer.dispose();
     return Promise.resolve();
   }

@@ -1,4 +1,5 @@
-import { RegisterFile } from "../../arch/x86_64/registers.js";
+import { RegisterFile, registerIndex } from "../../arch/x86_64/registers.js";
+import type { Address } from "../../base/address.js";
 import { TargetGone } from "../../base/errors.js";
 import type { SpaceId, ThreadId } from "../target.js";
 import { SharedBytes } from "./kernel.js";
@@ -8,11 +9,15 @@ import type { ReturnWatches } from "./return-watch.js";
 
 /** `struct user_regs_struct`, 27 words. arch/x86/include/asm/user_64.h. */
 export const REGISTER_BYTES = 27 * 8;
+const RIP_WORD = 2 * registerIndex("rip");
 
 /** A thread that is traced. */
 export class Thread {
   readonly registers: RegisterFile;
   readonly registersAddress: number;
+  /** The registers as 32-bit words, and what they were when they were fetched. */
+  readonly words: Int32Array;
+  private readonly fetched = new Int32Array(REGISTER_BYTES / 4);
   /** `registers` hold what the thread has. */
   registersValid = false;
   /** Stands still and was reported, or is about to be. */
@@ -21,6 +26,8 @@ export class Thread {
   starting: { readonly parent: ThreadId; readonly newProcess: boolean; readonly copyOf: SpaceId | undefined } | undefined;
   /** Signal that `deliver` would deliver; 0 none. */
   pendingSignal = 0;
+  /** Stopped by an `int3`. */
+  trapped = false;
   /** In a job-control stop: continue means PTRACE_LISTEN. */
   groupStopped = false;
   interruptAsked = false;
@@ -41,6 +48,21 @@ export class Thread {
     const memory = new SharedBytes(REGISTER_BYTES);
     this.registersAddress = memory.address;
     this.registers = new RegisterFile(memory.buffer);
+    this.words = memory.words;
+  }
+
+  /** The registers were just filled. */
+  noteFetched(): void {
+    this.registersValid = true;
+    this.fetched.set(this.words);
+  }
+
+  /** Whether all registers but the program counter are as they were fetched. */
+  onlyCounterChanged(): boolean {
+    const { words, fetched } = this;
+    for (let i = 0; i < words.length; i++)
+      if (words[i] !== fetched[i] && i !== RIP_WORD && i !== RIP_WORD + 1) return false;
+    return true;
   }
 }
 
@@ -49,7 +71,7 @@ export class Space {
   readonly threads = new Map<ThreadId, Thread>();
   readonly memory: SpaceMemory;
   /** Address of a `syscall` instruction in the space, once looked for. */
-  systemCallInstruction: number | undefined;
+  systemCallInstruction: Address | undefined;
 
   constructor(readonly id: SpaceId) {
     this.memory = new SpaceMemory(() => this.threads.keys(), `address space ${id}`);

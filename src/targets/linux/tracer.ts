@@ -5,7 +5,9 @@ import { readFacts } from "./facts.js";
 import { ERRNO, SYS, SharedBytes, errorName } from "./kernel.js";
 import { PTRACE, PTRACE_EVENT, SYSTEM_CALL_STOP, ptrace } from "./ptrace.js";
 import { ReturnWatches } from "./return-watch.js";
+import { Scheduling } from "./scheduling.js";
 import { SIG, SI, codeOf, decodeSignal, isStopSignal, setAddress } from "./signals.js";
+import { Starter } from "./starter.js";
 import { type Space, type Thread, ThreadBook } from "./threads.js";
 import { isCaught, sharesMemory } from "./kinship.js";
 import { exitStatus, isStopped, stopEvent, stopSignal } from "./wait-status.js";
@@ -36,6 +38,8 @@ export class Tracer {
   readonly book = new ThreadBook();
   readonly waiter: Waiter;
   private readonly ready: Stop[] = [];
+  /** Wait statuses that were met while one thread alone was waited for. */
+  readonly pending: { readonly thread: ThreadId; readonly status: number }[] = [];
   /** First stops of threads whose creator's event has not come yet, and ends of such threads. */
   private readonly early = new Map<number, "stopped" | "gone">();
   private readonly breakpoint: BreakpointStop = {
@@ -47,6 +51,8 @@ export class Tracer {
   private readonly message = new SharedBytes(8);
   private readonly callInfo = new SharedBytes(SYSCALL_INFO_BYTES);
   private readonly siginfo: SharedBytes;
+  private readonly scheduling: Scheduling;
+  private readonly starter = new Starter();
   private readonly frame = new Uint8Array(8 * 2);
   private readonly frameView = new DataView(this.frame.buffer);
   private tracingCalls = false;
@@ -54,6 +60,7 @@ export class Tracer {
   constructor(doorbell: SharedArrayBuffer | undefined) {
     this.waiter = new Waiter(doorbell);
     this.siginfo = this.waiter.siginfo;
+    this.scheduling = new Scheduling(this.waiter.bell);
   }
 
   /** @param until as {@link Target.wait} */
@@ -61,6 +68,13 @@ export class Tracer {
     const stop = this.ready.shift();
     if (stop !== undefined) return stop;
     for (;;) {
+      const met = this.pending.shift();
+      if (met !== undefined) {
+        this.waiter.fetched = false;
+        const pending = this.interpret(met.thread, met.status);
+        if (pending !== undefined) return pending;
+        continue;
+      }
       if (this.waiter.wait(until) !== "stop") return undefined;
       const next = this.interpret(this.waiter.thread as ThreadId, this.waiter.status);
       if (next !== undefined) return next;
@@ -109,7 +123,7 @@ export class Tracer {
   fetchRegisters(thread: Thread): void {
     if (thread.registersValid) return;
     this.check(thread, ptrace(PTRACE.GETREGS, thread.id, 0, thread.registersAddress));
-    thread.registersValid = true;
+    thread.noteFetched();
   }
 
   /** Puts registers that were written in place. */
@@ -146,13 +160,15 @@ export class Tracer {
   }
 
   private go(thread: Thread, request: number, signal: number): void {
-    this.storeRegisters(thread);
     thread.stopped = false;
     thread.registersValid = false;
     thread.pendingSignal = 0;
+    thread.trapped = false;
     thread.groupStopped = false;
     if (request !== PTRACE.LISTEN) thread.going = request;
-    const result = ptrace(request, thread.id, 0, signal);
+    const result = thread.registers.dirty
+      ? this.starter.start(thread, request, signal)
+      : ptrace(request, thread.id, 0, signal);
     // ESRCH: it was killed while it stood; the end comes through wait.
     if (result < 0 && result !== -ERRNO.ESRCH) this.check(thread, result);
   }
@@ -182,7 +198,9 @@ export class Tracer {
     }
     if (!isStopped(status)) return this.ended(thread, status);
     thread.stopped = true;
-    thread.registersValid = this.waiter.fetched;
+    thread.registersValid = false;
+    if (this.waiter.fetched) thread.noteFetched();
+    this.scheduling.stopped(thread.process, id);
     try {
       return this.readStop(thread, stopSignal(status), stopEvent(status));
     } catch (error) {
@@ -224,6 +242,7 @@ export class Tracer {
     if (signal === SIG.TRAP && code === SI.KERNEL) {
       this.fetchRegisters(thread);
       const at = offsetBy(thread.registers.pc, -1);
+      thread.trapped = true;
       const stop = this.breakpoint;
       stop.thread = thread.id;
       stop.at = at;
@@ -366,5 +385,6 @@ export class Tracer {
     this.waiter.expect(undefined);
     this.book.clear();
     this.waiter.dispose();
+    this.scheduling.dispose();
   }
 }

@@ -53,7 +53,8 @@ export class Waiter {
   private readonly timerSpec = new SharedBytes(32);
   private armedUntil = Infinity;
   private looks = 0;
-  private readonly bell: Int32Array;
+  /** See {@link DOORBELL}. */
+  readonly bell: Int32Array;
 
   constructor(doorbell: SharedArrayBuffer | undefined) {
     this.waiting = this.list.add(SYS.wait4, [-1, this.statusWord.address, WAIT_OPTIONS, 0], 1n);
