@@ -165,7 +165,7 @@ export interface Target extends AsyncDisposable {
   /** Threads known now, running or stopped. */
   threads(): Iterable<ThreadId>;
   spaceOf(thread: ThreadId): SpaceId;
-  /** The threads of a space that live. */
+  /** The threads of a space that live; none where the space is gone. */
   threadsOf(space: SpaceId): Iterable<ThreadId>;
   isStopped(thread: ThreadId): boolean;
 

@@ -83,7 +83,7 @@ export class LinuxTarget implements Target {
   }
 
   threadsOf(space: SpaceId): Iterable<ThreadId> {
-    return this.tracer.book.space(space).threads.keys();
+    return this.tracer.book.threadsOf(space);
   }
 
   isStopped(thread: ThreadId): boolean {

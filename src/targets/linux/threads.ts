@@ -114,6 +114,11 @@ export class ThreadBook {
   }
 
   /** @throws TargetGone no thread of the space lives */
+  /** None where the space is gone. */
+  threadsOf(id: SpaceId): Iterable<ThreadId> {
+    return this.spaces.get(id)?.threads.keys() ?? [];
+  }
+
   space(id: SpaceId): Space {
     const space = this.spaces.get(id);
     if (space === undefined) throw new TargetGone(`address space ${id} is gone`);
