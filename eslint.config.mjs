@@ -1,0 +1,80 @@
+// @ts-check
+import { defineConfig, globalIgnores } from "eslint/config";
+import tseslint from "typescript-eslint";
+
+export default defineConfig(
+  // The consumer of the package test is compiled where the package is installed, nowhere else.
+  globalIgnores(["build", "dist", "test/package/consumer"]),
+  tseslint.configs.strictTypeChecked,
+  tseslint.configs.stylisticTypeChecked,
+  {
+    languageOptions: {
+      parserOptions: {
+        project: ["tsconfig.json", "test/tsconfig.json", "scripts/tsconfig.json"],
+        tsconfigRootDir: import.meta.dirname,
+      },
+    },
+    linterOptions: { reportUnusedDisableDirectives: "error" },
+    rules: {
+      eqeqeq: "error",
+      "prefer-const": "error",
+      "max-lines": ["error", { max: 500, skipBlankLines: true, skipComments: true }],
+      // A default of `assertNever` does not excuse a missing case: both are wanted.
+      "@typescript-eslint/switch-exhaustiveness-check": [
+        "error",
+        { considerDefaultExhaustiveForUnions: false, requireDefaultForNonUnion: true },
+      ],
+      // `${count} probes` reads well and cannot go wrong.
+      "@typescript-eslint/restrict-template-expressions": ["error", { allowNumber: true }],
+      // A `!` says nothing about why; an `as` stands with its reason, or a check does.
+      "@typescript-eslint/non-nullable-type-assertion-style": "off",
+      // Loops that wait for stops leave by `return`.
+      "@typescript-eslint/no-unnecessary-condition": [
+        "error",
+        { allowConstantLoopConditions: "only-allowed-literals" },
+      ],
+      // `(n) => void list.push(n)` says that the value is dropped on purpose.
+      "@typescript-eslint/no-confusing-void-expression": [
+        "error",
+        { ignoreArrowShorthand: true, ignoreVoidOperator: true },
+      ],
+      // A method that implements an interface has the interface's parameters; `using` holds, it need not be read.
+      "@typescript-eslint/no-unused-vars": [
+        "error",
+        { args: "all", argsIgnorePattern: "^_", varsIgnorePattern: "^_", ignoreUsingDeclarations: true },
+      ],
+      "@typescript-eslint/consistent-type-imports": ["error", { fixStyle: "inline-type-imports" }],
+      "@typescript-eslint/explicit-module-boundary-types": "error",
+    },
+  },
+  {
+    files: ["src/**/*.ts"],
+    rules: {
+      // What a reader sees goes through output/; the command line writes to its streams.
+      "no-console": "error",
+    },
+  },
+  {
+    files: ["test/**/*.ts", "examples/**/*.ts", "bench/**/*.ts"],
+    rules: {
+      // node:test collects what test() returns by itself.
+      "@typescript-eslint/no-floating-promises": [
+        "error",
+        {
+          allowForKnownSafeCalls: [
+            { from: "package", name: ["test", "it", "describe", "suite"], package: "node:test" },
+          ],
+        },
+      ],
+      // A handler that does nothing is a handler.
+      "@typescript-eslint/no-empty-function": "off",
+    },
+  },
+  {
+    files: ["**/*.mjs"],
+    rules: {
+      // Types stand in JSDoc there, and `npm run lint` checks them with the compiler.
+      "@typescript-eslint/explicit-module-boundary-types": "off",
+    },
+  },
+);
