@@ -1,4 +1,4 @@
-import { type Address, toBigInt } from "../base/address.js";
+import { type Address, offsetBy, toBigInt } from "../base/address.js";
 import { ProbeRefused } from "../base/errors.js";
 import type { Emulate, Emulated } from "../arch/x86_64/emulate.js";
 import { mayHaveRaised, type RaisedAs } from "../arch/x86_64/exceptions.js";
@@ -92,7 +92,7 @@ export class HitEngine {
     space: ProbedSpace,
     holdsBreakpoint: (space: ProbedSpace, at: Address) => boolean,
   ): void {
-    if (holdsBreakpoint(space, at)) {
+    if (holdsBreakpoint(space, at) || isLongBreakpoint(space, at)) {
       this.target.resume(thread, { kind: "deliver" }); // the program's own
       return;
     }
@@ -290,12 +290,12 @@ export class HitEngine {
     this.calls.begin(thread, location, arrival, fault);
     for (const [index, probe] of arrival.probes.entries()) {
       probe.faulted++;
-      if (!probe.armed) continue;
       const { definition } = probe;
-      if (definition.fault !== undefined && (definition.faultWhen !== "not-retried" || !fault.retryable)) {
+      const wanted = definition.faultWhen !== "not-retried" || !fault.retryable;
+      if (probe.armed && definition.fault !== undefined && wanted) {
         this.calls.call(probe, "fault", definition.fault, arrival, index);
       }
-      if (definition.post !== undefined && definition.postOn === "both") {
+      if (probe.armed && definition.post !== undefined && definition.postOn === "both") {
         this.calls.call(probe, "post", definition.post, arrival, index);
       }
     }
@@ -392,6 +392,12 @@ function raisedBy(slot: Slot, pc: Address, signal: SignalInfo): RaisedAs | undef
   const point = pointAt(slot, pc);
   const plausible = raisedAs === "fault" ? point?.kind !== "after" : point?.kind !== "before";
   return plausible ? raisedAs : undefined;
+}
+
+/** `int 3` in two bytes, which traps like `int3`; `at` is its second byte. */
+function isLongBreakpoint(space: ProbedSpace, at: Address): boolean {
+  const bytes = new Uint8Array(2);
+  return space.memory.readSome(offsetBy(at, -1), bytes) === 2 && bytes[0] === 0xcd && bytes[1] === 0x03;
 }
 
 /** Signals that tell the instruction's own address must not tell the slot's. */

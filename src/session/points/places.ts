@@ -61,7 +61,7 @@ function statementIn(vaddr: Vaddr, image: Image): TextPlace {
   if (bounds !== undefined && bounds.start < vaddr) {
     const body = image.elf.bytesAt(bounds.start, vaddr - bounds.start + 15);
     const starts = instructionStarts(body, loadedAt(bounds.start, image.bias));
-    if (!starts.starts.includes(address)) {
+    if (address < starts.decodedUpTo && !starts.starts.includes(address)) {
       throw new ProbeRefused(
         address,
         "inside-instruction",
