@@ -16,7 +16,8 @@ export interface DebugLink {
 export function parseDebugLink(section: Fields): DebugLink | undefined {
   const name = section.string(0);
   const crcAt = Math.ceil((Buffer.byteLength(name) + 1) / 4) * 4;
-  if (name === "" || name.includes("/") || name === "." || name === ".." || crcAt + 4 > section.length) return undefined;
+  if (name === "" || name.includes("/") || name === "." || name === ".." || crcAt + 4 > section.length)
+    return undefined;
   return { name, crc: section.u32(crcAt) };
 }
 
