@@ -15,7 +15,11 @@ const DEFAULT_PATH = "/bin:/usr/bin";
  * @param folder what relative names are relative to
  * @throws UsageError no such program
  */
-export function resolveProgram(name: string, path: string | undefined, folder: string = process.cwd()): string {
+export function resolveProgram(
+  name: string,
+  path: string | undefined,
+  folder: string = process.cwd(),
+): string {
   if (name.includes("/")) {
     const file = isAbsolute(name) ? name : resolve(folder, name);
     const found = realFile(file);

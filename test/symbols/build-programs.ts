@@ -1,5 +1,5 @@
 import { spawnSync } from "node:child_process";
-import { mkdtempSync, realpathSync, rmSync, writeFileSync } from "node:fs";
+import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 
@@ -38,5 +38,5 @@ function runs(command: string): boolean {
 
 /** The C library of this machine, whatever the folder. */
 export function libcPath(): string {
-  return realpathSync(run("gcc", "-print-file-name=libc.so.6").trim());
+  return run("gcc", "-print-file-name=libc.so.6").trim();
 }

@@ -29,7 +29,10 @@ test("symbolic links are resolved, in PATH and in paths", () => {
 
 test("a name with a slash is a path, executable or not", () => {
   assert.equal(resolveProgram("one/tool", undefined, folder), join(folder, "one", "tool"));
-  assert.throws(() => resolveProgram("one/none", undefined, folder), /cannot find the program one\/none: no such file/);
+  assert.throws(
+    () => resolveProgram("one/none", undefined, folder),
+    /cannot find the program one\/none: no such file/,
+  );
 });
 
 test("an empty part of PATH is the current folder", () => {

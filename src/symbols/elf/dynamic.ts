@@ -47,10 +47,16 @@ export function readDynamic(file: ElfFile): DynamicSegment {
   });
 }
 
+/** Real segments have about thirty entries, and one more for each library that is needed. */
+const MAX_ENTRIES = 4096;
+/** PATH_MAX. */
+const MAX_NAME = 4096;
+
 function parseDynamic(file: ElfFile, table: Fields, at: Vaddr): DynamicSegment {
   const values = new Map<number, { vaddr: Vaddr; number: number; slot: Vaddr }>();
   const neededAt: number[] = [];
-  for (let entry = 0; entry + DYNAMIC_ENTRY_SIZE <= table.length; entry += DYNAMIC_ENTRY_SIZE) {
+  const length = Math.min(table.length, MAX_ENTRIES * DYNAMIC_ENTRY_SIZE);
+  for (let entry = 0; entry + DYNAMIC_ENTRY_SIZE <= length; entry += DYNAMIC_ENTRY_SIZE) {
     const tag = table.i64(entry);
     if (tag === DYNAMIC.end) break;
     const number = table.u64(entry + 8);
@@ -66,7 +72,7 @@ function parseDynamic(file: ElfFile, table: Fields, at: Vaddr): DynamicSegment {
       : file.contentsAt("DT_STRTAB", stringsStart, number(DYNAMIC.stringsSize));
   const stringOf = (tag: number) => {
     const offset = values.get(tag)?.number;
-    return offset === undefined ? undefined : strings?.string(offset);
+    return offset === undefined ? undefined : strings?.string(offset, MAX_NAME);
   };
   const relocations: { vaddr: Vaddr; size: number }[] = [];
   for (const [start, size] of [
@@ -77,7 +83,7 @@ function parseDynamic(file: ElfFile, table: Fields, at: Vaddr): DynamicSegment {
     if (from !== undefined) relocations.push({ vaddr: from, size: number(size) });
   }
   return {
-    needed: neededAt.map((offset) => strings?.string(offset) ?? "").filter((name) => name !== ""),
+    needed: neededAt.map((offset) => strings?.string(offset, MAX_NAME) ?? "").filter((name) => name !== ""),
     soname: stringOf(DYNAMIC.soname),
     runPath: (stringOf(DYNAMIC.runpath) ?? stringOf(DYNAMIC.rpath) ?? "")
       .split(":")

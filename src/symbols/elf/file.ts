@@ -10,6 +10,8 @@ export class ElfFile {
   /** What could not be read although the file has it; grows as parts are first asked for. */
   readonly warnings: string[];
   readonly header: ElfHeader;
+  /** Bytes given out so far, by {@link piece}. */
+  private given = 0;
 
   /** @throws TargetError as {@link parseHeader}; the source is then still the caller's to close */
   constructor(readonly source: ByteSource) {
@@ -25,8 +27,15 @@ export class ElfFile {
     return this.header.sections.find((section) => section.name === name);
   }
 
-  /** A piece of the file. @throws TargetError it is not in the file */
+  /** A piece of the file. @throws TargetError it is not in the file, or was asked for over and over */
   piece(what: string, offset: number, length: number): Fields {
+    // Ten thousand section headers that all claim the whole file must not make us read it ten thousand times.
+    if (length <= this.source.size) this.given += length;
+    if (this.given > MAX_READINGS * this.source.size + MIN_BUDGET) {
+      throw new TargetError(
+        `${this.source.name} is damaged: its parts are many times larger together than the file`,
+      );
+    }
     return new Fields(this.source.read(offset, length), `${this.source.name}, ${what}`);
   }
 
@@ -54,6 +63,14 @@ export class ElfFile {
     return this.piece(what, segment.offset + skip, Math.min(length, segment.fileSize - skip));
   }
 
+  /** As {@link contentsAt}, as often as one likes: for small pieces of text. */
+  bytesAt(vaddr: Vaddr, length: number): Uint8Array | undefined {
+    const segment = this.loadedSegment(vaddr);
+    if (segment === undefined) return undefined;
+    const skip = vaddr - segment.vaddr;
+    return this.source.read(segment.offset + skip, Math.min(length, segment.fileSize - skip));
+  }
+
   /** The segment that loads an address from the file. */
   loadedSegment(vaddr: Vaddr): ElfSegment | undefined {
     return this.header.segments.find(
@@ -75,3 +92,5 @@ export class ElfFile {
 }
 
 const MAX_WARNINGS = 100;
+const MAX_READINGS = 32;
+const MIN_BUDGET = 1 << 24;

@@ -1,4 +1,4 @@
-import type { Vaddr } from "../vaddr.js";
+import { lastAtOrBefore, type Vaddr } from "../vaddr.js";
 import { SEGMENT } from "./facts.js";
 import type { Fields } from "./fields.js";
 import type { ElfFile } from "./file.js";
@@ -29,14 +29,7 @@ export function readFrames(file: ElfFile): FrameDescription[] {
 
 /** @param frames in order of start */
 export function frameAt(frames: readonly FrameDescription[], vaddr: Vaddr): FrameDescription | undefined {
-  let low = 0;
-  let high = frames.length;
-  while (low < high) {
-    const middle = (low + high) >>> 1;
-    if ((frames[middle]?.start ?? Infinity) <= vaddr) low = middle + 1;
-    else high = middle;
-  }
-  const frame = frames[low - 1];
+  const frame = frames[lastAtOrBefore(frames.length, (index) => frames[index]?.start, vaddr)];
   return frame !== undefined && vaddr < frame.start + frame.length ? frame : undefined;
 }
 

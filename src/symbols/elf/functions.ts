@@ -1,5 +1,5 @@
 import type { Glob } from "../glob.js";
-import { rangeAt, type Vaddr, type VaddrRange } from "../vaddr.js";
+import { lastAtOrBefore, rangeAt, type Vaddr, type VaddrRange } from "../vaddr.js";
 import { SYMBOL_TYPE } from "./facts.js";
 import { type SortedSymbols, sortSymbols } from "./sorted-symbols.js";
 import type { SymbolBinding, SymbolTable } from "./symbol-table.js";
@@ -102,7 +102,7 @@ export class FunctionIndex {
   at(vaddr: Vaddr): FunctionLocation | undefined {
     const section = rangeAt(this.code, vaddr);
     if (section === undefined) return undefined;
-    const nearest = this.lastAtOrBefore(vaddr);
+    const nearest = lastAtOrBefore(this.count, (index) => this.starts[index], vaddr);
     for (let index = nearest; index >= 0 && (this.reach[index] ?? 0) > vaddr; index -= 1) {
       if ((this.ends[index] ?? 0) > vaddr) return this.location(index);
     }
@@ -190,17 +190,6 @@ export class FunctionIndex {
     }
     this.byName = byName;
     return byName;
-  }
-
-  private lastAtOrBefore(vaddr: Vaddr): number {
-    let low = 0;
-    let high = this.starts.length;
-    while (low < high) {
-      const middle = (low + high) >>> 1;
-      if ((this.starts[middle] ?? Infinity) <= vaddr) low = middle + 1;
-      else high = middle;
-    }
-    return low - 1;
   }
 
   private first(index: number): number {

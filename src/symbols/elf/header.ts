@@ -57,8 +57,8 @@ export interface ElfHeader {
   readonly warnings: readonly string[];
 }
 
-/** The kernel's own bound on program headers is 64 KiB; sections are bounded by the size of the file. */
-const MAX_PROGRAM_HEADERS = 65_536;
+/** The kernel runs no program with more than 64 KiB of them (load_elf_phdrs, fs/binfmt_elf.c). */
+const MAX_PROGRAM_HEADERS = Math.floor(65_536 / PROGRAM_HEADER_SIZE);
 
 /** User and kernel halves of 48-bit canonical addresses. */
 const ADDRESS_LIMIT = 2 ** 47;

@@ -13,7 +13,7 @@ import { loadBiases, type MappedPiece } from "./load-bias.js";
 import { pltSections, type PltStub, readStubs, stubAt } from "./plt.js";
 import { readRelocations, type RelocationTable } from "./relocations.js";
 import { readSequences, type RestartableSequence } from "./rseq.js";
-import { bytesSource, type FileIdentity, openSource, sameFile } from "./source.js";
+import { bytesSource, type FileIdentity, openSource, realPathOf, sameFile } from "./source.js";
 import { dynamicSymbols, fullSymbols } from "./symbol-sources.js";
 import type { ElfSymbol, SymbolTable } from "./symbol-table.js";
 
@@ -61,6 +61,8 @@ export class ElfImage implements Disposable {
     private readonly file: ElfFile,
     /** Which file this is, for caches; undefined for bytes in memory. */
     readonly identity: FileIdentity | undefined,
+    /** With symbolic links resolved, as mappings show it; the name of bytes in memory. */
+    readonly realPath: string,
     private readonly options: ElfImageOptions,
   ) {
     this.dynamic = readDynamic(file);
@@ -74,7 +76,7 @@ export class ElfImage implements Disposable {
   static open(path: string, options: ElfImageOptions = {}): ElfImage {
     const source = openSource(path);
     try {
-      return new ElfImage(new ElfFile(source), source.identity, options);
+      return new ElfImage(new ElfFile(source), source.identity, realPathOf(path), options);
     } catch (cause) {
       source.close();
       throw cause;
@@ -87,7 +89,7 @@ export class ElfImage implements Disposable {
    * @throws TargetError as {@link open}
    */
   static fromBytes(bytes: Uint8Array, name: string, options: ElfImageOptions = {}): ElfImage {
-    return new ElfImage(new ElfFile(bytesSource(bytes, name)), undefined, options);
+    return new ElfImage(new ElfFile(bytesSource(bytes, name)), undefined, name, options);
   }
 
   /** As it was opened. */
@@ -183,7 +185,8 @@ export class ElfImage implements Disposable {
     const ranges: VaddrRange[] = [];
     for (const table of this.tables()) {
       for (let index = 1; index < table.count; index += 1) {
-        if (table.type(index) !== SYMBOL_TYPE.object || !table.placed(index) || table.size(index) === 0) continue;
+        if (table.type(index) !== SYMBOL_TYPE.object || !table.placed(index) || table.size(index) === 0)
+          continue;
         const start = table.vaddr(index);
         const section = rangeAt(this.code, start);
         if (section === undefined) continue;
@@ -300,22 +303,23 @@ export class ElfImage implements Disposable {
    * @throws TargetError the file is cut short there
    */
   bytesAt(vaddr: Vaddr, length: number): Uint8Array {
-    return this.file.contentsAt("a segment", vaddr, length)?.bytes ?? new Uint8Array(0);
+    return this.file.bytesAt(vaddr, length) ?? new Uint8Array(0);
   }
 
   /**
    * Where this image is loaded in an address space.
    *
    * @param mappings all of the space
-   * @param path     as the mappings show it; the path of this image unless told
+   * @param path     as the mappings show it; {@link realPath} unless told: tell it where the target
+   *   has another view of the file system
    * @returns undefined where it is not mapped
    */
-  loadBias(mappings: readonly MappedPiece[], path: string = this.path): LoadBias | undefined {
+  loadBias(mappings: readonly MappedPiece[], path: string = this.realPath): LoadBias | undefined {
     return this.loadBiases(mappings, path)[0];
   }
 
   /** As {@link loadBias}, once for each time that it is mapped: dlmopen can load a library twice. */
-  loadBiases(mappings: readonly MappedPiece[], path: string = this.path): LoadBias[] {
+  loadBiases(mappings: readonly MappedPiece[], path: string = this.realPath): LoadBias[] {
     const own = mappings.filter((mapping) => mapping.path === path);
     return loadBiases(this.type, this.segments, own);
   }
@@ -362,14 +366,16 @@ export class ElfImage implements Disposable {
   }
 
   private readCodeRanges(): VaddrRange[] {
-    const segments = this.segments
-      .filter((one) => one.type === SEGMENT.load && one.executable)
-      .map((one) => ({ start: one.vaddr, end: (one.vaddr + one.memorySize) as Vaddr }));
+    const segments = mergeRanges(
+      this.segments
+        .filter((one) => one.type === SEGMENT.load && one.executable)
+        .map((one) => ({ start: one.vaddr, end: (one.vaddr + one.memorySize) as Vaddr })),
+    );
     const sections = this.sections
       .filter((one) => one.allocated && one.executable && one.size > 0)
       .map(rangeOf)
-      .filter((range) => segments.some((one) => range.start >= one.start && range.end <= one.end));
-    return mergeRanges(sections.length > 0 ? sections : segments);
+      .filter((range) => range.end <= (rangeAt(segments, range.start)?.end ?? -Infinity));
+    return sections.length > 0 ? mergeRanges(sections) : segments;
   }
 
   private findDebugFile(): ElfImage | undefined {
@@ -377,7 +383,7 @@ export class ElfImage implements Disposable {
     const contents = this.file.tolerate(undefined, () => section && this.file.sectionContents(section));
     const link = contents && parseDebugLink(contents);
     const roots = this.options.debugRoots ?? DEBUG_ROOTS;
-    for (const candidate of debugCandidates(this.path, this.buildId, link, roots)) {
+    for (const candidate of debugCandidates(this.realPath, this.buildId, link, roots)) {
       const image = this.file.tolerate(undefined, () => this.openDebugFile(candidate));
       if (image !== undefined) return image;
     }

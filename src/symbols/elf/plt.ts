@@ -1,4 +1,4 @@
-import type { Vaddr } from "../vaddr.js";
+import { lastAtOrBefore, type Vaddr } from "../vaddr.js";
 import { RELOCATION } from "./facts.js";
 import type { Fields } from "./fields.js";
 import type { ElfFile } from "./file.js";
@@ -69,6 +69,6 @@ function findStubs(code: Fields, at: Vaddr, nameOfSlot: (slot: Vaddr) => string 
 
 /** @param stubs in order of address */
 export function stubAt(stubs: readonly PltStub[], vaddr: Vaddr): PltStub | undefined {
-  const stub = stubs.findLast((one) => one.vaddr <= vaddr);
+  const stub = stubs[lastAtOrBefore(stubs.length, (index) => stubs[index]?.vaddr, vaddr)];
   return stub !== undefined && vaddr < stub.vaddr + MAX_STUB_SIZE ? stub : undefined;
 }

@@ -162,18 +162,25 @@ test("the C library's symbols are read in tens of milliseconds", needsGcc, () =>
   assert.ok(took < 500, `${took} ms; 20 to 60 ms on an idle machine`);
 });
 
-test("a stripped program has the names that its dynamic symbols keep, and frames for the rest", needsGcc, () => {
-  const path = build(folder, "stripped", PROGRAM, "-rdynamic");
-  using whole = ElfImage.open(path);
-  const first = whole.functions("first")[0] ?? assert.fail();
-  const hidden = whole.functions("hidden")[0] ?? assert.fail();
-  run("strip", path);
-  using image = ElfImage.open(path, { debugRoots: [] });
-  assert.equal(image.functions("first")[0]?.vaddr, first.vaddr);
-  assert.deepEqual(image.functions("hidden"), []);
-  assert.equal(image.symbolAt(hidden.vaddr), undefined);
-  assert.deepEqual(image.functionBounds((hidden.vaddr + 1) as Vaddr), { start: hidden.vaddr, end: hidden.end });
-});
+test(
+  "a stripped program has the names that its dynamic symbols keep, and frames for the rest",
+  needsGcc,
+  () => {
+    const path = build(folder, "stripped", PROGRAM, "-rdynamic");
+    using whole = ElfImage.open(path);
+    const first = whole.functions("first")[0] ?? assert.fail();
+    const hidden = whole.functions("hidden")[0] ?? assert.fail();
+    run("strip", path);
+    using image = ElfImage.open(path, { debugRoots: [] });
+    assert.equal(image.functions("first")[0]?.vaddr, first.vaddr);
+    assert.deepEqual(image.functions("hidden"), []);
+    assert.equal(image.symbolAt(hidden.vaddr), undefined);
+    assert.deepEqual(image.functionBounds((hidden.vaddr + 1) as Vaddr), {
+      start: hidden.vaddr,
+      end: hidden.end,
+    });
+  },
+);
 
 test("frame descriptions give each function's start and length", needsGcc, () => {
   using image = ElfImage.open(build(folder, "frames", PROGRAM));
@@ -184,59 +191,67 @@ test("frame descriptions give each function's start and length", needsGcc, () =>
   }
 });
 
-test("without section headers, symbols, frames and relocations come from the dynamic segment", needsGcc, () => {
-  for (const style of ["sysv", "gnu"]) {
-    const path = build(folder, `sections-${style}`, PROGRAM, "-rdynamic", `-Wl,--hash-style=${style}`);
+test(
+  "without section headers, symbols, frames and relocations come from the dynamic segment",
+  needsGcc,
+  () => {
+    for (const style of ["sysv", "gnu"]) {
+      const path = build(folder, `sections-${style}`, PROGRAM, "-rdynamic", `-Wl,--hash-style=${style}`);
+      using whole = ElfImage.open(path);
+      const bytes = readFileSync(path);
+      bytes.writeBigUInt64LE(0n, 40);
+      bytes.writeUInt16LE(0, 60);
+      const bare = ElfImage.fromBytes(bytes, "bare");
+      assert.equal(bare.sections.length, 0);
+      assert.equal(bare.functions("first")[0]?.vaddr, whole.functions("first")[0]?.vaddr, style);
+      assert.equal(bare.functions("main")[0]?.vaddr, whole.functions("main")[0]?.vaddr, style);
+      assert.deepEqual(bare.frameDescriptions(), whole.frameDescriptions());
+      assert.deepEqual([...bare.relocations], [...whole.relocations]);
+      assert.deepEqual(bare.needed, whole.needed);
+      assert.deepEqual(bare.warnings, []);
+    }
+  },
+);
+
+test(
+  "a separate debug file gives the names back: by build-id, next to the image, in .debug, under a root",
+  needsGcc,
+  () => {
+    const path = build(folder, "separate", PROGRAM);
     using whole = ElfImage.open(path);
-    const bytes = readFileSync(path);
-    bytes.writeBigUInt64LE(0n, 40);
-    bytes.writeUInt16LE(0, 60);
-    const bare = ElfImage.fromBytes(bytes, "bare");
-    assert.equal(bare.sections.length, 0);
-    assert.equal(bare.functions("first")[0]?.vaddr, whole.functions("first")[0]?.vaddr, style);
-    assert.equal(bare.functions("main")[0]?.vaddr, whole.functions("main")[0]?.vaddr, style);
-    assert.deepEqual(bare.frameDescriptions(), whole.frameDescriptions());
-    assert.deepEqual([...bare.relocations], [...whole.relocations]);
-    assert.deepEqual(bare.needed, whole.needed);
-    assert.deepEqual(bare.warnings, []);
-  }
-});
+    const { vaddr } = whole.functions("hidden")[0] ?? assert.fail();
+    const buildId = whole.buildId ?? assert.fail();
+    const debug = join(folder, "separate.debug");
+    run("objcopy", "--only-keep-debug", path, debug);
+    run("strip", path);
+    run("objcopy", `--add-gnu-debuglink=${debug}`, path);
 
-test("a separate debug file gives the names back: by build-id, next to the image, in .debug, under a root", needsGcc, () => {
-  const path = build(folder, "separate", PROGRAM);
-  using whole = ElfImage.open(path);
-  const { vaddr } = whole.functions("hidden")[0] ?? assert.fail();
-  const buildId = whole.buildId ?? assert.fail();
-  const debug = join(folder, "separate.debug");
-  run("objcopy", "--only-keep-debug", path, debug);
-  run("strip", path);
-  run("objcopy", `--add-gnu-debuglink=${debug}`, path);
+    const root = join(folder, "root");
+    const find = (image: string) => {
+      using opened = ElfImage.open(image, { debugRoots: [root] });
+      const location = opened.functions("hidden")[0];
+      assert.ok(location === undefined || location.vaddr === vaddr);
+      return location === undefined ? undefined : opened.debugFile()?.path;
+    };
+    const lone = join(folder, "lone");
+    mkdirSync(join(lone, ".debug"), { recursive: true });
+    const image = join(lone, "separate");
+    copyFileSync(path, image);
 
-  const root = join(folder, "root");
-  const find = (image: string) => {
-    using opened = ElfImage.open(image, { debugRoots: [root] });
-    const location = opened.functions("hidden")[0];
-    assert.ok(location === undefined || location.vaddr === vaddr);
-    return location === undefined ? undefined : opened.debugFile()?.path;
-  };
-  const lone = join(folder, "lone");
-  mkdirSync(join(lone, ".debug"), { recursive: true });
-  const image = join(lone, "separate");
-  copyFileSync(path, image);
-
-  assert.equal(find(path), debug);
-  assert.equal(find(image), undefined);
-  for (const place of [
-    join(root, lone, "separate.debug"),
-    join(lone, ".debug", "separate.debug"),
-    join(lone, "separate.debug"),
-    join(root, ".build-id", buildId.slice(0, 2), `${buildId.slice(2)}.debug`),
-  ]) {
-    mkdirSync(dirname(place), { recursive: true });
-    copyFileSync(debug, place);
-    assert.equal(find(image), place);
-  }
-});
+    assert.equal(find(path), debug);
+    assert.equal(find(image), undefined);
+    for (const place of [
+      join(root, lone, "separate.debug"),
+      join(lone, ".debug", "separate.debug"),
+      join(lone, "separate.debug"),
+      join(root, ".build-id", buildId.slice(0, 2), `${buildId.slice(2)}.debug`),
+    ]) {
+      mkdirSync(dirname(place), { recursive: true });
+      copyFileSync(debug, place);
+      assert.equal(find(image), place);
+    }
+  },
+);
 
 test("a debug file of another build is not used, and it is said", needsGcc, () => {
   for (const id of ["sha1", "none"]) {
@@ -249,7 +264,12 @@ test("a debug file of another build is not used, and it is said", needsGcc, () =
     using good = ElfImage.open(path, { debugRoots: [] });
     assert.equal(good.functions("hidden").length, 1);
 
-    run("objcopy", "--only-keep-debug", build(folder, "other", `int more; ${PROGRAM}`, `-Wl,--build-id=${id}`), debug);
+    run(
+      "objcopy",
+      "--only-keep-debug",
+      build(folder, "other", `int more; ${PROGRAM}`, `-Wl,--build-id=${id}`),
+      debug,
+    );
     using image = ElfImage.open(path, { debugRoots: [] });
     assert.deepEqual(image.functions("hidden"), []);
     assert.match(image.warnings.join(), /debug file of another build/);

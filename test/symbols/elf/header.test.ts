@@ -1,7 +1,18 @@
 import assert from "node:assert/strict";
-import { mkdirSync, readFileSync, writeFileSync } from "node:fs";
+import {
+  closeSync,
+  mkdirSync,
+  openSync,
+  readFileSync,
+  readSync,
+  realpathSync,
+  rmSync,
+  symlinkSync,
+  writeFileSync,
+} from "node:fs";
 import { join } from "node:path";
 import { test } from "node:test";
+import type { Address } from "../../../src/base/address.js";
 import { TargetError } from "../../../src/base/errors.js";
 import { ImageCache } from "../../../src/symbols/elf/cache.js";
 import { ElfImage } from "../../../src/symbols/elf/image.js";
@@ -28,14 +39,38 @@ test("what is no x86-64 program is refused with a sentence that says what it is"
   refuses(Buffer.from(""), /^it is not an ELF file$/);
   refuses(Buffer.from("\x7fEL"), /^it is not an ELF file$/);
   refuses(Buffer.from("#!/bin/sh\n"), /^it is not an ELF file but a script$/);
-  refuses(damaged((b) => b.writeUInt8(1, 4)), /32-bit file \(x32\)/);
-  refuses(damaged((b) => (b.writeUInt8(1, 4), b.writeUInt16LE(3, 18))), /32-bit file \(i386\)/);
-  refuses(damaged((b) => b.writeUInt8(2, 5)), /big-endian/);
-  refuses(damaged((b) => b.writeUInt16LE(183, 18)), /is for AArch64/);
-  refuses(damaged((b) => b.writeUInt16LE(4711, 18)), /is for machine 4711/);
-  refuses(damaged((b) => b.writeUInt16LE(1, 16)), /object file/);
-  refuses(damaged((b) => b.writeUInt16LE(4, 16)), /core dump/);
-  refuses(damaged((b) => b.writeUInt16LE(0, 16)), /neither a program nor a library/);
+  refuses(
+    damaged((b) => b.writeUInt8(1, 4)),
+    /32-bit file \(x32\)/,
+  );
+  refuses(
+    damaged((b) => (b.writeUInt8(1, 4), b.writeUInt16LE(3, 18))),
+    /32-bit file \(i386\)/,
+  );
+  refuses(
+    damaged((b) => b.writeUInt8(2, 5)),
+    /big-endian/,
+  );
+  refuses(
+    damaged((b) => b.writeUInt16LE(183, 18)),
+    /is for AArch64/,
+  );
+  refuses(
+    damaged((b) => b.writeUInt16LE(4711, 18)),
+    /is for machine 4711/,
+  );
+  refuses(
+    damaged((b) => b.writeUInt16LE(1, 16)),
+    /object file/,
+  );
+  refuses(
+    damaged((b) => b.writeUInt16LE(4, 16)),
+    /core dump/,
+  );
+  refuses(
+    damaged((b) => b.writeUInt16LE(0, 16)),
+    /neither a program nor a library/,
+  );
 });
 
 test("a file that ends within its headers is refused as truncated", () => {
@@ -92,6 +127,23 @@ test("a closed image says so instead of reading some other file", () => {
   assert.match(image.warnings.join(), /was closed/);
 });
 
+test("the vDSO is read from the memory of a process", () => {
+  const maps = readFileSync("/proc/self/maps", "utf8");
+  const [, first, last] = /^([0-9a-f]+)-([0-9a-f]+) .*\[vdso\]$/m.exec(maps) ?? assert.fail("no vDSO");
+  const start = parseInt(first ?? "", 16) as Address;
+  const end = parseInt(last ?? "", 16) as Address;
+  const bytes = Buffer.alloc(end - start);
+  const memory = openSync("/proc/self/mem", "r");
+  assert.equal(readSync(memory, bytes, 0, bytes.length, start), bytes.length);
+  closeSync(memory);
+  const image = ElfImage.fromBytes(bytes, "[vdso]");
+  const [location] = image.functions("__vdso_clock_gettime");
+  assert.ok(location?.names.includes("clock_gettime"));
+  assert.equal(image.soname, "linux-vdso.so.1");
+  const piece = { start, end, offset: 0, executable: true, path: "[vdso]" };
+  assert.equal(image.loadBias([piece]), start);
+});
+
 const MAIN = "int main(void) { return 0; }";
 
 test("static, static-PIE, PIE, fixed and library images are told apart", needsGcc, () => {
@@ -104,17 +156,35 @@ test("static, static-PIE, PIE, fixed and library images are told apart", needsGc
   const interpreter = "/lib64/ld-linux-x86-64.so.2";
   const none = { interpreter: undefined, needed: "", soname: undefined };
   const dynamic = { interpreter, needed: "libc.so.6", soname: undefined };
-  assert.deepEqual(facts("static", MAIN, "-static"), { type: "EXEC", isProgram: true, isStatic: true, ...none });
-  assert.deepEqual(facts("spie", MAIN, "-static-pie"), { type: "DYN", isProgram: true, isStatic: true, ...none });
-  assert.deepEqual(facts("pie", MAIN, "-pie"), { type: "DYN", isProgram: true, isStatic: false, ...dynamic });
-  assert.deepEqual(facts("fixed", MAIN, "-no-pie"), { type: "EXEC", isProgram: true, isStatic: false, ...dynamic });
-  assert.deepEqual(facts("lib.so", "int f(void) { return 1; }", "-shared", "-fPIC", "-nostdlib", "-Wl,-soname,lib.so.1"), {
+  assert.deepEqual(facts("static", MAIN, "-static"), {
+    type: "EXEC",
+    isProgram: true,
+    isStatic: true,
     ...none,
-    type: "DYN",
-    isProgram: false,
-    isStatic: false,
-    soname: "lib.so.1",
   });
+  assert.deepEqual(facts("spie", MAIN, "-static-pie"), {
+    type: "DYN",
+    isProgram: true,
+    isStatic: true,
+    ...none,
+  });
+  assert.deepEqual(facts("pie", MAIN, "-pie"), { type: "DYN", isProgram: true, isStatic: false, ...dynamic });
+  assert.deepEqual(facts("fixed", MAIN, "-no-pie"), {
+    type: "EXEC",
+    isProgram: true,
+    isStatic: false,
+    ...dynamic,
+  });
+  assert.deepEqual(
+    facts("lib.so", "int f(void) { return 1; }", "-shared", "-fPIC", "-nostdlib", "-Wl,-soname,lib.so.1"),
+    {
+      ...none,
+      type: "DYN",
+      isProgram: false,
+      isStatic: false,
+      soname: "lib.so.1",
+    },
+  );
 });
 
 test("the build-id is the one that readelf shows, with and without section headers", needsGcc, () => {
@@ -140,6 +210,24 @@ test("addresses and file offsets are converted both ways by the loaded segments"
   const last = image.segments.filter((one) => one.type === 1).at(-1);
   assert.ok(last && last.memorySize > last.fileSize);
   assert.equal(image.fileOffset((last.vaddr + last.fileSize) as typeof last.vaddr), undefined);
+});
+
+test("an image is read on after its file was deleted or replaced", needsGcc, () => {
+  const path = build(folder, "deleted", MAIN);
+  using image = ElfImage.open(path);
+  rmSync(path);
+  build(folder, "deleted", "int main(void) { return 1; } int replaced(void) { return 2; }");
+  assert.equal(image.functions("main").length, 1);
+  assert.deepEqual(image.functions("replaced"), []);
+});
+
+test("a symbolic link opens as the file that it leads to", needsGcc, () => {
+  const path = build(folder, "real", MAIN);
+  const link = join(folder, "link");
+  symlinkSync(path, link);
+  using image = ElfImage.open(link);
+  assert.equal(image.path, link);
+  assert.equal(image.realPath, realpathSync(path));
 });
 
 test("the cache gives one image for one file, and another when the file is written anew", needsGcc, () => {

@@ -92,47 +92,55 @@ const VARIANTS: readonly (readonly string[])[] = [
 ];
 
 for (const flags of VARIANTS) {
-  test(`in a running program: load bias and the implementation of an IFUNC (${flags.join(" ")})`, needsGcc, async () => {
-    const library = build(folder, "libchosen.so", LIBRARY, "-shared", "-fPIC");
-    const path = build(folder, `live${flags.join("")}`, PROGRAM, library, `-Wl,-rpath,${folder}`, ...flags);
-    using image = ElfImage.open(path);
-    using shared = ElfImage.open(library);
-    await using running = await start(path);
+  test(
+    `in a running program: load bias and the implementation of an IFUNC (${flags.join(" ")})`,
+    needsGcc,
+    async () => {
+      const library = build(folder, "libchosen.so", LIBRARY, "-shared", "-fPIC");
+      const path = build(folder, `live${flags.join("")}`, PROGRAM, library, `-Wl,-rpath,${folder}`, ...flags);
+      using image = ElfImage.open(path);
+      using shared = ElfImage.open(library);
+      await using running = await start(path);
 
-    const bias = image.loadBias(running.mappings) ?? assert.fail();
-    const own = image.functions("own")[0] ?? assert.fail();
-    assert.equal(loadedAt(own.vaddr, bias), Number(running.words[0]));
-    const sharedBias = shared.loadBias(running.mappings) ?? assert.fail();
-    const quick = shared.functions("quick")[0] ?? assert.fail();
-    const implementation = loadedAt(quick.vaddr, sharedBias);
+      const bias = image.loadBias(running.mappings) ?? assert.fail();
+      const own = image.functions("own")[0] ?? assert.fail();
+      assert.equal(loadedAt(own.vaddr, bias), Number(running.words[0]));
+      const sharedBias = shared.loadBias(running.mappings) ?? assert.fail();
+      const quick = shared.functions("quick")[0] ?? assert.fail();
+      const implementation = loadedAt(quick.vaddr, sharedBias);
 
-    const resolver = shared.functions("chosen")[0] ?? assert.fail();
-    assert.equal(resolver.kind, "ifunc");
-    const inLibrary = shared.relocations.slotsOfResolver(resolver.vaddr);
-    const inProgram = image.relocations.slotsOfSymbol(resolver.names);
-    assert.ok(inProgram.length > 0);
-    for (const slot of inProgram) assert.equal(running.word(loadedAt(slot, bias)), implementation);
-    assert.equal(inLibrary.length, 1);
-    assert.equal(image.loadBias(running.mappings, "/none"), undefined);
-  });
+      const resolver = shared.functions("chosen")[0] ?? assert.fail();
+      assert.equal(resolver.kind, "ifunc");
+      const inLibrary = shared.relocations.slotsOfResolver(resolver.vaddr);
+      const inProgram = image.relocations.slotsOfSymbol(resolver.names);
+      assert.ok(inProgram.length > 0);
+      for (const slot of inProgram) assert.equal(running.word(loadedAt(slot, bias)), implementation);
+      assert.equal(inLibrary.length, 1);
+      assert.equal(image.loadBias(running.mappings, "/none"), undefined);
+    },
+  );
 }
 
-test("in a running program: an IFUNC that its library calls itself and does not export", needsGcc, async () => {
-  const source = `${LIBRARY.replace("int chosen", "__attribute__((visibility(\"hidden\"))) int chosen")}
+test(
+  "in a running program: an IFUNC that its library calls itself and does not export",
+  needsGcc,
+  async () => {
+    const source = `${LIBRARY.replace("int chosen", '__attribute__((visibility("hidden"))) int chosen')}
     #include <stdio.h>
     int main(int argc, char **argv) { (void)argv; printf("%d\\n", inside(argc)); fflush(stdout); getchar(); return 0; }`;
-  for (const flags of [["-pie"], ["-static"], ["-static-pie"]]) {
-    const path = build(folder, `hidden${flags.join("")}`, source, ...flags);
-    using image = ElfImage.open(path);
-    await using running = await start(path);
-    const bias = image.loadBias(running.mappings) ?? assert.fail();
-    const resolver = image.functions("chosen")[0] ?? assert.fail();
-    const slots = image.relocations.slotsOfResolver(resolver.vaddr);
-    assert.equal(slots.length, 1, flags.join());
-    const quick = image.functions("quick")[0] ?? assert.fail();
-    for (const slot of slots) assert.equal(running.word(loadedAt(slot, bias)), loadedAt(quick.vaddr, bias));
-  }
-});
+    for (const flags of [["-pie"], ["-static"], ["-static-pie"]]) {
+      const path = build(folder, `hidden${flags.join("")}`, source, ...flags);
+      using image = ElfImage.open(path);
+      await using running = await start(path);
+      const bias = image.loadBias(running.mappings) ?? assert.fail();
+      const resolver = image.functions("chosen")[0] ?? assert.fail();
+      const slots = image.relocations.slotsOfResolver(resolver.vaddr);
+      assert.equal(slots.length, 1, flags.join());
+      const quick = image.functions("quick")[0] ?? assert.fail();
+      for (const slot of slots) assert.equal(running.word(loadedAt(slot, bias)), loadedAt(quick.vaddr, bias));
+    }
+  },
+);
 
 test("in a running program: the dynamic linker's state and its hook for changes", needsGcc, async () => {
   const library = build(folder, "libchosen.so", LIBRARY, "-shared", "-fPIC");
@@ -158,7 +166,7 @@ test("a library that is mapped twice has two biases; a split mapping has one", n
     end: (at + length) as Address,
     offset,
     executable,
-    path: image.path,
+    path: image.realPath,
   });
   const page = 0x1000;
   const split = [
@@ -187,8 +195,18 @@ test("relocations are those that readelf shows", needsGcc, () => {
 });
 
 test("stubs of the PLT are named after the function that they jump to", needsGcc, () => {
-  for (const flags of [["-pie"], ["-no-pie"], ["-pie", "-Wl,-z,ibtplt", "-fcf-protection"], ["-pie", "-Wl,-z,now"]]) {
-    const path = build(folder, "stubs", PROGRAM.replace(/chosen|plain/g, "own").replace(/extern .*/, ""), ...flags);
+  for (const flags of [
+    ["-pie"],
+    ["-no-pie"],
+    ["-pie", "-Wl,-z,ibtplt", "-fcf-protection"],
+    ["-pie", "-Wl,-z,now"],
+  ]) {
+    const path = build(
+      folder,
+      "stubs",
+      PROGRAM.replace(/chosen|plain/g, "own").replace(/extern .*/, ""),
+      ...flags,
+    );
     using image = ElfImage.open(path);
     const expected = [...run("objdump", "-d", path).matchAll(/^([0-9a-f]+) <(\w+)@plt>:/gm)];
     assert.ok(expected.length > 0);
@@ -233,16 +251,20 @@ elsewhere:
   .section .note.GNU-stack, "", @progbits
 `;
 
-test("restartable sequences are found through relocations, wherever their descriptors stand", needsGcc, () => {
-  for (const flags of [["-pie"], ["-no-pie"], ["-pie", "-Wl,-z,pack-relative-relocs"]]) {
-    using image = ElfImage.open(build(folder, "sequences", SEQUENCES, "assembler", ...flags));
-    const at = (name: string) => image.functions(name)[0]?.vaddr ?? assert.fail(name);
-    assert.deepEqual(image.restartableSequences(), [
-      { range: { start: at("main"), end: at("before") }, abort: at("abort") },
-      { range: { start: at("before"), end: at("commit") }, abort: at("abort") },
-    ]);
-  }
-});
+test(
+  "restartable sequences are found through relocations, wherever their descriptors stand",
+  needsGcc,
+  () => {
+    for (const flags of [["-pie"], ["-no-pie"], ["-pie", "-Wl,-z,pack-relative-relocs"]]) {
+      using image = ElfImage.open(build(folder, "sequences", SEQUENCES, "assembler", ...flags));
+      const at = (name: string) => image.functions(name)[0]?.vaddr ?? assert.fail(name);
+      assert.deepEqual(image.restartableSequences(), [
+        { range: { start: at("main"), end: at("before") }, abort: at("abort") },
+        { range: { start: at("before"), end: at("commit") }, abort: at("abort") },
+      ]);
+    }
+  },
+);
 
 test("an image without restartable sequences has none", needsGcc, () => {
   using image = ElfImage.open(libcPath());
