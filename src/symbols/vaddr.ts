@@ -18,12 +18,12 @@ export type LoadBias = number & { readonly __brand: "LoadBias" };
 
 /** Where a vaddr of an image lies in an address space in which the image has this bias. */
 export function loadedAt(vaddr: Vaddr, bias: LoadBias): Address {
-  return (vaddr + bias) as number as Address;
+  return (vaddr + bias) as Address;
 }
 
 /** The reverse of {@link loadedAt}. */
 export function unloadedFrom(address: Address, bias: LoadBias): Vaddr {
-  return (address - bias) as number as Vaddr;
+  return (address - bias) as Vaddr;
 }
 
 export function loadedRange(range: VaddrRange, bias: LoadBias): AddressRange {

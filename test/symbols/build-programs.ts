@@ -12,7 +12,9 @@ export const needsGcc = { skip: hasGcc ? false : "needs gcc" };
 /** A folder that is gone when the tests of this file are. */
 export function temporaryFolder(): string {
   const folder = mkdtempSync(join(tmpdir(), "trapline-symbols-"));
-  process.on("exit", () => rmSync(folder, { recursive: true, force: true }));
+  process.on("exit", () => {
+    rmSync(folder, { recursive: true, force: true });
+  });
   return folder;
 }
 
