@@ -39,10 +39,8 @@ const CHARACTER_CLASSES: Readonly<Record<string, RegExp>> = {
 
 export function compileGlob(pattern: string): Glob {
   const tokens = tokenize(pattern);
-  const literal = tokens.every((token) => token.kind === "character");
-  const exact = literal
-    ? tokens.map((token) => (token.kind === "character" ? token.character : "")).join("")
-    : undefined;
+  const characters = tokens.map((token) => (token.kind === "character" ? token.character : undefined));
+  const exact = characters.includes(undefined) ? undefined : characters.join("");
   const everything = tokens.length === 1 && tokens[0]?.kind === "any-string";
   const matches =
     exact !== undefined

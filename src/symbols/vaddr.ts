@@ -18,12 +18,12 @@ export type LoadBias = number & { readonly __brand: "LoadBias" };
 
 /** Where a vaddr of an image lies in an address space in which the image has this bias. */
 export function loadedAt(vaddr: Vaddr, bias: LoadBias): Address {
-  return (vaddr + bias) as number as Address;
+  return (vaddr + bias) as Address;
 }
 
 /** The reverse of {@link loadedAt}. */
 export function unloadedFrom(address: Address, bias: LoadBias): Vaddr {
-  return (address - bias) as number as Vaddr;
+  return (address - bias) as Vaddr;
 }
 
 export function loadedRange(range: VaddrRange, bias: LoadBias): AddressRange {
@@ -41,17 +41,28 @@ export function formatVaddr(vaddr: Vaddr): string {
  * @param ranges sorted by start, not overlapping
  */
 export function rangeAt<Range extends VaddrRange>(ranges: readonly Range[], vaddr: Vaddr): Range | undefined {
+  const range = ranges[lastAtOrBefore(ranges.length, (index) => ranges[index]?.start, vaddr)];
+  return range !== undefined && vaddr < range.end ? range : undefined;
+}
+
+/**
+ * Position of the last start that is not behind `vaddr`, by binary search; -1 where all are.
+ *
+ * @param startOf ascending
+ */
+export function lastAtOrBefore(
+  count: number,
+  startOf: (index: number) => number | undefined,
+  vaddr: Vaddr,
+): number {
   let low = 0;
-  let high = ranges.length;
+  let high = count;
   while (low < high) {
     const middle = (low + high) >>> 1;
-    const range = ranges[middle];
-    if (range === undefined) return undefined;
-    if (vaddr < range.start) high = middle;
-    else if (vaddr >= range.end) low = middle + 1;
-    else return range;
+    if ((startOf(middle) ?? Infinity) <= vaddr) low = middle + 1;
+    else high = middle;
   }
-  return undefined;
+  return low - 1;
 }
 
 /** The same ranges sorted, with those that touch or overlap made one. */

@@ -1,12 +1,23 @@
-import { NOTE_BUILD_ID } from "./facts.js";
+import { NOTE_BUILD_ID, SECTION, SEGMENT } from "./facts.js";
 import type { Fields } from "./fields.js";
+import type { ElfFile } from "./file.js";
 
-/**
- * The build-id in a piece of notes, in hexadecimal.
- *
- * @param notes contents of a SHT_NOTE section or PT_NOTE segment, aligned to 4 or 8 bytes
- */
-export function findBuildId(notes: Fields): string | undefined {
+/** The build-id of a file in hexadecimal: from its note sections, else its note segments. */
+export function readBuildId(file: ElfFile): string | undefined {
+  for (const section of file.header.sections) {
+    const notes = section.type === SECTION.note ? file.sectionContents(section) : undefined;
+    const id = notes && findBuildId(notes);
+    if (id !== undefined) return id;
+  }
+  for (const segment of file.header.segments) {
+    if (segment.type !== SEGMENT.note) continue;
+    const id = findBuildId(file.piece("PT_NOTE", segment.offset, segment.fileSize));
+    if (id !== undefined) return id;
+  }
+  return undefined;
+}
+
+function findBuildId(notes: Fields): string | undefined {
   // GNU's own notes are aligned to 4, also in segments that are aligned to 8: only .note.gnu.property
   // has entries of 8, and its size is a multiple of both. So 4 reads both.
   let at = 0;

@@ -1,5 +1,5 @@
-import { existsSync, realpathSync } from "node:fs";
-import { dirname, join } from "node:path";
+import { existsSync } from "node:fs";
+import { dirname, isAbsolute, join } from "node:path";
 import { type ByteSource } from "./source.js";
 import type { Fields } from "./fields.js";
 
@@ -16,7 +16,8 @@ export interface DebugLink {
 export function parseDebugLink(section: Fields): DebugLink | undefined {
   const name = section.string(0);
   const crcAt = Math.ceil((Buffer.byteLength(name) + 1) / 4) * 4;
-  if (name === "" || name.includes("/") || name === "." || name === ".." || crcAt + 4 > section.length) return undefined;
+  if (name === "" || name.includes("/") || name === "." || name === ".." || crcAt + 4 > section.length)
+    return undefined;
   return { name, crc: section.u32(crcAt) };
 }
 
@@ -30,7 +31,7 @@ export type DebugCandidate =
  * the image, in `.debug` there, and under each root. GDB manual, "Debugging Information in
  * Separate Files".
  *
- * @param path of the image, as it was opened
+ * @param path of the image, symbolic links resolved; what is not absolute is no file
  */
 export function debugCandidates(
   path: string,
@@ -45,23 +46,12 @@ export function debugCandidates(
       candidates.push({ path: file, proof: "build-id", buildId });
     }
   }
-  const folder = link === undefined ? undefined : folderOf(path);
-  if (link !== undefined && folder !== undefined) {
+  if (link !== undefined && isAbsolute(path)) {
+    const folder = dirname(path);
     const folders = [folder, join(folder, ".debug"), ...roots.map((root) => join(root, folder))];
     for (const one of folders) candidates.push({ path: join(one, link.name), proof: "crc", crc: link.crc });
   }
   return candidates.filter((candidate) => existsSync(candidate.path));
-}
-
-/** Through symbolic links, /proc/PID/exe among them: the debug file lies beside the file itself. */
-function folderOf(path: string): string | undefined {
-  try {
-    return dirname(realpathSync(path));
-  } catch (cause) {
-    // Deleted or renamed since it was opened: then nothing lies beside it.
-    if (cause instanceof Error && "code" in cause) return undefined;
-    throw cause;
-  }
 }
 
 const CRC_CHUNK = 1 << 20;

@@ -1,6 +1,7 @@
 import type { Vaddr } from "../vaddr.js";
-import { DYNAMIC, DYNAMIC_ENTRY_SIZE } from "./facts.js";
+import { DYNAMIC, DYNAMIC_ENTRY_SIZE, SEGMENT } from "./facts.js";
 import type { Fields } from "./fields.js";
+import type { ElfFile } from "./file.js";
 
 /** What PT_DYNAMIC tells the dynamic linker. */
 export interface DynamicSegment {
@@ -22,7 +23,7 @@ export interface DynamicSegment {
   readonly relocations: readonly { readonly vaddr: Vaddr; readonly size: number }[];
 }
 
-export const NO_DYNAMIC: DynamicSegment = {
+const NO_DYNAMIC: DynamicSegment = {
   needed: [],
   soname: undefined,
   runPath: [],
@@ -36,19 +37,26 @@ export const NO_DYNAMIC: DynamicSegment = {
   relocations: [],
 };
 
-/**
- * @param table  the segment's bytes
- * @param at     its vaddr
- * @param stringsAt the string table that starts at a vaddr, as far as the file has it
- */
-export function parseDynamic(
-  table: Fields,
-  at: Vaddr,
-  stringsAt: (vaddr: Vaddr, size: number) => Fields | undefined,
-): DynamicSegment {
+export function readDynamic(file: ElfFile): DynamicSegment {
+  return file.tolerate(NO_DYNAMIC, () => {
+    const segment = file.segment(SEGMENT.dynamic);
+    const table = file.segmentContents(SEGMENT.dynamic, "PT_DYNAMIC");
+    return segment === undefined || table === undefined
+      ? NO_DYNAMIC
+      : parseDynamic(file, table, segment.vaddr);
+  });
+}
+
+/** Real segments have about thirty entries, and one more for each library that is needed. */
+const MAX_ENTRIES = 4096;
+/** PATH_MAX. */
+const MAX_NAME = 4096;
+
+function parseDynamic(file: ElfFile, table: Fields, at: Vaddr): DynamicSegment {
   const values = new Map<number, { vaddr: Vaddr; number: number; slot: Vaddr }>();
   const neededAt: number[] = [];
-  for (let entry = 0; entry + DYNAMIC_ENTRY_SIZE <= table.length; entry += DYNAMIC_ENTRY_SIZE) {
+  const length = Math.min(table.length, MAX_ENTRIES * DYNAMIC_ENTRY_SIZE);
+  for (let entry = 0; entry + DYNAMIC_ENTRY_SIZE <= length; entry += DYNAMIC_ENTRY_SIZE) {
     const tag = table.i64(entry);
     if (tag === DYNAMIC.end) break;
     const number = table.u64(entry + 8);
@@ -59,10 +67,12 @@ export function parseDynamic(
   const number = (tag: number) => values.get(tag)?.number ?? 0;
   const stringsStart = vaddr(DYNAMIC.strings);
   const strings =
-    stringsStart === undefined ? undefined : stringsAt(stringsStart, number(DYNAMIC.stringsSize));
+    stringsStart === undefined
+      ? undefined
+      : file.contentsAt("DT_STRTAB", stringsStart, number(DYNAMIC.stringsSize));
   const stringOf = (tag: number) => {
     const offset = values.get(tag)?.number;
-    return offset === undefined ? undefined : strings?.string(offset);
+    return offset === undefined ? undefined : strings?.string(offset, MAX_NAME);
   };
   const relocations: { vaddr: Vaddr; size: number }[] = [];
   for (const [start, size] of [
@@ -73,9 +83,11 @@ export function parseDynamic(
     if (from !== undefined) relocations.push({ vaddr: from, size: number(size) });
   }
   return {
-    needed: neededAt.map((offset) => strings?.string(offset) ?? "").filter((name) => name !== ""),
+    needed: neededAt.map((offset) => strings?.string(offset, MAX_NAME) ?? "").filter((name) => name !== ""),
     soname: stringOf(DYNAMIC.soname),
-    runPath: (stringOf(DYNAMIC.runpath) ?? stringOf(DYNAMIC.rpath) ?? "").split(":").filter((part) => part !== ""),
+    runPath: (stringOf(DYNAMIC.runpath) ?? stringOf(DYNAMIC.rpath) ?? "")
+      .split(":")
+      .filter((part) => part !== ""),
     flags1: number(DYNAMIC.flags1),
     debugSlot: values.get(DYNAMIC.debug)?.slot,
     symbols: vaddr(DYNAMIC.symbols),

@@ -48,7 +48,13 @@ export const SECTION_FLAG = { write: 1, allocated: 2, execute: 4, compressed: 0x
 export const EXTENDED = { programHeaders: 0xffff, sectionNames: 0xffff } as const;
 
 /** `st_shndx` that name no section. */
-export const SECTION_INDEX = { undefined: 0, reserved: 0xff00, absolute: 0xfff1, common: 0xfff2, extended: 0xffff } as const;
+export const SECTION_INDEX = {
+  undefined: 0,
+  reserved: 0xff00,
+  absolute: 0xfff1,
+  common: 0xfff2,
+  extended: 0xffff,
+} as const;
 
 export const SYMBOL_TYPE = {
   notype: 0,

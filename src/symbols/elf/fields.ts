@@ -65,10 +65,10 @@ export class Fields {
   /** Bytes up to a NUL, the end of the piece or `limit`, as UTF-8; `""` where `at` is outside. */
   string(at: number, limit = MAX_STRING): string {
     if (at < 0 || at >= this.length) return "";
-    const most = Math.min(this.length, at + limit);
-    let end = at;
-    while (end < most && this.bytes[end] !== 0) end += 1;
-    return this.bytes.toString("utf8", at, end);
+    // The search must be bounded too: in a damaged table each of a million names would search all of it.
+    const piece = this.bytes.subarray(at, at + limit);
+    const end = piece.indexOf(0);
+    return piece.toString("utf8", 0, end < 0 ? piece.length : end);
   }
 
   private check(at: number, size: number): void {

@@ -1,5 +1,7 @@
-import type { Vaddr } from "../vaddr.js";
-import { type Fields } from "./fields.js";
+import { lastAtOrBefore, type Vaddr } from "../vaddr.js";
+import { SEGMENT } from "./facts.js";
+import type { Fields } from "./fields.js";
+import type { ElfFile } from "./file.js";
 
 /** A function, or a part of one, as the unwinder knows it: also in a stripped image. */
 export interface FrameDescription {
@@ -13,6 +15,24 @@ const FORM = { absolute: 0, u16: 2, u32: 3, u64: 4, s16: 10, s32: 11, s64: 12 } 
 const RELATIVE_TO = { nothing: 0, itself: 0x10, data: 0x30 } as const;
 const ABSENT = 0xff;
 
+/** Frame descriptions of a file, from `.eh_frame` or, where section headers were stripped, PT_GNU_EH_FRAME; in order. */
+export function readFrames(file: ElfFile): FrameDescription[] {
+  const section = file.section(".eh_frame");
+  const contents = section && file.sectionContents(section);
+  if (section !== undefined && contents !== undefined) return frameDescriptions(contents, section.vaddr);
+  const segment = file.segment(SEGMENT.ehFrame);
+  const header = file.segmentContents(SEGMENT.ehFrame, ".eh_frame_hdr");
+  const start = segment && header && framesFromHeader(header, segment.vaddr);
+  const frames = start === undefined ? undefined : file.contentsAt(".eh_frame", start, Infinity);
+  return start === undefined || frames === undefined ? [] : frameDescriptions(frames, start);
+}
+
+/** @param frames in order of start */
+export function frameAt(frames: readonly FrameDescription[], vaddr: Vaddr): FrameDescription | undefined {
+  const frame = frames[lastAtOrBefore(frames.length, (index) => frames[index]?.start, vaddr)];
+  return frame !== undefined && vaddr < frame.start + frame.length ? frame : undefined;
+}
+
 /**
  * Starts and lengths of all FDEs of a `.eh_frame`, in order of start. What cannot be understood
  * is left out; nothing of it can make this fail or run for ever: each round takes 4 bytes or more.
@@ -20,7 +40,7 @@ const ABSENT = 0xff;
  * @param frames contents, up to a terminator or their end
  * @param at     vaddr of the first byte
  */
-export function frameDescriptions(frames: Fields, at: Vaddr): FrameDescription[] {
+function frameDescriptions(frames: Fields, at: Vaddr): FrameDescription[] {
   const encodings = new Map<number, number | undefined>();
   const found: FrameDescription[] = [];
   let entry = 0;
@@ -36,7 +56,8 @@ export function frameDescriptions(frames: Fields, at: Vaddr): FrameDescription[]
       const cie = body - cieDistance;
       if (!encodings.has(cie)) encodings.set(cie, cie < 0 ? undefined : encodingOfCie(frames, cie));
       const encoding = encodings.get(cie);
-      const description = encoding === undefined ? undefined : readRange(frames, at, body + 4, next, encoding);
+      const description =
+        encoding === undefined ? undefined : readRange(frames, at, body + 4, next, encoding);
       if (description !== undefined) found.push(description);
     }
     entry = next;
@@ -45,7 +66,7 @@ export function frameDescriptions(frames: Fields, at: Vaddr): FrameDescription[]
 }
 
 /** Where the frames of an image start, from the contents of PT_GNU_EH_FRAME (`.eh_frame_hdr`) at a vaddr. */
-export function framesFromHeader(header: Fields, at: Vaddr): Vaddr | undefined {
+function framesFromHeader(header: Fields, at: Vaddr): Vaddr | undefined {
   if (header.length < 4 || header.u8(0) !== 1) return undefined;
   return readPointer(header, at, 4, header.length, header.u8(1), at)?.value;
 }
@@ -84,7 +105,13 @@ function skipLeb(frames: Fields, at: number, end: number): number {
   return next + 1;
 }
 
-function readRange(frames: Fields, base: Vaddr, at: number, end: number, encoding: number): FrameDescription | undefined {
+function readRange(
+  frames: Fields,
+  base: Vaddr,
+  at: number,
+  end: number,
+  encoding: number,
+): FrameDescription | undefined {
   const start = readPointer(frames, base, at, end, encoding, undefined);
   if (start === undefined) return undefined;
   // The length has the same form, relative to nothing.

@@ -1,6 +1,7 @@
 import type { Glob } from "../glob.js";
-import { rangeAt, type Vaddr, type VaddrRange } from "../vaddr.js";
+import { lastAtOrBefore, rangeAt, type Vaddr, type VaddrRange } from "../vaddr.js";
 import { SYMBOL_TYPE } from "./facts.js";
+import { type SortedSymbols, sortSymbols } from "./sorted-symbols.js";
 import type { SymbolBinding, SymbolTable } from "./symbol-table.js";
 
 /**
@@ -30,17 +31,16 @@ export interface FunctionLocation {
 }
 
 /**
- * All text symbols of an image, aliases at one address folded into one location. Built once,
- * in time for its number of symbols; locations are made when they are asked for, and kept.
+ * All text symbols of an image, aliases at one address folded into one location. Built once, in
+ * time for its number of symbols: 10 ms for the C library's ten thousand; locations are made when
+ * they are asked for, and kept.
  */
 export class FunctionIndex {
+  private readonly symbols: SortedSymbols;
   /** Addresses, ascending, one for each location. */
   private readonly starts: Float64Array;
-  /** Members of location `i` are `firsts[i]` … `firsts[i + 1]` - 1 of {@link members}. */
+  /** Symbols of location `i` are `firsts[i]` … `firsts[i + 1]` - 1 of {@link symbols}. */
   private readonly firsts: Uint32Array;
-  private readonly members: Uint32Array;
-  private readonly tableOf: Uint8Array;
-  private readonly indexOf: Uint32Array;
   /** End of the longest stated size of a location's functions; its start where none is stated. */
   private readonly ends: Float64Array;
   /** The largest of `ends[0 … i]`: how far back a symbol can lie that still covers an address. */
@@ -53,27 +53,22 @@ export class FunctionIndex {
    * @param code   ranges that hold instructions, sorted; symbols elsewhere are data
    */
   constructor(
-    private readonly tables: readonly SymbolTable[],
+    tables: readonly SymbolTable[],
     private readonly code: readonly VaddrRange[],
   ) {
-    const total = tables.reduce((sum, table) => sum + table.count, 0);
-    this.tableOf = new Uint8Array(total);
-    this.indexOf = new Uint32Array(total);
-    const addresses = new Float64Array(total);
-    const count = this.collect(addresses);
-    this.members = sortedByAddress(addresses, count);
-
-    const starts = new Float64Array(count);
-    this.firsts = new Uint32Array(count + 1);
+    const symbols = sortSymbols(tables, code);
+    const starts = new Float64Array(symbols.count);
+    this.firsts = new Uint32Array(symbols.count + 1);
     let locations = 0;
-    for (let at = 0; at < count; at += 1) {
-      const address = at32(addresses, this.members, at);
+    for (let at = 0; at < symbols.count; at += 1) {
+      const address = symbols.addresses[at] ?? 0;
       if (locations > 0 && starts[locations - 1] === address) continue;
       starts[locations] = address;
       this.firsts[locations] = at;
       locations += 1;
     }
-    this.firsts[locations] = count;
+    this.firsts[locations] = symbols.count;
+    this.symbols = symbols;
     this.starts = starts.subarray(0, locations);
     this.ends = new Float64Array(locations);
     this.reach = new Float64Array(locations);
@@ -91,7 +86,8 @@ export class FunctionIndex {
    * IFUNCs only.
    */
   find(glob: Glob): FunctionLocation[] {
-    if (glob.exact !== undefined) return (this.names().get(glob.exact) ?? []).map((index) => this.location(index));
+    if (glob.exact !== undefined)
+      return (this.names().get(glob.exact) ?? []).map((index) => this.location(index));
     const found: FunctionLocation[] = [];
     for (let index = 0; index < this.count; index += 1) {
       if (this.hasMatch(index, glob)) found.push(this.location(index));
@@ -106,7 +102,7 @@ export class FunctionIndex {
   at(vaddr: Vaddr): FunctionLocation | undefined {
     const section = rangeAt(this.code, vaddr);
     if (section === undefined) return undefined;
-    const nearest = this.lastAtOrBefore(vaddr);
+    const nearest = lastAtOrBefore(this.count, (index) => this.starts[index], vaddr);
     for (let index = nearest; index >= 0 && (this.reach[index] ?? 0) > vaddr; index -= 1) {
       if ((this.ends[index] ?? 0) > vaddr) return this.location(index);
     }
@@ -116,36 +112,19 @@ export class FunctionIndex {
     return unsized && start >= section.start ? this.location(nearest) : undefined;
   }
 
-  private collect(addresses: Float64Array): number {
-    let count = 0;
-    this.tables.forEach((table, number) => {
-      for (let index = 1; index < table.count; index += 1) {
-        const type = table.type(index);
-        if (type !== SYMBOL_TYPE.func && type !== SYMBOL_TYPE.ifunc && type !== SYMBOL_TYPE.notype) continue;
-        if (!table.placed(index) || !table.named(index)) continue;
-        const vaddr = table.vaddr(index);
-        if (rangeAt(this.code, vaddr) === undefined) continue;
-        this.tableOf[count] = number;
-        this.indexOf[count] = index;
-        addresses[count] = vaddr;
-        count += 1;
-      }
-    });
-    return count;
-  }
-
   private measure(): void {
+    const { types, sizes } = this.symbols;
     let reach = -Infinity;
     for (let index = 0; index < this.starts.length; index += 1) {
       const start = this.starts[index] ?? 0;
+      const last = this.first(index + 1);
       let size = 0;
-      for (let at = this.first(index); at < this.first(index + 1); at += 1) {
-        const { table, symbol } = this.member(at);
+      for (let at = this.first(index); at < last; at += 1) {
         // A sized label is data among instructions or half of a function: it must not hide its function.
-        if (table.type(symbol) !== SYMBOL_TYPE.notype) size = Math.max(size, table.size(symbol));
+        if (types[at] !== SYMBOL_TYPE.notype) size = Math.max(size, sizes[at] ?? 0);
       }
-      const section = rangeAt(this.code, start as Vaddr);
-      const end = Math.min(start + size, section?.end ?? start);
+      const end =
+        size === 0 ? start : Math.min(start + size, rangeAt(this.code, start as Vaddr)?.end ?? start);
       reach = Math.max(reach, end);
       this.ends[index] = end;
       this.reach[index] = reach;
@@ -153,17 +132,13 @@ export class FunctionIndex {
   }
 
   private hasMatch(index: number, glob: Glob): boolean {
-    let fragments = true;
-    let match = false;
-    for (let at = this.first(index); at < this.first(index + 1); at += 1) {
-      const { table, symbol } = this.member(at);
-      if (table.type(symbol) === SYMBOL_TYPE.notype) continue;
-      const name = table.name(symbol);
-      if (isFragmentName(name)) continue;
-      fragments = false;
-      match ||= glob.matches(name);
+    const last = this.first(index + 1);
+    for (let at = this.first(index); at < last; at += 1) {
+      if (this.symbols.types[at] === SYMBOL_TYPE.notype) continue;
+      const name = this.symbols.name(at);
+      if (!isFragmentName(name) && glob.matches(name)) return true;
     }
-    return match && !fragments;
+    return false;
   }
 
   private location(index: number): FunctionLocation {
@@ -176,16 +151,17 @@ export class FunctionIndex {
 
   private makeLocation(index: number): FunctionLocation {
     const bindings = new Map<string, SymbolBinding>();
+    const last = this.first(index + 1);
     let kind: FunctionKind = "label";
-    for (let at = this.first(index); at < this.first(index + 1); at += 1) {
-      const { table, symbol } = this.member(at);
-      const type = table.type(symbol);
+    for (let at = this.first(index); at < last; at += 1) {
+      const type = this.symbols.types[at];
       if (type === SYMBOL_TYPE.ifunc) kind = "ifunc";
       else if (type === SYMBOL_TYPE.func && kind === "label") kind = "function";
-      const name = table.name(symbol);
-      if (!bindings.has(name)) bindings.set(name, table.binding(symbol));
+      const name = this.symbols.name(at);
+      if (!bindings.has(name)) bindings.set(name, this.symbols.binding(at));
     }
-    const names = [...bindings.keys()].sort((one, other) => preferName(one, other, bindings));
+    const names = [...bindings.keys()];
+    if (names.length > 1) names.sort((one, other) => preferName(one, other, bindings));
     if (kind === "function" && names.every(isFragmentName)) kind = "fragment";
     const name = names[0] ?? "";
     const vaddr = (this.starts[index] ?? 0) as Vaddr;
@@ -204,9 +180,9 @@ export class FunctionIndex {
     if (this.byName !== undefined) return this.byName;
     const byName = new Map<string, number[]>();
     for (let index = 0; index < this.count; index += 1) {
-      for (let at = this.first(index); at < this.first(index + 1); at += 1) {
-        const { table, symbol } = this.member(at);
-        const name = table.name(symbol);
+      const last = this.first(index + 1);
+      for (let at = this.first(index); at < last; at += 1) {
+        const name = this.symbols.name(at);
         const known = byName.get(name);
         if (known === undefined) byName.set(name, [index]);
         else if (known.at(-1) !== index) known.push(index);
@@ -216,25 +192,8 @@ export class FunctionIndex {
     return byName;
   }
 
-  private lastAtOrBefore(vaddr: Vaddr): number {
-    let low = 0;
-    let high = this.starts.length;
-    while (low < high) {
-      const middle = (low + high) >>> 1;
-      if ((this.starts[middle] ?? Infinity) <= vaddr) low = middle + 1;
-      else high = middle;
-    }
-    return low - 1;
-  }
-
   private first(index: number): number {
     return this.firsts[index] ?? 0;
-  }
-
-  private member(at: number): { table: SymbolTable; symbol: number } {
-    const member = this.members[at] ?? 0;
-    // collect() wrote the number of a table that exists.
-    return { table: this.tables[this.tableOf[member] ?? 0] as SymbolTable, symbol: this.indexOf[member] ?? 0 };
   }
 }
 
@@ -264,15 +223,4 @@ function underscores(name: string): number {
 /** GCC's and Clang's names for the unlikely part of a function. */
 function isFragmentName(name: string): boolean {
   return name.includes(".cold") && /\.cold(\.\d+)?$/.test(name);
-}
-
-/** Positions 0 … count - 1 in order of their addresses; equal ones keep their order. */
-function sortedByAddress(addresses: Float64Array, count: number): Uint32Array {
-  const order = new Uint32Array(count);
-  for (let at = 0; at < count; at += 1) order[at] = at;
-  return order.sort((one, other) => (addresses[one] ?? 0) - (addresses[other] ?? 0) || one - other);
-}
-
-function at32(values: Float64Array, order: Uint32Array, at: number): number {
-  return values[order[at] ?? 0] ?? 0;
 }

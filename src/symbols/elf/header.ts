@@ -57,8 +57,8 @@ export interface ElfHeader {
   readonly warnings: readonly string[];
 }
 
-/** The kernel's own bound on program headers is 64 KiB; sections are bounded by the size of the file. */
-const MAX_PROGRAM_HEADERS = 65_536;
+/** The kernel runs no program with more than 64 KiB of them (load_elf_phdrs, fs/binfmt_elf.c). */
+const MAX_PROGRAM_HEADERS = Math.floor(65_536 / PROGRAM_HEADER_SIZE);
 
 /** User and kernel halves of 48-bit canonical addresses. */
 const ADDRESS_LIMIT = 2 ** 47;
@@ -80,17 +80,26 @@ function checkIdentity(source: ByteSource): Fields {
   const start = source.read(0, Math.min(HEADER_SIZE, source.size));
   const magic = start.length >= 4 && start.readUInt32BE(0) === 0x7f454c46;
   if (!magic) {
-    throw new TargetError(`${source.name} is not an ELF file${start.subarray(0, 2).equals(Buffer.from("#!")) ? " but a script" : ""}`, {
-      remedy: "name the program that runs: for a script, its interpreter",
-    });
+    throw new TargetError(
+      `${source.name} is not an ELF file${start.subarray(0, 2).equals(Buffer.from("#!")) ? " but a script" : ""}`,
+      {
+        remedy: "name the program that runs: for a script, its interpreter",
+      },
+    );
   }
   if (start.length < 20) throw truncated(source.name);
   if (start[4] === CLASS_32) {
     const machine = start.readUInt16LE(18);
-    const abi = machine === MACHINE_X86_64 ? " (x32)" : MACHINES[machine] === undefined ? "" : ` (${MACHINES[machine]})`;
+    const abi =
+      machine === MACHINE_X86_64
+        ? " (x32)"
+        : MACHINES[machine] === undefined
+          ? ""
+          : ` (${MACHINES[machine]})`;
     throw new TargetError(`${source.name} is a 32-bit file${abi}: only 64-bit x86-64 can be traced`);
   }
-  if (start[4] !== CLASS_64) throw new TargetError(`${source.name} is no ELF file that we know (class ${start[4]})`);
+  if (start[4] !== CLASS_64)
+    throw new TargetError(`${source.name} is no ELF file that we know (class ${start[4]})`);
   if (start[5] !== DATA_LITTLE_ENDIAN) {
     throw new TargetError(`${source.name} is for a big-endian machine: only x86-64 can be traced`);
   }
@@ -131,7 +140,9 @@ function locateSections(source: ByteSource, fields: Fields, warnings: string[]):
   const entrySize = fields.u16(58);
   const fits = (count: number) => offset + count * SECTION_HEADER_SIZE <= source.size;
   if (entrySize !== SECTION_HEADER_SIZE || !fits(1)) {
-    warnings.push(`${source.name}: its section headers are not in the file; only what the dynamic linker uses is known`);
+    warnings.push(
+      `${source.name}: its section headers are not in the file; only what the dynamic linker uses is known`,
+    );
     return undefined;
   }
   const zeroth = new Fields(source.read(offset, SECTION_HEADER_SIZE), `${source.name}, section headers`);
@@ -139,23 +150,32 @@ function locateSections(source: ByteSource, fields: Fields, warnings: string[]):
   const count = fields.u16(60) === 0 ? zeroth.u64(32) : fields.u16(60);
   const namesIndex = fields.u16(62) === EXTENDED.sectionNames ? zeroth.u32(40) : fields.u16(62);
   if (!fits(count)) {
-    warnings.push(`${source.name}: its section headers go past the end of the file; only what the dynamic linker uses is known`);
+    warnings.push(
+      `${source.name}: its section headers go past the end of the file; only what the dynamic linker uses is known`,
+    );
     return undefined;
   }
-  const table = new Fields(source.read(offset, count * SECTION_HEADER_SIZE), `${source.name}, section headers`);
+  const table = new Fields(
+    source.read(offset, count * SECTION_HEADER_SIZE),
+    `${source.name}, section headers`,
+  );
   return { table, count, namesIndex };
 }
 
 function parseSegments(source: ByteSource, fields: Fields, sections: SectionTable | undefined): ElfSegment[] {
   const offset = fields.u64(32);
   const stated = fields.u16(56);
-  const count = stated === EXTENDED.programHeaders && sections !== undefined ? sections.table.u32(44) : stated;
+  const count =
+    stated === EXTENDED.programHeaders && sections !== undefined ? sections.table.u32(44) : stated;
   if (count === 0) return [];
   if (fields.u16(54) !== PROGRAM_HEADER_SIZE || count > MAX_PROGRAM_HEADERS) {
     throw new TargetError(`${source.name} is damaged: its program headers have no usable size or number`);
   }
   if (offset + count * PROGRAM_HEADER_SIZE > source.size) throw truncated(source.name);
-  const table = new Fields(source.read(offset, count * PROGRAM_HEADER_SIZE), `${source.name}, program headers`);
+  const table = new Fields(
+    source.read(offset, count * PROGRAM_HEADER_SIZE),
+    `${source.name}, program headers`,
+  );
   const segments: ElfSegment[] = [];
   for (let index = 0; index < count; index += 1) {
     const at = index * PROGRAM_HEADER_SIZE;
@@ -178,11 +198,16 @@ function parseSegments(source: ByteSource, fields: Fields, sections: SectionTabl
 /** The kernel refuses such a file too (load_elf_binary, fs/binfmt_elf.c). */
 function checkLoad(segment: ElfSegment, name: string): void {
   const end = segment.vaddr + segment.memorySize;
-  if (segment.vaddr >= -ADDRESS_LIMIT && end <= ADDRESS_LIMIT && segment.fileSize <= segment.memorySize) return;
+  if (segment.vaddr >= -ADDRESS_LIMIT && end <= ADDRESS_LIMIT && segment.fileSize <= segment.memorySize)
+    return;
   throw new TargetError(`${name} is damaged: a loaded segment has an impossible address or size`);
 }
 
-function parseSections(source: ByteSource, { table, count, namesIndex }: SectionTable, warnings: string[]): ElfSection[] {
+function parseSections(
+  source: ByteSource,
+  { table, count, namesIndex }: SectionTable,
+  warnings: string[],
+): ElfSection[] {
   const names = sectionNames(source, table, count, namesIndex, warnings);
   const sections: ElfSection[] = [];
   for (let index = 0; index < count; index += 1) {

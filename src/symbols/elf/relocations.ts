@@ -1,6 +1,8 @@
 import type { Vaddr } from "../vaddr.js";
-import { RELA_SIZE, RELOCATION } from "./facts.js";
+import type { DynamicSegment } from "./dynamic.js";
+import { RELA_SIZE, RELOCATION, SECTION } from "./facts.js";
 import { type Fields, vaddrIn } from "./fields.js";
+import type { ElfFile } from "./file.js";
 import type { SymbolTable } from "./symbol-table.js";
 
 /** One `Elf64_Rela`. */
@@ -39,7 +41,8 @@ export class RelocationTable {
 
   /** The name of a relocation's symbol, `""` where it has none. */
   symbolName(relocation: ElfRelocation): string {
-    if (this.symbols === undefined || relocation.symbol === 0 || relocation.symbol >= this.symbols.count) return "";
+    if (this.symbols === undefined || relocation.symbol === 0 || relocation.symbol >= this.symbols.count)
+      return "";
     return this.symbols.name(relocation.symbol);
   }
 
@@ -81,19 +84,42 @@ export class RelocationTable {
       if (relocation.type === RELOCATION.relative) {
         values.set(relocation.slot, relocation.addend as Vaddr);
       } else if (relocation.type === RELOCATION.absolute64 && this.defines(relocation.symbol)) {
-        values.set(relocation.slot, ((this.symbols?.vaddr(relocation.symbol) ?? 0) + relocation.addend) as Vaddr);
+        values.set(
+          relocation.slot,
+          ((this.symbols?.vaddr(relocation.symbol) ?? 0) + relocation.addend) as Vaddr,
+        );
       }
     }
     return values;
   }
 
   private defines(symbol: number): boolean {
-    return this.symbols !== undefined && symbol !== 0 && symbol < this.symbols.count && this.symbols.placed(symbol);
+    return (
+      this.symbols !== undefined && symbol !== 0 && symbol < this.symbols.count && this.symbols.placed(symbol)
+    );
   }
 
   private isDefinedAt(symbol: number, vaddr: Vaddr): boolean {
     return this.defines(symbol) && this.symbols?.vaddr(symbol) === vaddr;
   }
+}
+
+/** By section or, where section headers were stripped, by DT_RELA and DT_JMPREL. */
+export function readRelocations(
+  file: ElfFile,
+  dynamic: DynamicSegment,
+  symbols: SymbolTable | undefined,
+): RelocationTable {
+  const sections = file.header.sections.filter((one) => one.type === SECTION.rela && one.allocated);
+  const pieces = file.tolerate([], () =>
+    sections.length > 0
+      ? sections.map((section) => file.sectionContents(section))
+      : dynamic.relocations.map(({ vaddr, size }) => file.contentsAt("DT_RELA", vaddr, size)),
+  );
+  return new RelocationTable(
+    pieces.filter((piece) => piece !== undefined),
+    symbols,
+  );
 }
 
 function bindsByName(type: number): boolean {

@@ -1,4 +1,4 @@
-import { closeSync, constants, fstatSync, openSync, readSync, type BigIntStats } from "node:fs";
+import { closeSync, constants, fstatSync, openSync, readSync, realpathSync, type BigIntStats } from "node:fs";
 import { TargetError } from "../../base/errors.js";
 
 /** Bytes of an ELF file, read piece by piece: a debug file can be larger than memory. */
@@ -48,6 +48,16 @@ export function openSource(path: string): ByteSource & { readonly identity: File
     return new FileSource(path, descriptor, stats);
   } catch (cause) {
     closeSync(descriptor);
+    throw cause;
+  }
+}
+
+/** A path without symbolic links; unchanged where that cannot be told, as when the file has just been deleted. */
+export function realPathOf(path: string): string {
+  try {
+    return realpathSync(path);
+  } catch (cause) {
+    if (cause instanceof Error && "code" in cause) return path;
     throw cause;
   }
 }

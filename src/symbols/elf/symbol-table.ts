@@ -2,7 +2,8 @@ import type { Vaddr } from "../vaddr.js";
 import { SECTION_INDEX, SYMBOL_SIZE, SYMBOL_TYPE } from "./facts.js";
 import { type Fields, sizeIn, vaddrIn } from "./fields.js";
 
-export type SymbolType = "notype" | "object" | "func" | "section" | "file" | "common" | "tls" | "ifunc" | "other";
+export type SymbolType =
+  "notype" | "object" | "func" | "section" | "file" | "common" | "tls" | "ifunc" | "other";
 export type SymbolBinding = "local" | "global" | "weak";
 
 /** Where a symbol was read: the image's own tables, or the `.symtab` of its separate debug file. */
@@ -54,6 +55,11 @@ export class SymbolTable {
     this.count = Math.floor(symbols.length / SYMBOL_SIZE);
   }
 
+  /** Bytes of its string table. */
+  get namesSize(): number {
+    return this.strings.length;
+  }
+
   vaddr(index: number): Vaddr {
     return vaddrIn(this.view, index * SYMBOL_SIZE + 8);
   }
@@ -75,7 +81,10 @@ export class SymbolTable {
 
   placed(index: number): boolean {
     const section = this.view.getUint16(index * SYMBOL_SIZE + 6, true);
-    return section !== SECTION_INDEX.undefined && (section < SECTION_INDEX.reserved || section === SECTION_INDEX.extended);
+    return (
+      section !== SECTION_INDEX.undefined &&
+      (section < SECTION_INDEX.reserved || section === SECTION_INDEX.extended)
+    );
   }
 
   named(index: number): boolean {
@@ -134,7 +143,8 @@ export function countByGnuHash(hash: Fields): number {
   const buckets = 16 + 8 * hash.u32(8);
   let last = 0;
   // A damaged count fails at the end of the piece, not after four thousand million rounds.
-  for (let bucket = 0; bucket < bucketCount; bucket += 1) last = Math.max(last, hash.u32(buckets + 4 * bucket));
+  for (let bucket = 0; bucket < bucketCount; bucket += 1)
+    last = Math.max(last, hash.u32(buckets + 4 * bucket));
   if (last < firstHashed) return firstHashed;
   const chains = buckets + 4 * bucketCount;
   while ((hash.u32(chains + 4 * (last - firstHashed)) & 1) === 0) last += 1;
