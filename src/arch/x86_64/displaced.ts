@@ -335,23 +335,10 @@ const SEGMENT_BASES: ReadonlyMap<Register, "fs_base" | "gs_base"> = new Map([
 ]);
 
 /** In the order of the processor's register numbers. */
+// prettier-ignore
 const GENERAL: readonly RegisterName[] = [
-  "rax",
-  "rcx",
-  "rdx",
-  "rbx",
-  "rsp",
-  "rbp",
-  "rsi",
-  "rdi",
-  "r8",
-  "r9",
-  "r10",
-  "r11",
-  "r12",
-  "r13",
-  "r14",
-  "r15",
+  "rax", "rcx", "rdx", "rbx", "rsp", "rbp", "rsi", "rdi",
+  "r8", "r9", "r10", "r11", "r12", "r13", "r14", "r15",
 ];
 
 /** The 64-bit register of a 64-bit one or of the lower half of one. */

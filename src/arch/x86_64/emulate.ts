@@ -126,33 +126,24 @@ function jumps(how: CountedJump, countIsZero: boolean, zeroFlag: boolean): boole
 
 /** call rel32: `next` goes onto the stack, the true one, so that backtraces stay right. */
 export function emulateCall(target: Address, next: Address): Emulate {
-  const returnAddress = toBigInt(next);
-  return (registers, memory) => {
-    const obstacle = obstacleToMemory(registers);
-    if (obstacle !== undefined) return obstacle;
-    return pushAndGo(registers, memory, returnAddress, target);
-  };
+  return (registers, memory) =>
+    stepsItself(registers) ? "trap-flag" : pushAndGo(registers, memory, toBigInt(next), target);
 }
 
 /** call reg, call [mem]. */
 export function emulateIndirectCall(operand: TargetOperand, next: Address): Emulate {
-  const returnAddress = toBigInt(next);
   return (registers, memory) => {
-    // Before the trap flag is looked at: #GP comes first, and the slot is another one then.
-    if (operand.kind === "register" && addressOf(registers.read(operand.register)) === undefined)
-      return "not-canonical";
-    const obstacle = obstacleToMemory(registers);
-    if (obstacle !== undefined) return obstacle;
     const target = targetOf(operand, registers, memory);
-    return typeof target === "string" ? target : pushAndGo(registers, memory, returnAddress, target);
+    if (typeof target === "string") return target;
+    // Only now: a call that raises #GP needs another slot than one that the program steps over.
+    return stepsItself(registers) ? "trap-flag" : pushAndGo(registers, memory, toBigInt(next), target);
   };
 }
 
 /** jmp reg, jmp [mem]. */
 export function emulateIndirectJump(operand: TargetOperand): Emulate {
   return (registers, memory) => {
-    const obstacle = obstacleToMemory(registers);
-    if (obstacle !== undefined) return obstacle;
+    if (stepsItself(registers)) return "trap-flag";
     const target = targetOf(operand, registers, memory);
     if (typeof target === "string") return target;
     registers.pc = target;
@@ -163,30 +154,37 @@ export function emulateIndirectJump(operand: TargetOperand): Emulate {
 /** @param released bytes of arguments taken off the stack behind the return address */
 export function emulateReturn(released: number): Emulate {
   return (registers, memory) => {
-    const obstacle = obstacleToMemory(registers);
-    if (obstacle !== undefined) return obstacle;
+    if (stepsItself(registers)) return "trap-flag";
     const sp = addressOf(registers.read("rsp"));
     if (sp === undefined) return "memory";
-    const target = load(memory, sp);
+    const target = load(registers, memory, sp);
     if (typeof target === "string") return target;
     registers.pc = target;
-    registers.sp = offsetBy(sp, 8 + released);
+    registers.sp = offsetBy(sp, WORD + released);
     return "done";
   };
 }
 
-function obstacleToMemory(registers: RegisterFile): Emulated | undefined {
-  const flags = registers.eflags;
-  if ((flags & EFLAGS.trap) !== 0) return "trap-flag";
-  if ((flags & EFLAGS.alignmentCheck) !== 0) return "alignment-check";
-  return undefined;
+function stepsItself(registers: RegisterFile): boolean {
+  return (registers.eflags & EFLAGS.trap) !== 0;
 }
 
+const WORD = 8;
+const PAGE = 4096;
+const PRIVILEGE_LEVEL = 3n;
+
 // One word on its way from or to the target; emulation is synchronous, so one is enough.
-const word = new Uint8Array(8);
+const word = new Uint8Array(WORD);
 const wordView = new DataView(word.buffer);
 
-const PAGE = 4096;
+/** In user mode only: to a kernel the flag says something else (SMAP). Intel SDM vol. 3A, 6.15, interrupt 17. */
+function isCheckedAndMisaligned(registers: RegisterFile, at: Address): boolean {
+  return (
+    (registers.eflags & EFLAGS.alignmentCheck) !== 0 &&
+    at % WORD !== 0 &&
+    (registers.read("cs") & PRIVILEGE_LEVEL) === PRIVILEGE_LEVEL
+  );
+}
 
 function pushAndGo(
   registers: RegisterFile,
@@ -194,12 +192,11 @@ function pushAndGo(
   value: bigint,
   target: Address,
 ): Emulated {
-  const stack = registers.read("rsp");
-  const below = addressOf(stack - 8n);
+  const below = addressOf(BigInt.asUintN(64, registers.read("rsp") - BigInt(WORD)));
   if (below === undefined) return "memory";
+  if (isCheckedAndMisaligned(registers, below)) return "alignment-check";
   // The processor's store is whole or not at all; ours into a good page and a bad one might be half.
-  const inPage = ((below % PAGE) + PAGE) % PAGE;
-  if (inPage > PAGE - 8) return "memory";
+  if (((below % PAGE) + PAGE) % PAGE > PAGE - WORD) return "memory";
   wordView.setBigUint64(0, value, true);
   try {
     memory.write(below, word);
@@ -212,14 +209,27 @@ function pushAndGo(
   return "done";
 }
 
+type NoTarget = Extract<Emulated, "memory" | "not-canonical" | "alignment-check">;
+
 function targetOf(
   operand: TargetOperand,
   registers: RegisterFile,
   memory: EmulationMemory,
-): Address | "memory" | "not-canonical" {
+): Address | NoTarget {
   if (operand.kind === "register") return addressOf(registers.read(operand.register)) ?? "not-canonical";
   const at = addressOf(effectiveAddress(operand, registers));
-  return at === undefined ? "memory" : load(memory, at);
+  return at === undefined ? "memory" : load(registers, memory, at);
+}
+
+function load(registers: RegisterFile, memory: EmulationMemory, at: Address): Address | NoTarget {
+  if (isCheckedAndMisaligned(registers, at)) return "alignment-check";
+  try {
+    memory.read(at, word);
+  } catch (fault) {
+    if (fault instanceof MemoryFault) return "memory";
+    throw fault;
+  }
+  return addressOf(wordView.getBigUint64(0, true)) ?? "not-canonical";
 }
 
 /** Linear address of a memory operand, not checked to be canonical. */
@@ -229,14 +239,4 @@ export function effectiveAddress(operand: MemoryOperand, registers: RegisterFile
   if (operand.index !== undefined) sum += registers.read(operand.index) * BigInt(operand.scale);
   sum = BigInt.asUintN(operand.cut ? 32 : 64, sum);
   return operand.segment === undefined ? sum : BigInt.asUintN(64, sum + registers.read(operand.segment));
-}
-
-function load(memory: EmulationMemory, at: Address): Address | "memory" | "not-canonical" {
-  try {
-    memory.read(at, word);
-  } catch (fault) {
-    if (fault instanceof MemoryFault) return "memory";
-    throw fault;
-  }
-  return addressOf(wordView.getBigUint64(0, true)) ?? "not-canonical";
 }

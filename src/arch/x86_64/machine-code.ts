@@ -47,9 +47,24 @@ export class MachineCode {
       this.bytes(0xe9);
       this.int32(distance);
     } else {
-      this.bytes(0xff, 0x25, 0, 0, 0, 0); // jmp [rip+0]
-      this.int64(toBigInt(to));
+      this.bytes(0xff, 0x25); // jmp [rip+rel32]
+      this.literal(to);
     }
+  }
+
+  /** The rip-relative displacement that ends an instruction, and right behind it the 8 bytes that it means. */
+  private literal(value: Address): void {
+    const field = this.code.length;
+    this.int32(0);
+    const behind = this.code.length;
+    this.align();
+    this.patchInt32(field, this.code.length - behind);
+    this.int64(toBigInt(value));
+  }
+
+  /** On to the next multiple of 8: a program may have misaligned loads trapped (EFLAGS.AC), ours too. */
+  align(): void {
+    while (this.here % 8 !== 0) this.bytes(INT3);
   }
 
   int32(value: number): void {

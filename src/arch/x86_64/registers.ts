@@ -6,14 +6,41 @@ import { type Address, addressFromHalves } from "../../base/address.js";
  * arch/x86/include/asm/user_64.h.
  */
 export const REGISTERS = [
-  "r15", "r14", "r13", "r12", "rbp", "rbx", "r11", "r10", "r9", "r8",
-  "rax", "rcx", "rdx", "rsi", "rdi", "orig_rax", "rip", "cs", "eflags",
-  "rsp", "ss", "fs_base", "gs_base", "ds", "es", "fs", "gs",
+  "r15",
+  "r14",
+  "r13",
+  "r12",
+  "rbp",
+  "rbx",
+  "r11",
+  "r10",
+  "r9",
+  "r8",
+  "rax",
+  "rcx",
+  "rdx",
+  "rsi",
+  "rdi",
+  "orig_rax",
+  "rip",
+  "cs",
+  "eflags",
+  "rsp",
+  "ss",
+  "fs_base",
+  "gs_base",
+  "ds",
+  "es",
+  "fs",
+  "gs",
 ] as const;
 
 export type RegisterName = (typeof REGISTERS)[number];
 
-const INDEX = Object.fromEntries(REGISTERS.map((name, index) => [name, index])) as Record<RegisterName, number>;
+const INDEX = Object.fromEntries(REGISTERS.map((name, index) => [name, index])) as Record<
+  RegisterName,
+  number
+>;
 
 /** Position of a register in {@link RegisterFile.values}. */
 export function registerIndex(name: RegisterName): number {

@@ -1,4 +1,5 @@
 import { type Address, addressOf, offsetBy, toBigInt } from "../../base/address.js";
+import { MemoryFault } from "../../base/errors.js";
 import type { Emulated, EmulationMemory } from "./emulate.js";
 import { putInt32, reaches } from "./machine-code.js";
 import type { RegisterFile } from "./registers.js";
@@ -137,6 +138,7 @@ export function buildCallSlot(original: Original, target: Address, slot: Address
   build.code.int32(0);
   const behind = build.code.length;
   build.leave(target, stop);
+  build.code.align();
   build.code.patchInt32(field, build.code.length - behind);
   build.code.int64(toBigInt(original.next));
   return build.finish();
@@ -160,11 +162,12 @@ export function buildIndirectCallSlot(
   const bytes = relocated(original, slot);
   if (!(bytes instanceof Uint8Array)) return bytes;
   const build = new SlotBuilder(slot);
-  build.before(original.at);
   if (because === "not-canonical") {
+    build.before(original.at, repairStack(offsetBy(slot, bytes.length), original.next));
     build.code.append(bytes);
     return build.finish();
   }
+  build.before(original.at);
   const modrmAt = opcodeAt + 1;
   const modrm = bytes[modrmAt] as number;
   if ((modrm & OPERAND_MASK) !== CALL_OPERAND) throw new Error("not an indirect near call");
@@ -175,6 +178,28 @@ export function buildIndirectCallSlot(
   build.stop();
   build.unfinished(finish);
   return build.finish();
+}
+
+/** Some processors push first and look at the target then: #GP, but the word below the stack pointer is written. */
+function repairStack(
+  pushed: Address,
+  next: Address,
+): (registers: RegisterFile, memory: EmulationMemory) => void {
+  return (registers, memory) => {
+    const below = addressOf(BigInt.asUintN(64, registers.read("rsp") - 8n));
+    if (below === undefined) return;
+    const word = new Uint8Array(8);
+    const view = new DataView(word.buffer);
+    try {
+      memory.read(below, word);
+      if (view.getBigUint64(0, true) !== toBigInt(pushed)) return;
+      view.setBigUint64(0, toBigInt(next), true);
+      memory.write(below, word);
+    } catch (fault) {
+      // Not there (any more): then nothing of ours is there either.
+      if (!(fault instanceof MemoryFault)) throw fault;
+    }
+  };
 }
 
 /** The target is on top of the stack, where the return address should be. */

@@ -12,7 +12,17 @@ export const SLOT_LENGTH = 48;
  */
 export type SlotPoint =
   /** The instruction did not run, or is half way through its iterations: the thread is at `at`. */
-  | { readonly kind: "before"; readonly offset: number; readonly at: Address }
+  | {
+      readonly kind: "before";
+      readonly offset: number;
+      readonly at: Address;
+      /**
+       * Only a call has one: takes the slot's address out of the word below the stack pointer,
+       * where the attempt may have left it. To be called, where there is one, before the thread
+       * goes on. Throws nothing.
+       */
+      readonly repair?: (registers: RegisterFile, memory: EmulationMemory) => void;
+    }
   /** The instruction is done: the thread is at `at`. */
   | { readonly kind: "after"; readonly offset: number; readonly at: Address }
   /** Some of it is done. `finish` does the rest, program counter included. */
@@ -61,8 +71,11 @@ export class SlotBuilder {
   }
 
   /** The next byte to come: the instruction at `at` is still to be run. */
-  before(at: Address): void {
-    this.points.push({ kind: "before", offset: this.code.length, at });
+  before(at: Address, repair?: (registers: RegisterFile, memory: EmulationMemory) => void): void {
+    const offset = this.code.length;
+    this.points.push(
+      repair === undefined ? { kind: "before", offset, at } : { kind: "before", offset, at, repair },
+    );
   }
 
   /** The next byte to come: the instruction is done, the thread is at `at`. */
