@@ -34,10 +34,11 @@ const vectors = new SharedBytes(32); // struct iovec local, remote
 const pagemap = new SharedBytes(8 * (CHUNK / PAGE + 2));
 
 /**
- * How long a look at a space's mappings is believed, milliseconds: when text is written, and for
- * the words of a fault. Faults may come with every hit, and a look costs as much as ten of them.
+ * A look at a space's mappings is believed for so many times as long as it took. Text is written
+ * to thousands of places in a row, and faults may come with every hit; a look costs as much as
+ * ten hits.
  */
-const MAPPINGS_AGE = 200;
+const BELIEF = 20;
 
 /**
  * Memory of one address space.
@@ -50,7 +51,7 @@ const MAPPINGS_AGE = 200;
 export class SpaceMemory implements Memory {
   private memoryFile = -1;
   private pagemapFile = -1;
-  private recent: { readonly mappings: readonly Mapping[]; readonly at: number } | undefined;
+  private recent: { readonly mappings: readonly Mapping[]; readonly until: number } | undefined;
 
   /** @param liveThread any thread that has this space; throws TargetGone when none lives */
   constructor(
@@ -207,9 +208,12 @@ export class SpaceMemory implements Memory {
   }
 
   private recentMappings(): readonly Mapping[] {
-    const now = performance.now();
-    if (this.recent === undefined || now - this.recent.at > MAPPINGS_AGE)
-      this.recent = { mappings: this.mappings(), at: now };
+    const before = performance.now();
+    if (this.recent === undefined || before >= this.recent.until) {
+      const mappings = this.mappings();
+      const after = performance.now();
+      this.recent = { mappings, until: after + BELIEF * (after - before) };
+    }
     return this.recent.mappings;
   }
 
