@@ -1,6 +1,7 @@
 import { offsetBy } from "../../base/address.js";
 import { TargetGone } from "../../base/errors.js";
 import { PTRACE, ptrace } from "./ptrace.js";
+import { ERRNO } from "./kernel.js";
 import type { Thread } from "./threads.js";
 import type { Tracer } from "./tracer.js";
 
@@ -24,12 +25,13 @@ export function detachAll(tracer: Tracer): void {
   while (tracer.book.size > 0) {
     const stop = tracer.wait(until);
     if (stop === undefined) {
-      if (performance.now() >= until) return;
+      if (performance.now() >= until) break;
       continue;
     }
     const thread = tracer.book.find(stop.thread);
     if (thread?.stopped === true) letGo(tracer, thread);
   }
+  tracer.letStrangersGo();
 }
 
 /** The signal that the thread goes on with; where that is due, its program counter is put right. */
@@ -53,10 +55,15 @@ function letGo(tracer: Tracer, thread: Thread): void {
   try {
     const signal = signalToDeliver(tracer, thread);
     tracer.storeRegisters(thread);
-    // ESRCH: it was killed meanwhile, and is nobody's to keep.
-    ptrace(PTRACE.DETACH, thread.id, 0, signal);
+    const result = ptrace(PTRACE.DETACH, thread.id, 0, signal);
+    if (result !== -ERRNO.ESRCH) {
+      tracer.check(thread, result);
+      tracer.remove(thread);
+      return;
+    }
   } catch (error) {
     if (!(error instanceof TargetGone)) throw error;
   }
-  tracer.remove(thread);
+  // It was killed meanwhile, and stops once more, at its exit, or is reported gone.
+  thread.stopped = false;
 }

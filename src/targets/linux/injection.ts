@@ -24,8 +24,9 @@ const savedWords = new BigUint64Array(saved.buffer, 0, REGISTER_BYTES / 8);
 const words = new BigUint64Array(changed.buffer, 0, REGISTER_BYTES / 8);
 const siginfo = new SharedBytes(SIGINFO_BYTES);
 const mask = new SharedBytes(8);
+/** All but SIGTRAP, which the step raises: blocked, the kernel would reset its disposition. */
 const everySignal = new SharedBytes(8);
-everySignal.bytes.fill(0xff);
+everySignal.view.setBigUint64(0, ~(1n << BigInt(SIG.TRAP - 1)) & (2n ** 64n - 1n), true);
 const status = new SharedBytes(8);
 
 /**
@@ -134,11 +135,14 @@ function callInTarget(
   words[registerIndex("orig_rax")] = NO_RESTART;
   words[registerIndex("eflags")] = (savedWords[registerIndex("eflags")] as bigint) & ~TRAP_FLAG; // in the table
   let listens = thread.groupStopped;
+  let stopAgain = false;
   tracer.check(thread, ptrace(PTRACE.SETSIGMASK, id, 8, everySignal.address));
   let result: number;
   try {
     tracer.check(thread, ptrace(PTRACE.SETREGS, id, 0, changed.address));
-    listens = stepOver(tracer, thread, at) || listens;
+    const met = stepOver(tracer, thread, at);
+    listens ||= met.groupStop;
+    stopAgain = met.stopSignal;
     tracer.check(thread, ptrace(PTRACE.GETREGS, id, 0, changed.address));
     result = Number(BigInt.asIntN(64, words[registerIndex("rax")] as bigint)); // in the table
   } finally {
@@ -148,6 +152,7 @@ function callInTarget(
   }
   // The kernel takes the details of a signal to be delivered from the stop that is left.
   if (hadSignal) tracer.check(thread, ptrace(PTRACE.SETSIGINFO, id, 0, siginfo.address));
+  if (stopAgain) systemCall4(SYS.tgkill, thread.process, id, SIG.STOP, 0);
   if (listens) {
     // The process is stopped by job control: have the thread fall in again as soon as it goes on.
     thread.groupStopped = false;
@@ -156,9 +161,17 @@ function callInTarget(
   return result;
 }
 
-/** Steps the thread over the `syscall` at `at`. @returns whether job control wants the thread stopped */
-function stepOver(tracer: Tracer, thread: Thread, at: Address): boolean {
-  let listens = false;
+interface Met {
+  /** Job control wants the thread stopped. */
+  readonly groupStop: boolean;
+  /** SIGSTOP came, the one signal that cannot be blocked: it is to be sent again. */
+  readonly stopSignal: boolean;
+}
+
+/** Steps the thread over the `syscall` at `at`. */
+function stepOver(tracer: Tracer, thread: Thread, at: Address): Met {
+  let groupStop = false;
+  let stopSignalMet = false;
   for (;;) {
     tracer.check(thread, ptrace(PTRACE.SINGLESTEP, thread.id, 0, 0));
     let waited: number;
@@ -171,15 +184,11 @@ function stepOver(tracer: Tracer, thread: Thread, at: Address): boolean {
       throw new TargetGone(`thread ${thread.id} is gone`);
     }
     const signal = stopSignal(value);
-    if (stopEvent(value) === PTRACE_EVENT.STOP) {
-      listens ||= isStopSignal(signal);
-    } else if (signal === SIG.STOP) {
-      // The one signal that cannot be blocked: sent again, it comes when the thread is its own.
-      systemCall4(SYS.tgkill, thread.process, thread.id, SIG.STOP, 0);
-      listens = true;
-    }
+    if (stopEvent(value) === PTRACE_EVENT.STOP) groupStop ||= isStopSignal(signal);
+    else if (signal === SIG.STOP) stopSignalMet = true;
     tracer.check(thread, ptrace(PTRACE.GETREGS, thread.id, 0, changed.address));
-    if (words[registerIndex("rip")] === BigInt(at + SYSCALL_INSTRUCTION.length)) return listens;
+    if (words[registerIndex("rip")] === BigInt(at + SYSCALL_INSTRUCTION.length))
+      return { groupStop, stopSignal: stopSignalMet };
   }
 }
 

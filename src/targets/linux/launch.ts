@@ -151,7 +151,8 @@ class StringVector {
 
 /** The C library's `environ`: the bytes themselves, which JavaScript strings may not hold. */
 function ownEnvironment(): number {
-  const symbol = koffi.load("libc.so.6").symbol("environ") as bigint;
+  // By the program, not by the C library: Node may hold the variable itself (a copy relocation).
+  const symbol = koffi.load(null).symbol("environ") as bigint;
   return Number(koffi.decode(symbol, "uint64_t"));
 }
 

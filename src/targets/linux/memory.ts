@@ -33,8 +33,12 @@ const bounce = new SharedBytes(CHUNK);
 const vectors = new SharedBytes(32); // struct iovec local, remote
 const pagemap = new SharedBytes(8 * (CHUNK / PAGE + 2));
 
-/** How long a look at a space's mappings is believed when text is written, milliseconds. */
-const MAPPINGS_AGE = 200;
+/**
+ * A look at a space's mappings is believed for so many times as long as it took. Text is written
+ * to thousands of places in a row, and faults may come with every hit; a look costs as much as
+ * ten hits.
+ */
+const BELIEF = 20;
 
 /**
  * Memory of one address space.
@@ -47,7 +51,7 @@ const MAPPINGS_AGE = 200;
 export class SpaceMemory implements Memory {
   private memoryFile = -1;
   private pagemapFile = -1;
-  private privateRanges: { readonly mappings: readonly Mapping[]; readonly at: number } | undefined;
+  private recent: { readonly mappings: readonly Mapping[]; readonly until: number } | undefined;
 
   /** @param liveThread any thread that has this space; throws TargetGone when none lives */
   constructor(
@@ -100,7 +104,8 @@ export class SpaceMemory implements Memory {
       const usable = this.bringIn(start, wanted, writing);
       if (usable === 0) return done;
       if (writing) copy(local, done, bounce.bytes, 0, usable);
-      const moved = this.move(call, start, usable);
+      let moved = this.move(call, start, usable);
+      if (moved === 0 && !writing) moved = this.readWriteOnly(start as Address, usable);
       if (!writing) copy(bounce.bytes, 0, local, done, moved);
       done += moved;
       if (moved < wanted) return done;
@@ -122,6 +127,17 @@ export class SpaceMemory implements Memory {
       throw new TargetError(`cannot access the memory of ${this.describe}: ${errorName(result)}`);
     }
     throw this.gone();
+  }
+
+  /**
+   * What is mapped writable but not readable the program can read on x86, process_vm_readv not.
+   * @returns bytes now in the bounce buffer
+   */
+  private readWriteOnly(at: Address, length: number): number {
+    const mapping = mappingAt(this.recentMappings(), at);
+    if (mapping === undefined || mapping.readable || !mapping.writable) return 0;
+    const usable = Math.min(length, mapping.end - at);
+    return Math.max(0, systemCall4(SYS.pread64, this.openMemory(), bounce.address, usable, at));
   }
 
   /**
@@ -177,13 +193,10 @@ export class SpaceMemory implements Memory {
 
   /** Writing through /proc/PID/mem into a shared mapping would change the file, for everybody. */
   private refuseShared(at: Address, length: number): void {
-    const now = performance.now();
-    if (this.privateRanges === undefined || now - this.privateRanges.at > MAPPINGS_AGE)
-      this.privateRanges = { mappings: this.mappings(), at: now };
-    let mapping = mappingAt(this.privateRanges.mappings, at);
+    let mapping = mappingAt(this.recentMappings(), at);
     if (mapping === undefined || at + length > mapping.end) {
-      this.privateRanges = { mappings: this.mappings(), at: now };
-      mapping = mappingAt(this.privateRanges.mappings, at);
+      this.recent = undefined;
+      mapping = mappingAt(this.recentMappings(), at);
     }
     if (mapping === undefined) throw this.fault(at, "write");
     if (mapping.shared)
@@ -192,6 +205,16 @@ export class SpaceMemory implements Memory {
         "shared-mapping",
         `${formatAddress(at)} is in a shared mapping (${mapping.path}): a breakpoint there would be written to the file`,
       );
+  }
+
+  private recentMappings(): readonly Mapping[] {
+    const before = performance.now();
+    if (this.recent === undefined || before >= this.recent.until) {
+      const mappings = this.mappings();
+      const after = performance.now();
+      this.recent = { mappings, until: after + BELIEF * (after - before) };
+    }
+    return this.recent.mappings;
   }
 
   /** All mappings, as they are now. */
@@ -216,7 +239,7 @@ export class SpaceMemory implements Memory {
 
   /** Why an access failed: looked up only after it did. */
   private reason(at: Address, access: "read" | "write"): MemoryFaultReason {
-    const mapping = at < 0 ? undefined : mappingAt(this.mappings(), at);
+    const mapping = at < 0 ? undefined : mappingAt(this.recentMappings(), at);
     if (mapping === undefined) return "unmapped";
     // x86 cannot make a page writable but not readable; the kernel treats such mappings as readable.
     if (access === "write" ? !mapping.writable : !(mapping.readable || mapping.writable)) return "no-access";

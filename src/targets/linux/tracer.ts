@@ -376,6 +376,12 @@ export class Tracer {
     };
   }
 
+  /** Detaches threads whose creator's event never came: it was killed in between. */
+  letStrangersGo(): void {
+    for (const [id, seen] of this.early) if (seen === "stopped") ptrace(PTRACE.DETACH, id);
+    this.early.clear();
+  }
+
   remove(thread: Thread): void {
     this.waiter.forget(thread);
     this.book.remove(thread);
