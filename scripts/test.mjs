@@ -15,7 +15,10 @@ import { hasAptGet, installCommand, installNeeds, missingNeeds } from "./lib/deb
 import { Failure, ROOT, filesUnder, main, run } from "./lib/project.mjs";
 import { ALL_RESULTS, SUBSET_RESULTS, compiledOf, readResults } from "./lib/test-results.mjs";
 
-await main(() => {
+/** @typedef {import("./lib/debian.mjs").Need} Need */
+/** @typedef {import("./lib/test-results.mjs").TestResult} TestResult */
+
+await main(async () => {
   const { values: options, positionals } = parseArgs({
     allowPositionals: true,
     options: {
@@ -25,9 +28,9 @@ await main(() => {
       timeout: { type: "string", default: "600" },
     },
   });
-  const missing = seeToNeeds(options.yes);
   const { files, pattern } = select(positionals);
   compileBuild();
+  const missing = await seeToNeeds(options.yes);
 
   const results = positionals.length === 0 ? ALL_RESULTS : SUBSET_RESULTS;
   mkdirSync(join(ROOT, "build"), { recursive: true });
@@ -60,15 +63,15 @@ await main(() => {
  * Says what the tests need and this machine lacks, and installs it where that is wanted.
  *
  * @param {boolean} install
- * @returns {import("./lib/debian.mjs").Need[]} what is still missing
+ * @returns {Promise<Need[]>} what is still missing
  */
-function seeToNeeds(install) {
-  const missing = missingNeeds();
+async function seeToNeeds(install) {
+  const missing = await missingNeeds();
   if (missing.length === 0) return [];
   process.stdout.write("The tests need from Debian, and this machine does not have:\n");
   for (const need of missing) process.stdout.write(`  ${need.package.padEnd(12)} ${need.why}\n`);
   if (install && hasAptGet()) {
-    installNeeds(missing);
+    await installNeeds(missing);
     return [];
   }
   process.stdout.write(
@@ -113,8 +116,8 @@ function patternOf(name) {
  * Prints the last line and decides.
  *
  * @param {number} status  what node:test made of it
- * @param {readonly import("./lib/test-results.mjs").TestResult[]} results
- * @param {readonly import("./lib/debian.mjs").Need[]} missing
+ * @param {readonly TestResult[]} results
+ * @param {readonly Need[]} missing
  * @param {boolean} noSkips
  * @returns {number} exit status
  */

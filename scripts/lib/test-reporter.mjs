@@ -41,46 +41,32 @@ export default async function* report(source) {
   const byName = process.env["TRAPLINE_TEST_BY_NAME"] === "true";
 
   for await (const event of source) {
-    switch (event.type) {
-      case "test:start":
-        open.length = event.data.nesting;
-        open.push(event.data.name);
-        break;
+    if (event.type === "test:start") {
+      open.length = event.data.nesting;
+      open.push(event.data.name);
+    } else if (event.type === "test:stdout" || event.type === "test:stderr") {
+      yield event.data.message;
+    } else if (event.type === "test:diagnostic") {
+      // Without a file it is of the whole run: sums that we make ourselves, in other words.
+      if (event.data.file !== undefined) yield `      # ${event.data.message}\n`;
+    } else if (event.type === "test:pass" || event.type === "test:fail") {
+      const done = /** @type {Done} */ (event.data);
+      const failed = event.type === "test:fail";
+      const file = sourceOf(done.file ?? "");
+      const isFile = done.nesting === 0 && sourceOf(done.name) === file;
+      const hasSubtests = lastNesting > done.nesting || done.details.type === "suite";
+      lastNesting = done.nesting;
+      // Its subtests tell; of a parent only what went wrong in itself is of interest.
+      if (hasSubtests && !(failed && done.details.error?.failureType !== "subtestsFailed")) continue;
+      // What was left out on purpose is neither here nor there; a file may then be without tests.
+      if (done.skip === LEFT_OUT || (byName && isFile && !failed)) continue;
 
-      case "test:pass":
-      case "test:fail": {
-        const done = /** @type {Done} */ (event.data);
-        const file = sourceOf(done.file ?? "");
-        const isFile = done.nesting === 0 && sourceOf(done.name) === file;
-        const hasSubtests = lastNesting > done.nesting || done.details.type === "suite";
-        lastNesting = done.nesting;
-        const failed = event.type === "test:fail";
-        // Its subtests tell; of a parent only what went wrong in itself is of interest.
-        if (hasSubtests && !(failed && done.details.error?.failureType !== "subtestsFailed")) break;
-        // What was left out on purpose is neither here nor there; a file may then be without tests.
-        if (done.skip === LEFT_OUT || (byName && isFile && !failed)) break;
-
-        const result = isFile ? resultOfFile(file, done, failed) : resultOf(file, open, done, failed);
-        results.push(result);
-        if (file !== lastFile) yield `\n${file}\n`;
-        lastFile = file;
-        yield lineOf(result);
-        if (!result.ok && !result.skipped) failures.push(`${file}\n${lineOf(result)}${whyOf(done)}`);
-        break;
-      }
-
-      case "test:stdout":
-      case "test:stderr":
-        yield event.data.message;
-        break;
-
-      case "test:diagnostic":
-        // Of the whole run: sums that we make ourselves, in other words.
-        if (event.data.file !== undefined) yield `      # ${event.data.message}\n`;
-        break;
-
-      default:
-        break;
+      const result = isFile ? resultOfFile(file, done, failed) : resultOf(file, open, done, failed);
+      results.push(result);
+      if (file !== lastFile) yield `\n${file}\n`;
+      lastFile = file;
+      yield lineOf(result);
+      if (!result.ok && !result.skipped) failures.push(`${file}\n${lineOf(result)}${whyOf(done)}`);
     }
   }
 
@@ -149,7 +135,7 @@ function whyOf(done) {
   if (error === undefined) return "";
   // Node wraps what the test threw; the stack of the wrapper says nothing.
   const cause = error.cause ?? error;
-  const text = cause instanceof Error || typeof cause === "object" ? inspect(cause) : String(cause);
+  const text = typeof cause === "string" ? cause : inspect(cause);
   const ours = text.split("\n").filter((line) => !/^\s+at .*\(?node:internal\//.test(line));
   return `${ours.map((line) => `      ${line}`).join("\n")}\n`;
 }

@@ -25,7 +25,9 @@ export const SUBSET_RESULTS = "build/test-results-subset.json";
 export function readResults(path) {
   const text = textOf(path);
   if (text === undefined) throw new Failure(`${path} is not there: run npm test first`);
-  return /** @type {TestResult[]} */ (JSON.parse(text));
+  /** @type {unknown} */
+  const results = JSON.parse(text);
+  return /** @type {TestResult[]} */ (results);
 }
 
 /**

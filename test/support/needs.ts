@@ -2,7 +2,7 @@ import { accessSync, constants, readFileSync } from "node:fs";
 import { delimiter, isAbsolute, join } from "node:path";
 
 /** A Debian package that some tests need: one entry of test/needs.json. */
-interface Need {
+export interface Need {
   readonly package: string;
   /** A command in `$PATH`, or the absolute path of a file. */
   readonly provides: string;
@@ -12,6 +12,11 @@ interface Need {
 const table = JSON.parse(
   readFileSync(new URL("../../../test/needs.json", import.meta.url), "utf8"),
 ) as readonly Need[];
+
+/** What the table names and this machine does not have. */
+export function missingNeeds(): Need[] {
+  return table.filter(({ provides }) => !isThere(provides));
+}
 
 /**
  * For the options of a test that needs Debian packages: skips it where one is missing, saying which.
@@ -32,7 +37,6 @@ export function needs(...packages: readonly string[]): { readonly skip: string |
   };
 }
 
-/** The same look-up as in scripts/lib/debian.mjs, which runs before anything is compiled. */
 function isThere(provides: string): boolean {
   const candidates = isAbsolute(provides)
     ? [provides]
