@@ -19,7 +19,8 @@ export function fromText(text: string): ByteString {
   let bytes = "";
   for (const character of text) {
     const code = character.codePointAt(0) ?? 0;
-    bytes += code >= ESCAPE + 0x80 && code <= ESCAPE + 0xff ? String.fromCharCode(code - ESCAPE) : utf8(character);
+    bytes +=
+      code >= ESCAPE + 0x80 && code <= ESCAPE + 0xff ? String.fromCharCode(code - ESCAPE) : utf8(character);
   }
   return bytes;
 }
@@ -46,7 +47,7 @@ export function toText(bytes: ByteString): string {
 
 function decodeEscaping(bytes: Uint8Array): string {
   let text = "";
-  for (let at = 0; at < bytes.length; ) {
+  for (let at = 0; at < bytes.length;) {
     const decoded = decodeUtf8(bytes, at);
     if (decoded === undefined) text += String.fromCharCode(ESCAPE + (bytes[at] as number));
     else text += String.fromCodePoint(decoded.code);

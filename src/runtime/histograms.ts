@@ -78,7 +78,8 @@ export abstract class Histogram {
     let first = this.#counts.findIndex((count) => count > 0);
     if (first < 0) first = 0;
     let last = 0;
-    for (let bucket = 0; bucket < this.buckets; bucket++) if ((this.#counts[bucket] as number) > 0) last = bucket;
+    for (let bucket = 0; bucket < this.buckets; bucket++)
+      if ((this.#counts[bucket] as number) > 0) last = bucket;
     for (let i = 0; i < MARGIN; i++) {
       if (first > 0 && !this.isLowestByChoice(first)) first--;
       if (last < this.buckets - 1) last++;
