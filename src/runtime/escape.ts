@@ -74,8 +74,8 @@ function escapeAt(input: Uint8Array, at: number): readonly [ByteString, number] 
       const { code, length } = decoded;
       const escape =
         code <= 0xffff
-          ? `\\u${code.toString(16).padStart(4, "0")}`
-          : `\\U${code.toString(16).padStart(8, "0")}`;
+          ? `\\u${code.toString(16).toUpperCase().padStart(4, "0")}`
+          : `\\U${code.toString(16).toUpperCase().padStart(8, "0")}`;
       return [escape, length];
     }
   }
