@@ -123,7 +123,8 @@ void test("a displaced instruction does on the processor what it does in its pla
       what,
     );
     // Why a transaction was aborted (eax) is chance: the int3, or an interrupt before it.
-    if (what.startsWith("xbegin")) seen.registers.write("rax", (outcomes[bare] as Outcome).registers.read("rax"));
+    if (what.startsWith("xbegin"))
+      seen.registers.write("rax", (outcomes[bare] as Outcome).registers.read("rax"));
     assertSame(outcomes[bare] as Outcome, seen, what);
   }
   let raised = 0;
