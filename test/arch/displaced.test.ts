@@ -115,7 +115,7 @@ void test("both ways of a conditional jump stop", () => {
     code.stops.map((stop) => slotPoint(code, stop)),
     [
       { kind: "after", offset: 3, at: AT + 2 },
-      { kind: "after", offset: 4, at: AT + 0x12 },
+      { kind: "after", offset: 5, at: AT + 0x12 },
     ],
   );
 });
