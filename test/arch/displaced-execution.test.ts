@@ -133,8 +133,9 @@ void test("a displaced instruction does on the processor what it does in its pla
     assertSame(outcomes[bare] as Outcome, seen, what);
   }
   let raised = 0;
-  for (const { what, plan, bare } of emulations)
-    if (isKnownToRaise(plan, outcomes[bare] as Outcome, what)) raised++;
+  for (const { what, plan, state, bare } of emulations)
+    // Stepping itself, a program is stopped between the iterations of a rep.
+    if ((state.flags & TRAP_FLAG) === 0n && isKnownToRaise(plan, outcomes[bare] as Outcome, what)) raised++;
   let emulated = 0;
   for (const { what, plan, state, bare } of emulations)
     if (emulatesLikeTheProcessor(plan, state, outcomes[bare] as Outcome, what)) emulated++;
