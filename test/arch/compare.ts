@@ -30,10 +30,10 @@ export function asTheProgramSees(
     const offset = Number(pc - BigInt(slot));
     const point = slotPoint(code, offset);
     assert.ok(point, `${what}: no meaning for offset ${String(offset)} of the slot`);
-    if (address === pc && point.kind !== "unfinished") address = BigInt(point.at);
     if (point.kind === "unfinished") point.finish(registers, memory);
     else registers.pc = point.at;
     if (point.kind === "before") point.repair?.(registers, memory);
+    if (address === pc) address = registers.read("rip");
     const ours = outcome.signal === SIGTRAP && code.stops.includes(offset);
     if (ours && bare.signal === SIGTRAP) {
       // The bare run has come to the int3 that fills the code page, one byte on; ours has stopped before it.

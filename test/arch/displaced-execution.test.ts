@@ -26,6 +26,8 @@ import {
   STACK,
 } from "./processor.js";
 
+const TRAP_FLAG = 0x100n;
+
 /** Flags and counts that decide branches; each instruction runs from each. */
 const STATES: readonly { readonly flags: bigint; readonly rcx: bigint; readonly rax: bigint }[] = [
   { flags: 0x202n, rcx: 5n, rax: 0x1234_5678_9abc_def0n },
@@ -36,6 +38,7 @@ const STATES: readonly { readonly flags: bigint; readonly rcx: bigint; readonly 
   { flags: 0x202n | 0x1n, rcx: 3n, rax: 7n },
   { flags: 0x202n | 0x4_0000n, rcx: 4n, rax: 8n },
   { flags: 0x202n | 0x880n, rcx: 6n, rax: 8n },
+  { flags: 0x302n, rcx: 2n, rax: 39n }, // a program that steps itself
 ];
 
 function initial(state: (typeof STATES)[number], pc: Address): RegisterFile {
@@ -92,6 +95,8 @@ void test("a displaced instruction does on the processor what it does in its pla
     }
     assert.equal(plan.facts.length, bytes.length, name);
     for (const state of STATES) {
+      // What delays the trap by one more instruction has it, in a slot, behind one of ours: a known limit.
+      if (delaysTrap(plan) && (state.flags & TRAP_FLAG) !== 0n) continue;
       const bare = runs.push({ codeAt: AT, code: bytes, registers: initial(state, AT) }) - 1;
       const what = `${name}, flags ${state.flags.toString(16)}, rcx ${state.rcx.toString(16)}`;
       emulations.push({ what, plan, state, bare });
@@ -123,12 +128,14 @@ void test("a displaced instruction does on the processor what it does in its pla
       what,
     );
     // Why a transaction was aborted (eax) is chance: the int3, or an interrupt before it.
-    if (what.startsWith("xbegin")) seen.registers.write("rax", (outcomes[bare] as Outcome).registers.read("rax"));
+    if (what.startsWith("xbegin"))
+      seen.registers.write("rax", (outcomes[bare] as Outcome).registers.read("rax"));
     assertSame(outcomes[bare] as Outcome, seen, what);
   }
   let raised = 0;
-  for (const { what, plan, bare } of emulations)
-    if (isKnownToRaise(plan, outcomes[bare] as Outcome, what)) raised++;
+  for (const { what, plan, state, bare } of emulations)
+    // Stepping itself, a program is stopped between the iterations of a rep.
+    if ((state.flags & TRAP_FLAG) === 0n && isKnownToRaise(plan, outcomes[bare] as Outcome, what)) raised++;
   let emulated = 0;
   for (const { what, plan, state, bare } of emulations)
     if (emulatesLikeTheProcessor(plan, state, outcomes[bare] as Outcome, what)) emulated++;
@@ -145,6 +152,13 @@ const FORMS: readonly (readonly [Address, boolean])[] = [
   [FAR_SLOT, false],
   [FAR_SLOT, true],
 ];
+
+/** mov ss, system calls, an aborted transaction, and what the kernel emulates where the processor forbids it to user code (UMIP). */
+function delaysTrap({ facts }: Planned): boolean {
+  return (
+    facts.shadowsNext || facts.isSystemCall || ["sgdt", "str", "smsw", "xbegin"].includes(facts.mnemonic)
+  );
+}
 
 /** @returns whether the instruction itself was what raised the signal that ended the bare run */
 function isKnownToRaise(plan: Planned, bare: Outcome, what: string): boolean {

@@ -23,7 +23,7 @@ const SIGALRM = 14;
 const PER_OPCODE = 3;
 
 /** Their results differ from one time to the next. */
-const UNREPEATABLE = new Set(["rdtsc", "rdtscp", "rdrand", "rdseed", "cpuid", "rdpid", "rdpmc"]);
+const UNREPEATABLE = new Set(["rdtsc", "rdtscp", "rdrand", "rdseed", "cpuid", "rdpid", "rdpmc", "xbegin"]);
 
 function generator(seed: number): (below: number) => number {
   let state = seed;

@@ -17,7 +17,7 @@ export const MEMORY_LENGTH = 2 * 4096;
 const CASE_CODE = 64;
 const REGISTER_BYTES = 8 * REGISTERS.length;
 const CASE_LENGTH = 16 + CASE_CODE + REGISTER_BYTES;
-const RESULT_LENGTH = 24 + REGISTER_BYTES + MEMORY_LENGTH;
+const RESULT_LENGTH = 24 + 2 * REGISTER_BYTES + MEMORY_LENGTH;
 
 export interface Run {
   readonly codeAt: Address;
@@ -31,6 +31,8 @@ export interface Outcome {
   readonly address: bigint;
   readonly vectors: bigint;
   readonly registers: RegisterFile;
+  /** Of the process that the instruction created; all 0 where it created none. */
+  readonly newProcess: RegisterFile;
   readonly memory: Uint8Array;
 }
 
@@ -81,14 +83,20 @@ function decode(bytes: Uint8Array, count: number): Outcome[] {
   return Array.from({ length: count }, (_, index) => {
     const start = index * RESULT_LENGTH;
     const registers = new RegisterFile();
-    registers.bytes.set(bytes.subarray(start + 24, start + 24 + REGISTER_BYTES));
+    const newProcess = new RegisterFile();
+    const registersAt = start + 24;
+    const newProcessAt = registersAt + REGISTER_BYTES;
+    const memoryAt = newProcessAt + REGISTER_BYTES;
+    registers.bytes.set(bytes.subarray(registersAt, newProcessAt));
+    newProcess.bytes.set(bytes.subarray(newProcessAt, memoryAt));
     return {
       signal: view.getInt32(start, true),
       code: view.getInt32(start + 4, true),
       address: view.getBigUint64(start + 8, true),
       vectors: view.getBigUint64(start + 16, true),
       registers,
-      memory: bytes.slice(start + 24 + REGISTER_BYTES, start + RESULT_LENGTH),
+      newProcess,
+      memory: bytes.slice(memoryAt, start + RESULT_LENGTH),
     };
   });
 }

@@ -44,6 +44,8 @@ struct test_result {
   uint64_t address;
   uint64_t vector_hash;
   struct user_regs_struct registers;
+  /* Of the process that the instruction created, where it created one. */
+  struct user_regs_struct new_process;
   uint8_t memory[2 * PAGE];
 };
 
@@ -87,6 +89,19 @@ static void on_alarm(int signal) {
   kill(child, SIGSTOP);
 }
 
+/* Lets a process that the child has just created run until a signal stops it, then ends it. */
+static void run_new_process(struct user_regs_struct *registers) {
+  unsigned long created;
+  int status;
+  if (ptrace(PTRACE_GETEVENTMSG, child, 0, &created) != 0) fail("PTRACE_GETEVENTMSG");
+  if (waitpid((pid_t)created, &status, __WALL) != (pid_t)created) fail("waitpid");
+  if (ptrace(PTRACE_CONT, (pid_t)created, 0, 0) != 0) fail("PTRACE_CONT");
+  if (waitpid((pid_t)created, &status, __WALL) != (pid_t)created || !WIFSTOPPED(status)) fail("waitpid");
+  if (ptrace(PTRACE_GETREGS, (pid_t)created, 0, registers) != 0) fail("PTRACE_GETREGS");
+  kill((pid_t)created, SIGKILL);
+  if (waitpid((pid_t)created, &status, __WALL) != (pid_t)created) fail("waitpid");
+}
+
 int main(int argc, char **argv) {
   if (argc != 3) {
     fprintf(stderr, "usage: run-instruction CASES RESULTS\n");
@@ -107,7 +122,7 @@ int main(int argc, char **argv) {
   }
   int status;
   if (waitpid(child, &status, 0) != child || !WIFSTOPPED(status)) fail("waitpid");
-  if (ptrace(PTRACE_SETOPTIONS, child, 0, PTRACE_O_EXITKILL) != 0) fail("PTRACE_SETOPTIONS");
+  if (ptrace(PTRACE_SETOPTIONS, child, 0, PTRACE_O_EXITKILL | PTRACE_O_TRACEFORK | PTRACE_O_TRACEVFORK) != 0) fail("PTRACE_SETOPTIONS");
 
   static uint8_t vectors[16384], vectors_after[16384];
   struct iovec state = {vectors, sizeof vectors};
@@ -154,9 +169,14 @@ int main(int argc, char **argv) {
 
     late = 0;
     alarm(2);
-    if (ptrace(PTRACE_CONT, child, 0, 0) != 0) fail("PTRACE_CONT");
-    while (waitpid(child, &status, 0) != child)
-      if (errno != EINTR) fail("waitpid");
+    for (;;) {
+      if (ptrace(PTRACE_CONT, child, 0, 0) != 0) fail("PTRACE_CONT");
+      while (waitpid(child, &status, 0) != child)
+        if (errno != EINTR) fail("waitpid");
+      if (!WIFSTOPPED(status)) break;
+      if (status >> 16 != 0) run_new_process(&result.new_process);
+      else if (WSTOPSIG(status) != SIGCHLD) break;
+    }
     alarm(0);
     if (!WIFSTOPPED(status)) {
       fprintf(stderr, "the child is gone: status %x\n", status);

@@ -113,13 +113,19 @@ export type PostRefusalReason = keyof typeof POST_REFUSALS;
 export function planDisplacement(bytes: Uint8Array, at: Address): Displacement {
   const text = bytes.length > MAX_INSTRUCTION_LENGTH ? bytes.subarray(0, MAX_INSTRUCTION_LENGTH) : bytes;
   return withInstruction(text, at, (instruction, decoder) => {
-    if (instruction.isInvalid) {
-      return decoder.lastError === DecoderError.NoMoreBytes && text.length < MAX_INSTRUCTION_LENGTH
-        ? refuse("truncated")
-        : refuse("does-not-decode");
-    }
+    if (instruction.isInvalid)
+      return refuse(isTruncated(decoder, text, at) ? "truncated" : "does-not-decode");
     return plan(instruction, decoder, text.slice(0, instruction.length), at);
   });
+}
+
+/** Whether more bytes would have made an instruction of it. */
+function isTruncated(decoder: Decoder, text: Uint8Array, at: Address): boolean {
+  if (decoder.lastError !== DecoderError.NoMoreBytes || text.length >= MAX_INSTRUCTION_LENGTH) return false;
+  // The decoder wants all bytes of an instruction before it finds it invalid.
+  const padded = new Uint8Array(MAX_INSTRUCTION_LENGTH);
+  padded.set(text);
+  return withInstruction(padded, at, (instruction) => !instruction.isInvalid);
 }
 
 function refuse(reason: RefusalReason): Refusal {

@@ -41,7 +41,7 @@ export interface InstructionFacts {
   readonly endsFlow: boolean;
   /** Changes at least one flag (where it does not fault). */
   readonly writesFlags: boolean;
-  /** mov ss, pop ss, sti: a single step also runs the instruction behind it. */
+  /** mov ss, sti: a single step also runs the instruction behind it. */
   readonly shadowsNext: boolean;
   /**
    * popf, iret: may set the trap flag. The processor then traps after *one more* instruction,
@@ -84,12 +84,13 @@ export function instructionFacts(instruction: Instruction): InstructionFacts {
     byCode.set(code, facts);
   }
   const accesses = facts.touchesMemory || (!facts.addressesWithoutAccess && hasMemoryOperand(instruction));
+  const isSystemCall = facts.isSystemCall || isLinuxInterrupt(instruction);
   return {
     length: instruction.length,
     mnemonic: facts.mnemonic,
-    flow: facts.flow,
-    isSystemCall: facts.isSystemCall,
-    raises: facts.raises | (accesses ? MEMORY : 0),
+    flow: isSystemCall ? "system-call" : facts.flow,
+    isSystemCall,
+    raises: facts.raises | (accesses ? MEMORY : 0) | raisedByInterrupt(instruction),
     isRepString: facts.isString && (instruction.hasRepPrefix || instruction.hasRepnePrefix),
     endsFlow: facts.endsFlow,
     writesFlags: instruction.rflagsModified !== 0,
@@ -147,18 +148,14 @@ function flowOf(instruction: Instruction): Flow {
   }
 }
 
-const LINUX_INT = 0x80;
-
 function isSystemCall(instruction: Instruction): boolean {
-  switch (instruction.mnemonic) {
-    case Mnemonic.Syscall:
-    case Mnemonic.Sysenter:
-      return true;
-    case Mnemonic.Int:
-      return instruction.immediate8 === LINUX_INT;
-    default:
-      return false;
-  }
+  return instruction.mnemonic === Mnemonic.Syscall || instruction.mnemonic === Mnemonic.Sysenter;
+}
+
+const LINUX_INTERRUPT = 0x80;
+
+function isLinuxInterrupt(instruction: Instruction): boolean {
+  return instruction.code === Code.Int_imm8 && instruction.immediate8 === LINUX_INTERRUPT;
 }
 
 function endsFlow(instruction: Instruction, flow: Flow): boolean {
@@ -175,6 +172,7 @@ function exceptionsOf(
   const { mnemonic } = instruction;
   let set = EXTRA_EXCEPTIONS.get(mnemonic) ?? 0;
   if (instruction.isPrivileged) set |= GP;
+  if (movesToSegment(instruction.code)) set |= exceptionSet("#GP", "#NP", "#SS", "#UD");
   if (flow === "jump" || flow === "call" || flow === "return" || flow === "conditional-jump")
     set |= GP | exceptionSet("#CP");
   if (isX87 || features.includes(CpuidFeature.MMX)) set |= exceptionSet("#MF");
@@ -198,10 +196,33 @@ function isVectorFloat(feature: number): boolean {
   }
 }
 
+/** mov ss; there is no pop ss in 64-bit mode. */
 function writesStackSegment(instruction: Instruction): boolean {
-  return instruction.mnemonic === Mnemonic.Mov && instruction.code === Code.Mov_Sreg_rm16
-    ? instruction.op0Register === Register.SS
-    : false;
+  return movesToSegment(instruction.code) && instruction.op0Register === Register.SS;
+}
+
+function movesToSegment(code: Code): boolean {
+  switch (code) {
+    case Code.Mov_Sreg_rm16:
+    case Code.Mov_Sreg_r32m16:
+    case Code.Mov_Sreg_r64m16:
+      return true;
+    default:
+      return false;
+  }
+}
+
+/** The gates of vectors 3, 4 and 0x80 are open to user code, all others answer #GP. Linux arch/x86/kernel/idt.c. */
+function raisedByInterrupt(instruction: Instruction): ExceptionSet {
+  if (instruction.code !== Code.Int_imm8) return 0;
+  switch (instruction.immediate8) {
+    case 3:
+      return exceptionSet("#BP");
+    case 4:
+      return exceptionSet("#OF");
+    default:
+      return GP;
+  }
 }
 
 function hasMemoryOperand(instruction: Instruction): boolean {
@@ -232,6 +253,7 @@ const ALWAYS_THERE: ReadonlySet<number> = new Set([
   CpuidFeature.INTEL486,
   CpuidFeature.X64,
   CpuidFeature.CMOV,
+  CpuidFeature.MULTIBYTENOP,
   CpuidFeature.FPU,
   CpuidFeature.FPU287,
   CpuidFeature.FPU387,
@@ -306,11 +328,8 @@ const EXTRA_EXCEPTIONS: ReadonlyMap<Mnemonic, ExceptionSet> = new Map<Mnemonic, 
   [Mnemonic.Idiv, exceptionSet("#DE")],
   [Mnemonic.Int3, exceptionSet("#BP")],
   [Mnemonic.Int1, exceptionSet("#DB")],
-  // The gates of vectors 3, 4 and 0x80 are open to user code, all others answer #GP.
-  [Mnemonic.Int, exceptionSet("#BP", "#OF", "#GP", "#NP")],
   [Mnemonic.Wait, exceptionSet("#MF")],
   // Segment registers: a bad selector.
-  [Mnemonic.Mov, exceptionSet("#GP", "#NP", "#SS")],
   [Mnemonic.Pop, exceptionSet("#GP", "#NP", "#SS")],
   [Mnemonic.Lfs, exceptionSet("#GP", "#NP")],
   [Mnemonic.Lgs, exceptionSet("#GP", "#NP")],

@@ -5,34 +5,11 @@ import { type Address, addressFromHalves } from "../../base/address.js";
  * so that a process target reads and writes it without conversion.
  * arch/x86/include/asm/user_64.h.
  */
+// prettier-ignore
 export const REGISTERS = [
-  "r15",
-  "r14",
-  "r13",
-  "r12",
-  "rbp",
-  "rbx",
-  "r11",
-  "r10",
-  "r9",
-  "r8",
-  "rax",
-  "rcx",
-  "rdx",
-  "rsi",
-  "rdi",
-  "orig_rax",
-  "rip",
-  "cs",
-  "eflags",
-  "rsp",
-  "ss",
-  "fs_base",
-  "gs_base",
-  "ds",
-  "es",
-  "fs",
-  "gs",
+  "r15", "r14", "r13", "r12", "rbp", "rbx", "r11", "r10", "r9", "r8",
+  "rax", "rcx", "rdx", "rsi", "rdi", "orig_rax", "rip", "cs", "eflags",
+  "rsp", "ss", "fs_base", "gs_base", "ds", "es", "fs", "gs",
 ] as const;
 
 export type RegisterName = (typeof REGISTERS)[number];

@@ -87,6 +87,7 @@ export function buildTransactionSlot(
   build.code.int32(0);
   const behind = build.code.length;
   build.leave(original.next, stop);
+  build.otherWay();
   build.code.patchInt32(field, build.code.length - behind);
   build.leave(fallback, stop);
   return build.finish();
@@ -120,6 +121,7 @@ export function buildConditionalSlot(
   build.code.bytes(0);
   const behind = build.code.length;
   build.leave(original.next, stop);
+  build.otherWay();
   build.code.patchInt8(field, build.code.length - behind);
   build.leave(target, stop);
   return build.finish();

@@ -4,7 +4,7 @@ import { INT3, MachineCode } from "./machine-code.js";
 import type { RegisterFile } from "./registers.js";
 
 /** No slot is longer: room to reserve for one. */
-export const SLOT_LENGTH = 48;
+export const SLOT_LENGTH = 56;
 
 /**
  * What a thread with its program counter at a certain byte of a slot is really doing: what to put
@@ -97,6 +97,14 @@ export class SlotBuilder {
     }
     this.stop();
     this.after(at);
+  }
+
+  /**
+   * Begins the code of another way that the instruction can go. A byte lies between, which nothing
+   * runs: behind the stop of the one way must not be where the other comes in.
+   */
+  otherWay(): void {
+    this.code.bytes(INT3);
   }
 
   /** A stop of our own; the caller says what it means that the program counter is behind it. */
