@@ -29,6 +29,12 @@ const NICE_NEEDED = 20n;
 const LOOK_EVERY = 64;
 /** Stops further apart on average are not worth it. */
 const DENSE_MS = 1;
+/**
+ * For several threads in turn the stops must be closer. Measured, 4 threads on 2 processors, with
+ * no work between hits: 14 µs a hit apart, 6 µs together; with 100 µs of work: 130 apart, 170 together.
+ */
+const SEVERAL_DENSE_MS = 0.03;
+const RETRY_MS = 200;
 /** Stops closer together on average come from the processor that we are on. */
 const TOGETHER_MS = 0.015;
 /** Off for so long after the guard had to help. */
@@ -78,21 +84,25 @@ export class Scheduling {
   private look(process: number, thread: number): void {
     const now = performance.now();
     const took = now - this.since;
-    const dense = took < LOOK_EVERY * DENSE_MS;
     const oneThread = this.other <= 1;
+    const joined = this.beside >= 0;
+    const dense = took < LOOK_EVERY * (oneThread ? DENSE_MS : joined ? TOGETHER_MS : SEVERAL_DENSE_MS);
     this.since = now;
     this.same = this.other = 0;
     const starved = Atomics.load(this.bell, DOORBELL.starved);
     if (starved !== this.starved) {
       this.starved = starved;
-      this.beside = -1;
       this.notBefore = now + PAUSE_MS;
-      this.leave();
-      return;
+      return this.leave();
     }
-    if (!dense || !oneThread || !this.allowed || now < this.notBefore) return this.leave();
+    if (!this.allowed || now < this.notBefore) return;
+    if (!dense) {
+      // Several threads with work of their own are better off with us elsewhere; not tried again at once.
+      if (joined && !oneThread) this.notBefore = now + RETRY_MS;
+      return this.leave();
+    }
     // As fast as this, the two are still together: the look at the processor can be saved.
-    if (this.beside >= 0 && took < LOOK_EVERY * TOGETHER_MS) return;
+    if (joined && took < LOOK_EVERY * TOGETHER_MS) return;
     this.join(process, thread);
   }
 

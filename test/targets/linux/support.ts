@@ -5,6 +5,7 @@ import path from "node:path";
 import { type TestContext, after, test } from "node:test";
 import type { Address } from "../../../src/base/address.js";
 import { LinuxTarget } from "../../../src/targets/linux/target.js";
+export { INT3, mainThread } from "./support-plain.js";
 import { CONTINUE, type ExitStatus, type Resume, type Stop, type ThreadId } from "../../../src/targets/target.js";
 
 const folder = mkdtempSync(path.join(os.tmpdir(), "trapline-linux-"));
@@ -81,8 +82,6 @@ export function kill(pid: number, signal: NodeJS.Signals = "SIGKILL"): void {
   }
 }
 
-export const INT3 = Uint8Array.of(0xcc);
-
 /** Launches with output to a file, by the shell, which execs the program: main is the program. */
 export function launchTo(file: string, argv: readonly string[]): LinuxTarget {
   const target = LinuxTarget.launch(["/bin/sh", "-c", `exec "$@" >${file} 2>&1`, "sh", ...argv]);
@@ -90,11 +89,6 @@ export function launchTo(file: string, argv: readonly string[]): LinuxTarget {
   const stop = target.wait(performance.now() + 5000);
   if (stop?.kind !== "exec") throw new Error(`no exec: ${JSON.stringify(stop)}`);
   return target;
-}
-
-export function mainThread(target: LinuxTarget): ThreadId {
-  for (const thread of target.threads()) return thread;
-  throw new Error("no thread");
 }
 
 export interface Course {
