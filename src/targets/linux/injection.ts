@@ -180,7 +180,7 @@ function stepOver(tracer: Tracer, thread: Thread, at: Address): Met {
     const value = status.words[0] as number; // 8 bytes long
     if (waited < 0 || !isStopped(value) || stopEvent(value) === PTRACE_EVENT.EXIT) {
       thread.stopped = false;
-      if (waited > 0) tracer.pending.push({ thread: thread.id, status: value });
+      if (waited > 0) tracer.pending.push(thread.id, value);
       throw new TargetGone(`thread ${thread.id} is gone`);
     }
     const signal = stopSignal(value);

@@ -31,6 +31,8 @@ export class Thread {
   /** In a job-control stop: continue means PTRACE_LISTEN. */
   groupStopped = false;
   interruptAsked = false;
+  /** We sent an interrupt, for whatever reason, which has not been seen yet. */
+  disturbed = false;
   /** Number of the system call whose entry was seen last. */
   systemCall = -1;
   /** Set between the event of an exec and the exit of its system call: the TID before it. */

@@ -4,10 +4,12 @@ import type { Resume, ReturnToken, Stop, ThreadId } from "../target.js";
 import { readFacts } from "./facts.js";
 import { ERRNO, SYS, SharedBytes, errorName } from "./kernel.js";
 import { PTRACE, PTRACE_EVENT, SYSTEM_CALL_STOP, ptrace } from "./ptrace.js";
+import { restartInterrupted } from "./restart.js";
 import { ReturnWatches } from "./return-watch.js";
 import { Scheduling } from "./scheduling.js";
 import { SIG, SI, codeOf, decodeSignal, isStopSignal, setAddress } from "./signals.js";
 import { Starter } from "./starter.js";
+import { StatusQueue } from "./status-queue.js";
 import { type Space, type Thread, ThreadBook } from "./threads.js";
 import { isCaught, sharesMemory } from "./kinship.js";
 import { exitStatus, isStopped, stopEvent, stopSignal } from "./wait-status.js";
@@ -20,6 +22,9 @@ interface BreakpointStop {
   at: Address;
   returned: ReturnToken;
 }
+
+/** So many stops in a row may come from one thread before the others are looked for. */
+const FAIR_AFTER = 16;
 
 /** `struct ptrace_syscall_info`: op is the first byte, 1 entry, 2 exit. ptrace(2). */
 const PTRACE_GET_SYSCALL_INFO = 0x420e;
@@ -38,8 +43,10 @@ export class Tracer {
   readonly book = new ThreadBook();
   readonly waiter: Waiter;
   private readonly ready: Stop[] = [];
-  /** Wait statuses that were met while one thread alone was waited for. */
-  readonly pending: { readonly thread: ThreadId; readonly status: number }[] = [];
+  /** Wait statuses that were collected, or met while one thread alone was waited for. */
+  readonly pending = new StatusQueue();
+  private lastThread = 0;
+  private inARow = 0;
   /** First stops of threads whose creator's event has not come yet, and ends of such threads. */
   private readonly early = new Map<number, "stopped" | "gone">();
   private readonly breakpoint: BreakpointStop = {
@@ -67,18 +74,34 @@ export class Tracer {
   wait(until: number): Stop | undefined {
     const stop = this.ready.shift();
     if (stop !== undefined) return stop;
+    if (this.waiter.isOver(until)) return undefined;
     for (;;) {
-      const met = this.pending.shift();
-      if (met !== undefined) {
+      let next: Stop | undefined;
+      if (this.pending.shift()) {
         this.waiter.fetched = false;
-        const pending = this.interpret(met.thread, met.status);
-        if (pending !== undefined) return pending;
-        continue;
+        next = this.interpret(this.pending.thread as ThreadId, this.pending.status);
+      } else {
+        if (this.waiter.wait(until) !== "stop") return undefined;
+        this.beFair();
+        next = this.interpret(this.waiter.thread as ThreadId, this.waiter.status);
       }
-      if (this.waiter.wait(until) !== "stop") return undefined;
-      const next = this.interpret(this.waiter.thread as ThreadId, this.waiter.status);
       if (next !== undefined) return next;
+      if (this.waiter.isOver(until)) return undefined;
     }
+  }
+
+  /**
+   * Of several threads that stand the kernel reports the one that was attached to first: hitting
+   * in dense succession it would keep us from ever seeing the others. So all that stand now are
+   * collected, and have their turn before it.
+   */
+  private beFair(): void {
+    if (this.book.size === 1) return;
+    const thread = this.waiter.thread;
+    if (thread === this.lastThread && ++this.inARow < FAIR_AFTER) return;
+    this.lastThread = thread;
+    this.inARow = 0;
+    while (this.waiter.poll()) this.pending.push(this.waiter.polledThread, this.waiter.polledStatus);
   }
 
   /** Reports a stop at the next wait. */
@@ -147,6 +170,7 @@ export class Tracer {
   }
 
   private askToStop(thread: Thread): void {
+    thread.disturbed = true;
     const result = ptrace(PTRACE.INTERRUPT, thread.id);
     // ESRCH: it is ending, which its own stop will say.
     if (result < 0 && result !== -ERRNO.ESRCH) this.check(thread, result);
@@ -294,6 +318,12 @@ export class Tracer {
   private eventStop(thread: Thread, signal: number): Stop | undefined {
     thread.groupStopped = isStopSignal(signal);
     if (thread.starting !== undefined) return this.started(thread);
+    const disturbed = thread.disturbed;
+    thread.disturbed = false;
+    if (disturbed && !thread.groupStopped) {
+      this.fetchRegisters(thread);
+      restartInterrupted(thread.id, thread.registers);
+    }
     if (!thread.interruptAsked) return this.goOn(thread);
     thread.interruptAsked = false;
     return { kind: "interrupted", thread: thread.id };
