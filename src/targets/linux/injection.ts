@@ -72,7 +72,11 @@ export function unmap(tracer: Tracer, thread: Thread, at: Address, length: numbe
 function refuseSeccomp(thread: Thread, at: Address): void {
   const mode = readStatus(thread.id).get("Seccomp");
   if (mode !== undefined && mode !== "0")
-    throw new ProbeRefused(at, "seccomp", `thread ${thread.id} is under a seccomp filter and must not be made to map memory`);
+    throw new ProbeRefused(
+      at,
+      "seccomp",
+      `thread ${thread.id} is under a seccomp filter and must not be made to map memory`,
+    );
 }
 
 /** Displacements are signed 32 bits; what is mapped must be reachable from all of a text around `near`. */
@@ -214,7 +218,11 @@ function systemCallInstruction(thread: Thread, near: Address): Address {
       if (length < part.length) break;
     }
   }
-  throw new ProbeRefused(near, "no-system-call", "the program has no syscall instruction to borrow for mapping memory");
+  throw new ProbeRefused(
+    near,
+    "no-system-call",
+    "the program has no syscall instruction to borrow for mapping memory",
+  );
 }
 
 function isSystemCall(bytes: Uint8Array, at: number): boolean {

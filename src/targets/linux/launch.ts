@@ -74,7 +74,8 @@ export function launch(tracer: Tracer, argv: readonly string[], options: LaunchO
   if (seized < 0) {
     systemCall4(SYS.wait4, pid, 0, 0, 0);
     throw new TargetError(`cannot trace ${path}: ${errorName(seized)}`, {
-      remedy: "allow ptrace for this process (containers: --cap-add=SYS_PTRACE or a seccomp profile that has it)",
+      remedy:
+        "allow ptrace for this process (containers: --cap-add=SYS_PTRACE or a seccomp profile that has it)",
     });
   }
   if (!untilExec(tracer, pid as ThreadId)) throw execError(path, child.list.result(child.exec));

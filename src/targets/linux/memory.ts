@@ -1,6 +1,12 @@
 import { readFileSync } from "node:fs";
 import { type Address, formatAddress, toBigInt } from "../../base/address.js";
-import { MemoryFault, type MemoryFaultReason, ProbeRefused, TargetError, TargetGone } from "../../base/errors.js";
+import {
+  MemoryFault,
+  type MemoryFaultReason,
+  ProbeRefused,
+  TargetError,
+  TargetGone,
+} from "../../base/errors.js";
 import type { Mapping, Memory } from "../target.js";
 import {
   ERRNO,
@@ -151,7 +157,8 @@ export class SpaceMemory implements Memory {
     const result = systemCall4(SYS.pread64, this.openPagemap(), pagemap.address, 8 * count, 8 * first);
     // 0: the space has no users any more; a short read does not happen below USER_END.
     if (result === 0) throw this.gone();
-    if (result < 0) throw new TargetError(`cannot read the page map of ${this.describe}: ${errorName(result)}`);
+    if (result < 0)
+      throw new TargetError(`cannot read the page map of ${this.describe}: ${errorName(result)}`);
     for (let i = 0; i < count; i++) {
       const entry = pagemap.words[2 * i + 1] as number; // i < count, which the buffer was sized for
       const blocked = writing && (entry & PAGEMAP_USERFAULTFD_WRITE_PROTECTED) !== 0;

@@ -60,7 +60,9 @@ export class LinuxTarget implements Target {
 
   private static begin(options: LinuxOptions, start: (tracer: Tracer) => void): LinuxTarget {
     if (process.platform !== "linux" || process.arch !== "x64")
-      throw new TargetError(`processes can be traced on Linux x86-64 only; this is ${process.platform} ${process.arch}`);
+      throw new TargetError(
+        `processes can be traced on Linux x86-64 only; this is ${process.platform} ${process.arch}`,
+      );
     const tracer = new Tracer(options.doorbell);
     try {
       start(tracer);

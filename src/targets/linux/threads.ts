@@ -23,7 +23,9 @@ export class Thread {
   /** Stands still and was reported, or is about to be. */
   stopped = false;
   /** Its creator's event came, its own first stop not yet. */
-  starting: { readonly parent: ThreadId; readonly newProcess: boolean; readonly copyOf: SpaceId | undefined } | undefined;
+  starting:
+    | { readonly parent: ThreadId; readonly newProcess: boolean; readonly copyOf: SpaceId | undefined }
+    | undefined;
   /** Signal that `deliver` would deliver; 0 none. */
   pendingSignal = 0;
   /** Stopped by an `int3`. */

@@ -4,7 +4,18 @@ import { readFileSync, readdirSync } from "node:fs";
 import { TargetError } from "../../../src/base/errors.js";
 import { LinuxTarget } from "../../../src/targets/linux/target.js";
 import { CONTINUE } from "../../../src/targets/target.js";
-import { INT3, background, compile, kill, launchTo, mainThread, symbol, temporary, testCompiled, until } from "./support.js";
+import {
+  INT3,
+  background,
+  compile,
+  kill,
+  launchTo,
+  mainThread,
+  symbol,
+  temporary,
+  testCompiled,
+  until,
+} from "./support.js";
 
 /** Four threads that count; SIGUSR1 makes them print what they counted. */
 const COUNTERS = `
@@ -44,7 +55,7 @@ testCompiled("all threads of a running process are attached to, hit, and let go"
       memory.read(at, original);
       memory.writeText(at, INT3);
       const seen = new Set<number>();
-      for (let hits = 0; hits < 200; ) {
+      for (let hits = 0; hits < 200;) {
         const stop = target.wait(performance.now() + 5000);
         assert.equal(stop?.kind, "breakpoint");
         assert.equal(stop.at, at);
@@ -144,13 +155,20 @@ int main(int c, char **v) {
 testCompiled("what cannot be traced is refused with one clear sentence", async () => {
   const program = compile("plain", PLAIN);
   const refused = (pid: number, message: RegExp): void => {
-    assert.throws(() => LinuxTarget.attach(pid), (error) => error instanceof TargetError && message.test(error.message));
+    assert.throws(
+      () => LinuxTarget.attach(pid),
+      (error) => error instanceof TargetError && message.test(error.message),
+    );
   };
   refused(2 ** 22 + 5, /no such process: 4194309/);
   refused(-1, /not a process ID/);
   refused(process.pid, /cannot trace itself/);
   for (const thread of readdirSync("/proc/self/task")) refused(Number(thread), /cannot trace itself/);
-  const kernel = execFileSync("sh", ["-c", "grep -l '^PPid:.2$' /proc/[0-9]*/status | head -1 | cut -d/ -f3"], { encoding: "utf8" }).trim();
+  const kernel = execFileSync(
+    "sh",
+    ["-c", "grep -l '^PPid:.2$' /proc/[0-9]*/status | head -1 | cut -d/ -f3"],
+    { encoding: "utf8" },
+  ).trim();
   if (kernel !== "") refused(Number(kernel), /is a kernel thread/);
   const parent = background([program, "zombie"]);
   try {
@@ -171,9 +189,11 @@ testCompiled("a 32-bit program is refused", () => {
   // that has a file like that as its program is made by the one way there is: gcc -m32.
   let program: string;
   try {
-    program = compile("narrow", "void _start(void) { for (;;) __asm__ volatile(\"mov $29, %eax; int $0x80\"); }", [
-      "-m32", "-nostdlib", "-static", "-fno-pie", "-no-pie",
-    ]);
+    program = compile(
+      "narrow",
+      'void _start(void) { for (;;) __asm__ volatile("mov $29, %eax; int $0x80"); }',
+      ["-m32", "-nostdlib", "-static", "-fno-pie", "-no-pie"],
+    );
   } catch {
     assert.fail("gcc cannot make 32-bit programs here");
   }
@@ -234,10 +254,15 @@ testCompiled("an interrupt does not show: system calls go on that a stop would e
     }
     assert.ok(interruptions >= 20);
     until("end", () => running.output().includes("end"));
-    assert.deepEqual(
-      running.output().trim().split("\n").sort(),
-      ["end", "epoll 1 ", "poll 1 ", "recv 1 ", "sem -1 Resource temporarily unavailable", "sigwait -1 Resource temporarily unavailable", "sleep 0 "],
-    );
+    assert.deepEqual(running.output().trim().split("\n").sort(), [
+      "end",
+      "epoll 1 ",
+      "poll 1 ",
+      "recv 1 ",
+      "sem -1 Resource temporarily unavailable",
+      "sigwait -1 Resource temporarily unavailable",
+      "sleep 0 ",
+    ]);
   } finally {
     kill(running.pid);
   }
@@ -299,11 +324,12 @@ testCompiled("detaching does not wait for the parent of a vfork", async () => {
     until("ready", () => running.output().includes("ready"));
     {
       await using target = LinuxTarget.attach(running.pid);
-      for (let starts = 0; starts < 1; ) {
+      for (let starts = 0; starts < 1;) {
         const stop = target.wait(performance.now() + 2000);
         assert.ok(stop !== undefined);
         if (stop.kind === "thread-start") starts++;
-        if (stop.kind !== "thread-gone") target.resume(stop.thread, stop.kind === "signal" ? { kind: "deliver" } : CONTINUE);
+        if (stop.kind !== "thread-gone")
+          target.resume(stop.thread, stop.kind === "signal" ? { kind: "deliver" } : CONTINUE);
       }
       // The child sleeps, its parent is in vfork.
     }

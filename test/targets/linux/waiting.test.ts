@@ -99,7 +99,12 @@ testCompiled("a tracer that starves on a busy processor is helped, and every hit
   const bell = new Doorbell();
   const guard = new StarvationGuard(bell.buffer);
   const count = 30_000;
-  const task = { argv: [program, String(count)], doorbell: bell.buffer, at: symbol(program, "hit"), wakes: 1 };
+  const task = {
+    argv: [program, String(count)],
+    doorbell: bell.buffer,
+    at: symbol(program, "hit"),
+    wakes: 1,
+  };
   const busy = [1, 2, 3].map(() => background(["/bin/sh", "-c", "while :; do :; done"]));
   try {
     const { worker, result } = trace(task);
@@ -119,7 +124,8 @@ testCompiled("the target's own scheduling is untouched, ours is put back", async
   const { worker, started, result } = trace(task);
   const { pid } = await started;
   await pause(300);
-  const policyOf = (path: string): string => readFileSync(`${path}/stat`, "utf8").replace(/.*\) /, "").split(" ")[41 - 3] ?? "";
+  const policyOf = (path: string): string =>
+    readFileSync(`${path}/stat`, "utf8").replace(/.*\) /, "").split(" ")[41 - 3] ?? "";
   const allowed = /Cpus_allowed:\s*(\S+)/.exec(readFileSync(`/proc/${pid}/status`, "utf8"))?.[1];
   assert.equal(policyOf(`/proc/${pid}`), "0");
   assert.equal(allowed, /Cpus_allowed:\s*(\S+)/.exec(readFileSync("/proc/self/status", "utf8"))?.[1]);
