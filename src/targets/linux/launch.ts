@@ -247,5 +247,6 @@ const EXEC_ERRORS: Readonly<Record<number, string>> = {
 };
 
 function execError(path: string, result: number): TargetError {
+  if (result === 0) return new TargetError(`${path} was ended by a signal before it was executed`);
   return new TargetError(`cannot execute ${path}: ${EXEC_ERRORS[-result] ?? errorName(result)}`);
 }

@@ -45,7 +45,7 @@ const noParameters = new SharedBytes(8); // struct sched_param, priority 0
 
 /** Moves the tracer's thread beside a thread that stops again and again. */
 export class Scheduling {
-  private readonly allowed = mayComeBack();
+  private readonly allowed = canRunBeside();
   private readonly affinity = new SharedBytes(AFFINITY_BYTES);
   private readonly affinityBytes: number;
   private readonly pinned = new SharedBytes(AFFINITY_BYTES);
@@ -211,8 +211,11 @@ function setPolicy(thread: number, policy: number): void {
     throw new Error(`sched_setscheduler failed with ${result}`);
 }
 
-/** Whether SCHED_IDLE can be left again. */
-function mayComeBack(): boolean {
+/**
+ * Whether the tracer may run beside its target: only where SCHED_IDLE can be left again. Without,
+ * a hit costs up to ten times as much; `ulimit -e 20` or CAP_SYS_NICE allows it.
+ */
+export function canRunBeside(): boolean {
   const capabilities = BigInt(`0x${statusField(readStatus(process.pid), "CapEff")}`);
   if ((capabilities & (1n << CAP_SYS_NICE)) !== 0n) return true;
   const limit = new SharedBytes(16); // struct rlimit64

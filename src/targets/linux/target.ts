@@ -26,8 +26,13 @@ export interface LinuxOptions {
 /**
  * A Linux process, its threads, and the processes that it starts, by ptrace.
  *
- * All calls must come from the thread that made the object, and that thread must have no child
- * processes of its own (other threads of the process may): their ends would be taken for ours.
+ * All calls must come from the thread that made the object. That thread must have no other target,
+ * and no child processes of its own (other threads may): their ends would be taken for ours.
+ *
+ * After exec by a thread that was not the leader, `thread-gone` is told of all others, the leader
+ * included, before `exec`; the thread then has the leader's number and a new {@link RegisterFile}.
+ *
+ * Needs Linux 5.3 (PTRACE_GET_SYSCALL_INFO).
  */
 export class LinuxTarget implements Target {
   readonly capabilities: Capabilities;
@@ -89,6 +94,7 @@ export class LinuxTarget implements Target {
     return this.tracer.book.get(thread).stopped;
   }
 
+  /** With nothing traced any more it returns undefined at the deadline; at once if there is neither deadline nor doorbell. */
   wait(until: number): Stop | undefined {
     return this.tracer.wait(until);
   }

@@ -2,11 +2,12 @@ import assert from "node:assert/strict";
 import { execFile, spawn } from "node:child_process";
 import { readFileSync } from "node:fs";
 import { once } from "node:events";
+import os from "node:os";
 import { promisify } from "node:util";
 import { Worker } from "node:worker_threads";
 import { LinuxTarget } from "../../../src/targets/linux/target.js";
 import { Doorbell } from "../../../src/targets/linux/doorbell.js";
-import { StarvationGuard } from "../../../src/targets/linux/scheduling.js";
+import { StarvationGuard, canRunBeside } from "../../../src/targets/linux/scheduling.js";
 import { CONTINUE } from "../../../src/targets/target.js";
 import { background, compile, kill, mainThread, symbol, testCompiled } from "./support.js";
 import type { Task } from "./tracing-worker.js";
@@ -98,18 +99,21 @@ testCompiled("a tracer that starves on a busy processor is helped, and every hit
   const program = compile("loop", LOOP);
   const bell = new Doorbell();
   const guard = new StarvationGuard(bell.buffer);
-  const count = 30_000;
+  const count = 60_000;
   const task = {
     argv: [program, String(count)],
     doorbell: bell.buffer,
     at: symbol(program, "hit"),
     wakes: 1,
   };
-  const busy = [1, 2, 3].map(() => background(["/bin/sh", "-c", "while :; do :; done"]));
+  const busy = Array.from({ length: os.availableParallelism() + 1 }, () =>
+    background(["/bin/sh", "-c", "while :; do :; done"]),
+  );
   try {
     const { worker, result } = trace(task);
     const { hits } = await result;
     assert.equal(hits, count);
+    if (canRunBeside()) assert.ok(guard.helped > 0, "the guard had nothing to do");
     await worker.terminate();
   } finally {
     for (const { pid } of busy) kill(pid);
