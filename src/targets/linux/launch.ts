@@ -225,7 +225,7 @@ function findProgram(name: string, path: string | undefined): string {
   let denied: string | undefined;
   for (const folder of (path ?? "/usr/local/bin:/usr/bin:/bin").split(":")) {
     const candidate = folder === "" ? `./${name}` : `${folder}/${name}`;
-    if (statSync(candidate, { throwIfNoEntry: false })?.isFile() !== true) continue;
+    if (!isFile(candidate)) continue;
     try {
       accessSync(candidate, constants.X_OK);
       return candidate;
@@ -235,6 +235,15 @@ function findProgram(name: string, path: string | undefined): string {
     }
   }
   throw execError(denied ?? name, denied === undefined ? -ERRNO.ENOENT : -ERRNO.EACCES);
+}
+
+function isFile(path: string): boolean {
+  try {
+    return statSync(path).isFile();
+  } catch {
+    // Not there, or in a folder of PATH that is not ours to search.
+    return false;
+  }
 }
 
 const EXEC_ERRORS: Readonly<Record<number, string>> = {

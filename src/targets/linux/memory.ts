@@ -187,15 +187,16 @@ export class SpaceMemory implements Memory {
   }
 
   private open(name: string, flags: number): number {
-    let result = -ERRNO.ESRCH;
-    // A thread that has exited gives ESRCH even while the others of its process live on.
+    let refusal: TargetError | undefined;
     for (const thread of this.liveThreads()) {
-      result = openFile(`/proc/${thread}/${name}`, flags);
+      const result = openFile(`/proc/${thread}/${name}`, flags);
       if (result >= 0) return result;
+      // Of a thread that has exited while others of its process live on, the files give ESRCH, or
+      // belong to root: try the next.
       if (result !== -ERRNO.ESRCH && result !== -ERRNO.ENOENT)
-        throw new TargetError(`cannot open /proc/${thread}/${name}: ${errorName(result)}`);
+        refusal = new TargetError(`cannot open /proc/${thread}/${name}: ${errorName(result)}`);
     }
-    throw this.gone();
+    throw refusal ?? this.gone();
   }
 
   /** Writing through /proc/PID/mem into a shared mapping would change the file, for everybody. */
@@ -226,14 +227,17 @@ export class SpaceMemory implements Memory {
 
   /** All mappings, as they are now. */
   mappings(): readonly Mapping[] {
+    let refusal: unknown;
     for (const thread of this.liveThreads()) {
       try {
-        return readMappings(thread);
+        const mappings = readMappings(thread);
+        // Empty: of a thread that has exited while others of its process live on.
+        if (mappings.length > 0) return mappings;
       } catch (error) {
-        if (!isGone(error)) throw error;
+        if (!isGone(error)) refusal = error;
       }
     }
-    throw this.gone();
+    throw refusal ?? this.gone();
   }
 
   private gone(): TargetGone {
@@ -268,10 +272,11 @@ export class SpaceMemory implements Memory {
       let text: string;
       try {
         text = readFileSync(`/proc/${thread}/smaps`, "utf8");
-      } catch (error) {
-        if (isGone(error)) continue;
-        throw error;
+      } catch {
+        // Gone, or exited and root's now: the next one can tell.
+        continue;
       }
+      if (text === "") continue;
       const from = text.startsWith(`${head}-`) ? 0 : text.indexOf(`\n${head}-`);
       if (from < 0) return false;
       const flags = /\nVmFlags: (.*)/.exec(text.slice(from))?.[1] ?? "";

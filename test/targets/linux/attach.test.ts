@@ -104,7 +104,7 @@ testCompiled("a stopped job stays stopped while attached and after detaching", a
       target.resume(stop.thread, CONTINUE);
       assert.equal(target.wait(performance.now() + 50), undefined);
     }
-    assert.equal(field(running.pid, "State"), "T");
+    until("stopped again", () => field(running.pid, "State") === "T");
     {
       await using target = LinuxTarget.attach(running.pid);
       target.wait(performance.now() + 20);
