@@ -63,9 +63,12 @@ function refuse(pid: number): number {
   const group = Number(statusField(status, "Tgid"));
   if (group === process.pid) throw new TargetError(`${pid} is Trapline itself: it cannot trace itself`);
   if ((Number(readStat(pid)[FLAGS]) & PF_KTHREAD) !== 0)
-    throw new TargetError(`${pid} (${statusField(status, "Name")}) is a kernel thread: only processes can be traced`, {
-      remedy: "probe the kernel through a GDB stub instead",
-    });
+    throw new TargetError(
+      `${pid} (${statusField(status, "Name")}) is a kernel thread: only processes can be traced`,
+      {
+        remedy: "probe the kernel through a GDB stub instead",
+      },
+    );
   if (threadsOf(group).every(isEnding))
     throw new TargetError(`process ${group} has already ended (a zombie that its parent has not waited for)`);
   const tracing = Number(statusField(status, "TracerPid"));
@@ -120,7 +123,8 @@ function refuseOtherMachines(pid: number): void {
     return;
   }
   if (header.readUInt32BE(0) !== 0x7f454c46) return; // "\x7fELF"
-  if (header[4] !== ELF_CLASS_64) throw new TargetError(`process ${pid} is a 32-bit program: only x86-64 programs can be traced`);
+  if (header[4] !== ELF_CLASS_64)
+    throw new TargetError(`process ${pid} is a 32-bit program: only x86-64 programs can be traced`);
   if (header.readUInt16LE(18) !== EM_X86_64)
     throw new TargetError(`process ${pid} is not an x86-64 program (ELF machine ${header.readUInt16LE(18)})`);
 }
@@ -130,18 +134,25 @@ function notPermitted(pid: number, thread: number, result: number): TargetError 
   if (result !== -ERRNO.EPERM)
     return new TargetError(`cannot trace thread ${thread} of process ${pid}: ${errorName(result)}`);
   const other = tracedBy(thread);
-  if (other !== 0) return new TargetError(`process ${pid} is already traced by process ${other}${nameOf(other)}`);
+  if (other !== 0)
+    return new TargetError(`process ${pid} is already traced by process ${other}${nameOf(other)}`);
   const theirs = Number(statusField(readStatus(pid), "Uid").split("\t")[0]);
   const ours = process.geteuid?.() ?? -1;
   if (ours !== 0 && theirs !== ours)
-    return new TargetError(`not permitted to trace process ${pid}: it belongs to user ${theirs}, we are ${ours}`, {
-      remedy: "run as that user or as root",
-    });
+    return new TargetError(
+      `not permitted to trace process ${pid}: it belongs to user ${theirs}, we are ${ours}`,
+      {
+        remedy: "run as that user or as root",
+      },
+    );
   const scope = yamaScope();
   if (scope >= 3)
-    return new TargetError("not permitted to trace: kernel.yama.ptrace_scope is 3, which allows no ptrace at all", {
-      remedy: "boot with a lower kernel.yama.ptrace_scope",
-    });
+    return new TargetError(
+      "not permitted to trace: kernel.yama.ptrace_scope is 3, which allows no ptrace at all",
+      {
+        remedy: "boot with a lower kernel.yama.ptrace_scope",
+      },
+    );
   if (scope >= 1 && ours !== 0)
     return new TargetError(`not permitted to trace process ${pid}: kernel.yama.ptrace_scope is ${scope}`, {
       remedy:

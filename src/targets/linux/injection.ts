@@ -72,7 +72,11 @@ export function unmap(tracer: Tracer, thread: Thread, at: Address, length: numbe
 function refuseSeccomp(thread: Thread, at: Address): void {
   const mode = readStatus(thread.id).get("Seccomp");
   if (mode !== undefined && mode !== "0")
-    throw new ProbeRefused(at, "seccomp", `thread ${thread.id} is under a seccomp filter and must not be made to map memory`);
+    throw new ProbeRefused(
+      at,
+      "seccomp",
+      `thread ${thread.id} is under a seccomp filter and must not be made to map memory`,
+    );
 }
 
 /** Displacements are signed 32 bits; what is mapped must be reachable from all of a text around `near`. */
@@ -180,7 +184,7 @@ function stepOver(tracer: Tracer, thread: Thread, at: Address): Met {
     const value = status.words[0] as number; // 8 bytes long
     if (waited < 0 || !isStopped(value) || stopEvent(value) === PTRACE_EVENT.EXIT) {
       thread.stopped = false;
-      if (waited > 0) tracer.pending.push({ thread: thread.id, status: value });
+      if (waited > 0) tracer.pending.push(thread.id, value);
       throw new TargetGone(`thread ${thread.id} is gone`);
     }
     const signal = stopSignal(value);
@@ -214,7 +218,11 @@ function systemCallInstruction(thread: Thread, near: Address): Address {
       if (length < part.length) break;
     }
   }
-  throw new ProbeRefused(near, "no-system-call", "the program has no syscall instruction to borrow for mapping memory");
+  throw new ProbeRefused(
+    near,
+    "no-system-call",
+    "the program has no syscall instruction to borrow for mapping memory",
+  );
 }
 
 function isSystemCall(bytes: Uint8Array, at: number): boolean {

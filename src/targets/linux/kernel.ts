@@ -196,15 +196,7 @@ function mapCode(): Code {
 const code = mapCode();
 
 /** A system call of up to six arguments. @returns the kernel's result, `-errno` on failure */
-export function systemCall(
-  number: number,
-  a = 0,
-  b = 0,
-  c = 0,
-  d = 0,
-  e = 0,
-  f = 0,
-): number {
+export function systemCall(number: number, a = 0, b = 0, c = 0, d = 0, e = 0, f = 0): number {
   return code.call(number, a, b, c, d, e, f);
 }
 

@@ -10,9 +10,12 @@ export function sharesMemory(one: number, other: number): boolean {
   const result = systemCall(SYS.kcmp, one, other, KCMP_VM, 0, 0);
   if (result >= 0) return result === 0;
   if (result === -ERRNO.ESRCH) throw new TargetGone(`thread ${other} is gone`);
-  throw new TargetError(`cannot compare the address spaces of threads ${one} and ${other}: ${errorName(result)}`, {
-    remedy: "use a kernel with CONFIG_KCMP",
-  });
+  throw new TargetError(
+    `cannot compare the address spaces of threads ${one} and ${other}: ${errorName(result)}`,
+    {
+      remedy: "use a kernel with CONFIG_KCMP",
+    },
+  );
 }
 
 /** Whether the target has a handler of its own for a signal: then a return from it can be watched for. */

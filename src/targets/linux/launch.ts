@@ -74,7 +74,8 @@ export function launch(tracer: Tracer, argv: readonly string[], options: LaunchO
   if (seized < 0) {
     systemCall4(SYS.wait4, pid, 0, 0, 0);
     throw new TargetError(`cannot trace ${path}: ${errorName(seized)}`, {
-      remedy: "allow ptrace for this process (containers: --cap-add=SYS_PTRACE or a seccomp profile that has it)",
+      remedy:
+        "allow ptrace for this process (containers: --cap-add=SYS_PTRACE or a seccomp profile that has it)",
     });
   }
   if (!untilExec(tracer, pid as ThreadId)) throw execError(path, child.list.result(child.exec));
@@ -224,7 +225,7 @@ function findProgram(name: string, path: string | undefined): string {
   let denied: string | undefined;
   for (const folder of (path ?? "/usr/local/bin:/usr/bin:/bin").split(":")) {
     const candidate = folder === "" ? `./${name}` : `${folder}/${name}`;
-    if (statSync(candidate, { throwIfNoEntry: false })?.isFile() !== true) continue;
+    if (!isFile(candidate)) continue;
     try {
       accessSync(candidate, constants.X_OK);
       return candidate;
@@ -234,6 +235,15 @@ function findProgram(name: string, path: string | undefined): string {
     }
   }
   throw execError(denied ?? name, denied === undefined ? -ERRNO.ENOENT : -ERRNO.EACCES);
+}
+
+function isFile(path: string): boolean {
+  try {
+    return statSync(path).isFile();
+  } catch {
+    // Not there, or in a folder of PATH that is not ours to search.
+    return false;
+  }
 }
 
 const EXEC_ERRORS: Readonly<Record<number, string>> = {
@@ -246,5 +256,6 @@ const EXEC_ERRORS: Readonly<Record<number, string>> = {
 };
 
 function execError(path: string, result: number): TargetError {
+  if (result === 0) return new TargetError(`${path} was ended by a signal before it was executed`);
   return new TargetError(`cannot execute ${path}: ${EXEC_ERRORS[-result] ?? errorName(result)}`);
 }

@@ -11,7 +11,7 @@ const HIGH_HALF = 2 ** 32;
 function parseAddress(hex: string): Address {
   const high = hex.length > 8 ? Number.parseInt(hex.slice(0, -8), 16) : 0;
   const low = Number.parseInt(hex.slice(-8), 16);
-  return (((high >= SIGN_BIT ? high | 0 : high) * HIGH_HALF + low) as Address);
+  return ((high >= SIGN_BIT ? high | 0 : high) * HIGH_HALF + low) as Address;
 }
 
 /** Backslash, newline and others come as octal escapes. fs/seq_file.c, mangle_path. */
@@ -29,7 +29,15 @@ export function parseMappings(text: string): Mapping[] {
     if (match === null) continue;
     // A match has all its groups.
     const [, start, end, r, w, x, p, offset, name] = match as unknown as readonly [
-      string, string, string, string, string, string, string, string, string,
+      string,
+      string,
+      string,
+      string,
+      string,
+      string,
+      string,
+      string,
+      string,
     ];
     const path = unescapePath(name);
     const deleted = path.endsWith(DELETED);

@@ -1,6 +1,12 @@
 import { readFileSync } from "node:fs";
 import { type Address, formatAddress, toBigInt } from "../../base/address.js";
-import { MemoryFault, type MemoryFaultReason, ProbeRefused, TargetError, TargetGone } from "../../base/errors.js";
+import {
+  MemoryFault,
+  type MemoryFaultReason,
+  ProbeRefused,
+  TargetError,
+  TargetGone,
+} from "../../base/errors.js";
 import type { Mapping, Memory } from "../target.js";
 import {
   ERRNO,
@@ -151,7 +157,8 @@ export class SpaceMemory implements Memory {
     const result = systemCall4(SYS.pread64, this.openPagemap(), pagemap.address, 8 * count, 8 * first);
     // 0: the space has no users any more; a short read does not happen below USER_END.
     if (result === 0) throw this.gone();
-    if (result < 0) throw new TargetError(`cannot read the page map of ${this.describe}: ${errorName(result)}`);
+    if (result < 0)
+      throw new TargetError(`cannot read the page map of ${this.describe}: ${errorName(result)}`);
     for (let i = 0; i < count; i++) {
       const entry = pagemap.words[2 * i + 1] as number; // i < count, which the buffer was sized for
       const blocked = writing && (entry & PAGEMAP_USERFAULTFD_WRITE_PROTECTED) !== 0;
@@ -180,15 +187,16 @@ export class SpaceMemory implements Memory {
   }
 
   private open(name: string, flags: number): number {
-    let result = -ERRNO.ESRCH;
-    // A thread that has exited gives ESRCH even while the others of its process live on.
+    let refusal: TargetError | undefined;
     for (const thread of this.liveThreads()) {
-      result = openFile(`/proc/${thread}/${name}`, flags);
+      const result = openFile(`/proc/${thread}/${name}`, flags);
       if (result >= 0) return result;
+      // Of a thread that has exited while others of its process live on, the files give ESRCH, or
+      // belong to root: try the next.
       if (result !== -ERRNO.ESRCH && result !== -ERRNO.ENOENT)
-        throw new TargetError(`cannot open /proc/${thread}/${name}: ${errorName(result)}`);
+        refusal = new TargetError(`cannot open /proc/${thread}/${name}: ${errorName(result)}`);
     }
-    throw this.gone();
+    throw refusal ?? this.gone();
   }
 
   /** Writing through /proc/PID/mem into a shared mapping would change the file, for everybody. */
@@ -219,14 +227,17 @@ export class SpaceMemory implements Memory {
 
   /** All mappings, as they are now. */
   mappings(): readonly Mapping[] {
+    let refusal: unknown;
     for (const thread of this.liveThreads()) {
       try {
-        return readMappings(thread);
+        const mappings = readMappings(thread);
+        // Empty: of a thread that has exited while others of its process live on.
+        if (mappings.length > 0) return mappings;
       } catch (error) {
-        if (!isGone(error)) throw error;
+        if (!isGone(error)) refusal = error;
       }
     }
-    throw this.gone();
+    throw refusal ?? this.gone();
   }
 
   private gone(): TargetGone {
@@ -234,7 +245,15 @@ export class SpaceMemory implements Memory {
   }
 
   private fault(at: Address, access: "read" | "write"): MemoryFault {
-    return new MemoryFault(toBigInt(at), access, this.reason(at, access));
+    const reason = this.reason(at, access);
+    // Faults are expected at every hit; a stack trace of ours says nothing about them and costs 6 µs.
+    const limit = Error.stackTraceLimit;
+    Error.stackTraceLimit = 0;
+    try {
+      return new MemoryFault(toBigInt(at), access, reason);
+    } finally {
+      Error.stackTraceLimit = limit;
+    }
   }
 
   /** Why an access failed: looked up only after it did. */
@@ -253,10 +272,11 @@ export class SpaceMemory implements Memory {
       let text: string;
       try {
         text = readFileSync(`/proc/${thread}/smaps`, "utf8");
-      } catch (error) {
-        if (isGone(error)) continue;
-        throw error;
+      } catch {
+        // Gone, or exited and root's now: the next one can tell.
+        continue;
       }
+      if (text === "") continue;
       const from = text.startsWith(`${head}-`) ? 0 : text.indexOf(`\n${head}-`);
       if (from < 0) return false;
       const flags = /\nVmFlags: (.*)/.exec(text.slice(from))?.[1] ?? "";

@@ -35,5 +35,8 @@ export function readFile(thread: number, name: string): string {
  */
 export function readStat(thread: number): readonly string[] {
   const text = readFile(thread, "stat");
-  return text.slice(text.lastIndexOf(")") + 2).trimEnd().split(" ");
+  return text
+    .slice(text.lastIndexOf(")") + 2)
+    .trimEnd()
+    .split(" ");
 }

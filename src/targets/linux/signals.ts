@@ -57,6 +57,11 @@ export const SI = {
 /** Signals that an instruction raises, whose siginfo has `si_addr`. sigaction(2). */
 const HAVE_ADDRESS: ReadonlySet<number> = new Set([SIG.ILL, SIG.TRAP, SIG.BUS, SIG.FPE, SIG.SEGV]);
 
+/** `si_signo` of a siginfo. */
+export function signalOf(siginfo: DataView): number {
+  return siginfo.getInt32(0, true);
+}
+
 /** `si_code` of a siginfo. */
 export function codeOf(siginfo: DataView): number {
   return siginfo.getInt32(SI_CODE, true);
@@ -76,7 +81,10 @@ export function decodeSignal(number: number, siginfo: DataView): SignalInfo {
     number,
     name: signalName(number),
     code,
-    address: synchronous && !(code === SI.KERNEL && number === SIG.TRAP) ? siginfo.getBigUint64(SI_ADDR, true) : undefined,
+    address:
+      synchronous && !(code === SI.KERNEL && number === SIG.TRAP)
+        ? siginfo.getBigUint64(SI_ADDR, true)
+        : undefined,
     synchronous,
   };
 }

@@ -28,7 +28,8 @@ export class Starter {
     const onlyCounter = thread.onlyCounterChanged();
     const list = onlyCounter ? this.counterOnly : this.all;
     list.setSmall(0, 2, thread.id);
-    if (onlyCounter) list.setHalves(0, 4, thread.words[RIP_WORD] as number, thread.words[RIP_WORD + 1] as number); // in range
+    if (onlyCounter)
+      list.setHalves(0, 4, thread.words[RIP_WORD] as number, thread.words[RIP_WORD + 1] as number); // in range
     else list.set(0, 4, thread.registersAddress);
     list.setSmall(1, 1, request);
     list.setSmall(1, 2, thread.id);

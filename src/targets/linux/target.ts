@@ -29,8 +29,13 @@ export interface LinuxOptions {
 /**
  * A Linux process, its threads, and the processes that it starts, by ptrace.
  *
- * All calls must come from the thread that made the object, and that thread must have no child
- * processes of its own (other threads of the process may): their ends would be taken for ours.
+ * All calls must come from the thread that made the object. That thread must have no other target,
+ * and no child processes of its own (other threads may): their ends would be taken for ours.
+ *
+ * After exec by a thread that was not the leader, `thread-gone` is told of all others, the leader
+ * included, before `exec`; the thread then has the leader's number and a new {@link RegisterFile}.
+ *
+ * Needs Linux 5.3 (PTRACE_GET_SYSCALL_INFO).
  */
 export class LinuxTarget implements Target {
   readonly capabilities: Capabilities;
@@ -63,7 +68,9 @@ export class LinuxTarget implements Target {
 
   private static begin(options: LinuxOptions, start: (tracer: Tracer) => void): LinuxTarget {
     if (process.platform !== "linux" || process.arch !== "x64")
-      throw new TargetError(`processes can be traced on Linux x86-64 only; this is ${process.platform} ${process.arch}`);
+      throw new TargetError(
+        `processes can be traced on Linux x86-64 only; this is ${process.platform} ${process.arch}`,
+      );
     const tracer = new Tracer(options.doorbell);
     try {
       start(tracer);
@@ -90,6 +97,7 @@ export class LinuxTarget implements Target {
     return this.tracer.book.get(thread).stopped;
   }
 
+  /** With nothing traced any more it returns undefined at the deadline; at once if there is neither deadline nor doorbell. */
   wait(until: number): Stop | undefined {
     return this.tracer.wait(until);
   }

@@ -23,7 +23,9 @@ export class Thread {
   /** Stands still and was reported, or is about to be. */
   stopped = false;
   /** Its creator's event came, its own first stop not yet. */
-  starting: { readonly parent: ThreadId; readonly newProcess: boolean; readonly copyOf: SpaceId | undefined } | undefined;
+  starting:
+    | { readonly parent: ThreadId; readonly newProcess: boolean; readonly copyOf: SpaceId | undefined }
+    | undefined;
   /** Signal that `deliver` would deliver; 0 none. */
   pendingSignal = 0;
   /** Stopped by an `int3`. */
@@ -31,6 +33,8 @@ export class Thread {
   /** In a job-control stop: continue means PTRACE_LISTEN. */
   groupStopped = false;
   interruptAsked = false;
+  /** We sent an interrupt, for whatever reason, which has not been seen yet. */
+  disturbed = false;
   /** Number of the system call whose entry was seen last. */
   systemCall = -1;
   /** Set between the event of an exec and the exit of its system call: the TID before it. */

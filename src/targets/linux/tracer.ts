@@ -4,10 +4,12 @@ import type { Resume, ReturnToken, Stop, ThreadId } from "../target.js";
 import { readFacts } from "./facts.js";
 import { ERRNO, SYS, SharedBytes, errorName } from "./kernel.js";
 import { PTRACE, PTRACE_EVENT, SYSTEM_CALL_STOP, ptrace } from "./ptrace.js";
+import { restartInterrupted } from "./restart.js";
 import { ReturnWatches } from "./return-watch.js";
 import { Scheduling } from "./scheduling.js";
-import { SIG, SI, codeOf, decodeSignal, isStopSignal, setAddress } from "./signals.js";
+import { SIG, SI, codeOf, decodeSignal, isStopSignal, setAddress, signalOf } from "./signals.js";
 import { Starter } from "./starter.js";
+import { StatusQueue } from "./status-queue.js";
 import { type Space, type Thread, ThreadBook } from "./threads.js";
 import { isCaught, sharesMemory } from "./kinship.js";
 import { exitStatus, isStopped, stopEvent, stopSignal } from "./wait-status.js";
@@ -21,10 +23,17 @@ interface BreakpointStop {
   returned: ReturnToken;
 }
 
+/** So many stops in a row may come from one thread before the others are looked for. */
+const FAIR_AFTER = 16;
+
 /** `struct ptrace_syscall_info`: op is the first byte, 1 entry, 2 exit. ptrace(2). */
 const PTRACE_GET_SYSCALL_INFO = 0x420e;
 const SYSCALL_INFO_BYTES = 88;
+const SYSCALL_NONE = 0;
 const SYSCALL_ENTRY = 1;
+
+/** `si_code` of the siginfo of an exit stop. ptrace(2), PTRACE_EVENT stops. */
+const EXIT_STOP_CODE = (PTRACE_EVENT.EXIT << 8) | SIG.TRAP;
 
 /** Where rt_sigreturn finds the interrupted registers: `struct ucontext`, asm/sigcontext.h. */
 const UCONTEXT_RSP = 160;
@@ -38,8 +47,10 @@ export class Tracer {
   readonly book = new ThreadBook();
   readonly waiter: Waiter;
   private readonly ready: Stop[] = [];
-  /** Wait statuses that were met while one thread alone was waited for. */
-  readonly pending: { readonly thread: ThreadId; readonly status: number }[] = [];
+  /** Wait statuses that were collected, or met while one thread alone was waited for. */
+  readonly pending = new StatusQueue();
+  private lastThread = 0;
+  private inARow = 0;
   /** First stops of threads whose creator's event has not come yet, and ends of such threads. */
   private readonly early = new Map<number, "stopped" | "gone">();
   private readonly breakpoint: BreakpointStop = {
@@ -67,18 +78,34 @@ export class Tracer {
   wait(until: number): Stop | undefined {
     const stop = this.ready.shift();
     if (stop !== undefined) return stop;
+    if (this.waiter.isOver(until)) return undefined;
     for (;;) {
-      const met = this.pending.shift();
-      if (met !== undefined) {
+      let next: Stop | undefined;
+      if (this.pending.shift()) {
         this.waiter.fetched = false;
-        const pending = this.interpret(met.thread, met.status);
-        if (pending !== undefined) return pending;
-        continue;
+        next = this.interpret(this.pending.thread as ThreadId, this.pending.status);
+      } else {
+        if (this.waiter.wait(until) !== "stop") return undefined;
+        this.beFair();
+        next = this.interpret(this.waiter.thread as ThreadId, this.waiter.status);
       }
-      if (this.waiter.wait(until) !== "stop") return undefined;
-      const next = this.interpret(this.waiter.thread as ThreadId, this.waiter.status);
       if (next !== undefined) return next;
+      if (this.waiter.isOver(until)) return undefined;
     }
+  }
+
+  /**
+   * Of several threads that stand the kernel reports the one that was attached to first: hitting
+   * in dense succession it would keep us from ever seeing the others. So all that stand now are
+   * collected, and have their turn before it.
+   */
+  private beFair(): void {
+    if (this.book.size === 1) return;
+    const thread = this.waiter.thread;
+    if (thread === this.lastThread && ++this.inARow < FAIR_AFTER) return;
+    this.lastThread = thread;
+    this.inARow = 0;
+    while (this.waiter.poll()) this.pending.push(this.waiter.polledThread, this.waiter.polledStatus);
   }
 
   /** Reports a stop at the next wait. */
@@ -116,7 +143,8 @@ export class Tracer {
   traceSystemCalls(on: boolean): void {
     this.tracingCalls = on;
     // Running threads learn it by a stop that is not reported; stopped ones when they are resumed.
-    for (const thread of this.book.all()) if (!thread.stopped && !thread.interruptAsked) this.askToStop(thread);
+    for (const thread of this.book.all())
+      if (!thread.stopped && !thread.interruptAsked) this.askToStop(thread);
   }
 
   /** Registers of a stopped thread, fetched if they were not. */
@@ -147,6 +175,7 @@ export class Tracer {
   }
 
   private askToStop(thread: Thread): void {
+    thread.disturbed = true;
     const result = ptrace(PTRACE.INTERRUPT, thread.id);
     // ESRCH: it is ending, which its own stop will say.
     if (result < 0 && result !== -ERRNO.ESRCH) this.check(thread, result);
@@ -236,6 +265,9 @@ export class Tracer {
   private signalStop(thread: Thread, signal: number): Stop {
     if (!this.waiter.fetched) this.fetchSiginfo(thread);
     const code = codeOf(this.siginfo.view);
+    // Killed since, it stands at its exit already: that stop will be told by itself.
+    if (signalOf(this.siginfo.view) !== signal || code === EXIT_STOP_CODE)
+      throw new TargetGone(`thread ${thread.id} is ending`);
     thread.pendingSignal = signal;
     thread.interruptAsked = false;
     this.waiter.expect(thread);
@@ -257,11 +289,10 @@ export class Tracer {
   }
 
   private systemCallStop(thread: Thread): Stop | undefined {
-    this.check(
-      thread,
-      ptrace(PTRACE_GET_SYSCALL_INFO, thread.id, SYSCALL_INFO_BYTES, this.callInfo.address),
-    );
-    const entry = this.callInfo.bytes[0] === SYSCALL_ENTRY;
+    this.check(thread, ptrace(PTRACE_GET_SYSCALL_INFO, thread.id, SYSCALL_INFO_BYTES, this.callInfo.address));
+    const operation = this.callInfo.bytes[0];
+    if (operation === SYSCALL_NONE) throw new TargetGone(`thread ${thread.id} is ending`);
+    const entry = operation === SYSCALL_ENTRY;
     if (!entry && thread.execFrom !== undefined) {
       const former = thread.execFrom;
       thread.execFrom = undefined;
@@ -274,7 +305,12 @@ export class Tracer {
     if (entry && thread.watches?.active === true) this.watchSystemCall(thread, number);
     if (!this.tracingCalls) return this.goOn(thread);
     thread.interruptAsked = false;
-    return { kind: "system-call", thread: thread.id, phase: entry ? "entry" : "exit", number: entry ? number : thread.systemCall };
+    return {
+      kind: "system-call",
+      thread: thread.id,
+      phase: entry ? "entry" : "exit",
+      number: entry ? number : thread.systemCall,
+    };
   }
 
   private watchSystemCall(thread: Thread, number: number): void {
@@ -294,6 +330,12 @@ export class Tracer {
   private eventStop(thread: Thread, signal: number): Stop | undefined {
     thread.groupStopped = isStopSignal(signal);
     if (thread.starting !== undefined) return this.started(thread);
+    const disturbed = thread.disturbed;
+    thread.disturbed = false;
+    if (disturbed && !thread.groupStopped) {
+      this.fetchRegisters(thread);
+      restartInterrupted(thread.id, thread.registers);
+    }
     if (!thread.interruptAsked) return this.goOn(thread);
     thread.interruptAsked = false;
     return { kind: "interrupted", thread: thread.id };
@@ -301,7 +343,7 @@ export class Tracer {
 
   private childCreated(parent: Thread): Stop | undefined {
     this.check(parent, ptrace(PTRACE.GETEVENTMSG, parent.id, 0, this.message.address));
-    const id = (this.message.words[0] as number) as ThreadId; // 8 bytes long
+    const id = this.message.words[0] as number as ThreadId; // 8 bytes long
     const early = this.early.get(id);
     this.early.delete(id);
     let stop: Stop | undefined;
@@ -347,7 +389,7 @@ export class Tracer {
    */
   private executed(reported: Thread): Stop | undefined {
     this.check(reported, ptrace(PTRACE.GETEVENTMSG, reported.id, 0, this.message.address));
-    const former = (this.message.words[0] as number) as ThreadId; // 8 bytes long
+    const former = this.message.words[0] as number as ThreadId; // 8 bytes long
     for (const other of [...this.book.all()]) {
       if (other.process !== reported.process || other.id === former) continue;
       this.forget(other);
@@ -360,14 +402,43 @@ export class Tracer {
     return this.goOn(thread) ?? this.ready.shift();
   }
 
+  /** Processes whose creator was killed before its event could be told: they stand, and nobody would know. */
+  private adoptOrphans(ended: Thread): void {
+    const processes = new Set<number>();
+    for (const thread of this.book.all()) processes.add(thread.process);
+    for (const [id, seen] of this.early) {
+      if (seen === "gone") continue;
+      try {
+        const facts = readFacts(id);
+        // Its creator lives, and the event is still to come; or it is a thread, and dies with the others.
+        if (processes.has(facts.parentProcess) || facts.process !== id) continue;
+      } catch (error) {
+        if (error instanceof TargetGone) continue;
+        throw error;
+      }
+      this.early.delete(id);
+      const child = this.book.add(id as ThreadId, id, this.book.newSpace());
+      child.stopped = true;
+      this.later({
+        kind: "thread-start",
+        thread: child.id,
+        space: child.space.id,
+        copyOf: ended.space.id,
+        parent: ended.id,
+        newProcess: true,
+      });
+    }
+  }
+
   /** A thread that exec ended without a word. */
   private forget(thread: Thread): void {
     this.later({ kind: "thread-gone", thread: thread.id, space: thread.space.id, processExit: undefined });
     this.remove(thread);
   }
 
-  private ended(thread: Thread, status: number): Stop | undefined {
+  private ended(thread: Thread, status: number): Stop {
     this.remove(thread);
+    if (this.early.size > 0) this.adoptOrphans(thread);
     return {
       kind: "thread-gone",
       thread: thread.id,

@@ -19,6 +19,7 @@ export const WAKE_SIGNAL = 62;
 
 const CLOCK_MONOTONIC = 1;
 const SIGEV_THREAD_ID = 4;
+const WNOHANG = 1;
 const SIG_UNBLOCK = 1;
 
 /** While a deadline has passed unheard, the timer's signal comes again after this time. */
@@ -39,12 +40,16 @@ export class Waiter {
   /** The thread that stopped, and its wait status: valid after `wait` returned `"stop"`. */
   thread = 0;
   status = 0;
+  /** The same, after `poll`. */
+  polledThread = 0;
+  polledStatus = 0;
   /** Registers and siginfo of {@link thread} were fetched along. */
   fetched = false;
   readonly siginfo = new SharedBytes(SIGINFO_BYTES);
 
   private readonly list = new SystemCallList(3);
   private readonly statusWord = new SharedBytes(8);
+  private readonly polledWord = new SharedBytes(8);
   private readonly waiting: number;
   private readonly fetchingRegisters: number;
   private readonly fetchingSiginfo: number;
@@ -85,14 +90,29 @@ export class Waiter {
     if (this.expected === thread) this.expected = undefined;
   }
 
+  /**
+   * Whether waiting is over without a stop: the bell was rung or, looked at now and then, the
+   * deadline has passed.
+   */
+  isOver(until: number): boolean {
+    if (this.heard()) return true;
+    if (++this.looks < LOOK_EVERY) return false;
+    this.looks = 0;
+    return performance.now() >= until;
+  }
+
+  /** Looks for a thread that stands, without waiting. @returns whether there was one */
+  poll(): boolean {
+    const thread = systemCall4(SYS.wait4, -1, this.polledWord.address, WAIT_OPTIONS | WNOHANG, 0);
+    if (thread <= 0) return false;
+    this.polledThread = thread;
+    this.polledStatus = this.polledWord.words[0] as number; // 8 bytes long
+    return true;
+  }
+
   /** @param until as `performance.now()` counts */
   wait(until: number): Wake {
-    if (this.heard()) return "woken";
     if (until !== this.armedUntil) this.arm(until);
-    if (++this.looks >= LOOK_EVERY) {
-      this.looks = 0;
-      if (performance.now() >= until) return "woken";
-    }
     for (;;) {
       const left = this.list.run(this.expected === undefined ? 1 : 3);
       const thread = this.list.result(this.waiting);

@@ -2,10 +2,21 @@ import assert from "node:assert/strict";
 import { readFileSync } from "node:fs";
 import { LinuxTarget } from "../../../src/targets/linux/target.js";
 import type { Stop } from "../../../src/targets/target.js";
-import { compile, course, kill, kinds, launchTo, mainThread, symbol, temporary, testCompiled } from "./support.js";
+import {
+  compile,
+  course,
+  kill,
+  kinds,
+  launchTo,
+  mainThread,
+  symbol,
+  temporary,
+  testCompiled,
+} from "./support.js";
 
 type Start = Extract<Stop, { kind: "thread-start" }>;
-const starts = (stops: readonly Stop[]): Start[] => stops.filter((stop): stop is Start => stop.kind === "thread-start");
+const starts = (stops: readonly Stop[]): Start[] =>
+  stops.filter((stop): stop is Start => stop.kind === "thread-start");
 
 const program = (body: string): string => `
 #define _GNU_SOURCE
@@ -22,7 +33,10 @@ const program = (body: string): string => `
 extern char **environ;
 ${body}`;
 
-function run(name: string, body: string): { target: LinuxTarget; main: number; output: string } & ReturnType<typeof course> {
+function run(
+  name: string,
+  body: string,
+): { target: LinuxTarget; main: number; output: string } & ReturnType<typeof course> {
   const file = temporary(`${name}.out`);
   const target = launchTo(file, [compile(name, program(body))]);
   const main = mainThread(target);
@@ -66,15 +80,24 @@ testCompiled("fork copies the space, vfork and posix_spawn share it until exec",
        printf("%d\\n", WEXITSTATUS(s)); return 4; }`,
   );
   const begun = starts(stops);
-  assert.deepEqual(begun.map((stop) => stop.newProcess), [true, true, true]);
-  assert.deepEqual(begun.map((stop) => stop.copyOf !== undefined), [true, false, false]);
+  assert.deepEqual(
+    begun.map((stop) => stop.newProcess),
+    [true, true, true],
+  );
+  assert.deepEqual(
+    begun.map((stop) => stop.copyOf !== undefined),
+    [true, false, false],
+  );
   assert.equal(begun[1]?.space, begun[2]?.space);
   assert.notEqual(begun[0]?.space, begun[1]?.space);
   assert.equal(begun[0]?.copyOf, begun[1]?.space);
   const exec = stops.find((stop) => stop.kind === "exec");
   assert.ok(exec?.kind === "exec" && exec.thread === begun[2]?.thread && exec.former === exec.thread);
   assert.notEqual(exec.space, begun[2]?.space);
-  assert.deepEqual([...ends.values()].map((end) => end.kind === "exited" && end.status), [1, 2, 3, 4]);
+  assert.deepEqual(
+    [...ends.values()].map((end) => end.kind === "exited" && end.status),
+    [1, 2, 3, 4],
+  );
   assert.equal([...ends.keys()].at(-1), main);
   assert.equal(output, "3\n");
 });
@@ -92,7 +115,10 @@ testCompiled("exec by a thread that is not the leader ends the others and takes 
   assert.equal(stop.thread, main);
   const threads = starts(stops).map((s) => s.thread);
   assert.ok(threads.length === 2 && threads.includes(stop.former));
-  const gone = stops.slice(0, exec).filter((s) => s.kind === "thread-gone").map((s) => s.thread);
+  const gone = stops
+    .slice(0, exec)
+    .filter((s) => s.kind === "thread-gone")
+    .map((s) => s.thread);
   assert.deepEqual(new Set(gone), new Set([main, ...threads.filter((id) => id !== stop.former)]));
   assert.deepEqual(kinds(stops.slice(exec + 1)), ["thread-exiting", "thread-gone"]);
   assert.deepEqual([...ends], [[main, { kind: "exited", status: 0 }]]);
@@ -123,6 +149,7 @@ testCompiled("a process whose leader has left lives on, and its memory can be re
       const bytes = new Uint8Array(10);
       target.memory(space).read(symbol(name, "text"), bytes);
       assert.equal(Buffer.from(bytes).toString(), "still here");
+      assert.ok(target.mappings(space).some((mapping) => mapping.path === "[stack]"));
       target.memory(space).write(symbol(name, "go"), Uint8Array.of(1));
       target.interrupt(other);
       // Its first stop, if that has not come yet.
@@ -137,7 +164,12 @@ testCompiled("a process whose leader has left lives on, and its memory can be re
 });
 
 testCompiled("SIGKILL at any time ends as gone, never as an error", () => {
-  const name = compile("busy", program(`void *f(void *a) { for (;;) getppid(); } int main() { pthread_t t; for (int i = 0; i < 3; i++) pthread_create(&t, 0, f, 0); f(0); }`));
+  const name = compile(
+    "busy",
+    program(
+      `void *f(void *a) { for (;;) getppid(); } int main() { pthread_t t; for (int i = 0; i < 3; i++) pthread_create(&t, 0, f, 0); f(0); }`,
+    ),
+  );
   const target = launchTo("/dev/null", [name]);
   const main = mainThread(target);
   target.traceSystemCalls(true);
@@ -155,7 +187,9 @@ testCompiled("system calls stop at entry and exit, with their numbers", () => {
   const target = launchTo("/dev/null", [name]);
   target.traceSystemCalls(true);
   const { stops } = course(target);
-  const calls = stops.flatMap((stop) => (stop.kind === "system-call" ? [`${stop.phase} ${stop.number}`] : []));
+  const calls = stops.flatMap((stop) =>
+    stop.kind === "system-call" ? [`${stop.phase} ${stop.number}`] : [],
+  );
   const from = calls.indexOf("entry 121");
   assert.deepEqual(calls.slice(from, from + 4), ["entry 121", "exit 121", "entry 12345", "exit 12345"]);
   assert.deepEqual(calls.slice(-1), ["entry 231"]);

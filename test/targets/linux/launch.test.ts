@@ -53,7 +53,8 @@ testCompiled("a launched program finds the world that a shell would have given i
   const probed = temporary("probed");
   const argv = [program, "one", "two words", ""];
   // The shell that runs bare is a child of Node, too: it must undo what Node's limit did to it.
-  const limit = /^Max open files +(\S+)/m.exec(readFileSync(`/proc/${process.ppid}/limits`, "utf8"))?.[1] ?? "";
+  const limit =
+    /^Max open files +(\S+)/m.exec(readFileSync(`/proc/${process.ppid}/limits`, "utf8"))?.[1] ?? "";
   const shell = `ulimit -S -n ${limit}; exec "$@" >${bare} 2>&1`;
   // A shell keeps a SIGPIPE that it was started with as ignored, which Node would do; env undoes it.
   try {
@@ -73,7 +74,9 @@ testCompiled("launch stops before the first instruction, registers readable and 
   const main = mainThread(target);
   assert.equal(target.isStopped(main), true);
   const registers = target.registers(main);
-  const at = target.mappings(target.spaceOf(main)).find((m) => registers.pc >= m.start && registers.pc < m.end);
+  const at = target
+    .mappings(target.spaceOf(main))
+    .find((m) => registers.pc >= m.start && registers.pc < m.end);
   assert.match(at?.path ?? "", /ld-linux/);
   assert.equal(registers.read("rax"), 0n);
   const { stops, ends } = course(target);
@@ -88,7 +91,9 @@ testCompiled("an environment that is given is the whole environment", async () =
     environment: { ONLY: "this", PATH: "/bin" },
   });
   course(target);
-  const lines = readFileSync(file, "utf8").split("\n").filter((line) => /^[A-Z]+=/.test(line));
+  const lines = readFileSync(file, "utf8")
+    .split("\n")
+    .filter((line) => /^[A-Z]+=/.test(line));
   assert.deepEqual(lines.filter((line) => !line.startsWith("PWD=")).sort(), ["ONLY=this", "PATH=/bin"]);
 });
 
@@ -108,5 +113,9 @@ testCompiled("what cannot be executed is said in one sentence", () => {
     ["", /no program/],
   ];
   for (const [name, message] of cases)
-    assert.throws(() => LinuxTarget.launch([name]), (error) => error instanceof TargetError && message.test(error.message), name);
+    assert.throws(
+      () => LinuxTarget.launch([name]),
+      (error) => error instanceof TargetError && message.test(error.message),
+      name,
+    );
 });

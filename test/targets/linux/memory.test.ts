@@ -73,7 +73,10 @@ const plus = (at: Address, n: number): Address => (at + n) as Address;
 function faults(action: () => void, address: Address, access: string, reason: string): void {
   assert.throws(action, (error) => {
     assert.ok(error instanceof MemoryFault, String(error));
-    assert.deepEqual([error.address, error.access, error.reason], [BigInt.asUintN(64, BigInt(address)), access, reason]);
+    assert.deepEqual(
+      [error.address, error.access, error.reason],
+      [BigInt.asUintN(64, BigInt(address)), access, reason],
+    );
     return true;
   });
 }
@@ -146,7 +149,9 @@ testCompiled("memory is mapped near a place, executable, and given back", async 
   for (const near of places) {
     const slot = mapNear(main, near.start, 8192);
     assert.ok(Math.abs(slot - near.start) < 2 ** 31 - 8192);
-    const mapping = target.mappings(target.spaceOf(main)).find((m) => m.start <= slot && m.end >= slot + 8192);
+    const mapping = target
+      .mappings(target.spaceOf(main))
+      .find((m) => m.start <= slot && m.end >= slot + 8192);
     assert.ok(mapping?.executable === true && mapping.readable && !mapping.writable && !mapping.shared);
     memory.writeText(slot, INT3);
     unmap(main, slot, 8192);
@@ -178,10 +183,12 @@ testCompiled("a thread under a seccomp filter is not made to map memory", async 
   kill(main);
 });
 
-testCompiled("signals that arrive while memory is mapped are delivered afterwards, details and all", async () => {
-  const program = compile(
-    "during",
-    `#include <signal.h>
+testCompiled(
+  "signals that arrive while memory is mapped are delivered afterwards, details and all",
+  async () => {
+    const program = compile(
+      "during",
+      `#include <signal.h>
      #include <stdio.h>
      #include <string.h>
      volatile int alarms, values;
@@ -189,40 +196,44 @@ testCompiled("signals that arrive while memory is mapped are delivered afterward
      void on(int s, siginfo_t *i, void *u) { alarms++; values += i->si_value.sival_int; }
      int main() { struct sigaction a; memset(&a, 0, sizeof a); a.sa_sigaction = on; a.sa_flags = SA_SIGINFO;
        sigaction(SIGRTMIN, &a, 0); ready(); ready(); printf("%d %d\\n", alarms, values); return 0; }`,
-  );
-  const file = temporary("during.out");
-  await using target = launchTo(file, [program]);
-  const main = mainThread(target);
-  const at = symbol(program, "ready");
-  const memory = target.memory(target.spaceOf(main));
-  const original = new Uint8Array(1);
-  memory.read(at, original);
-  memory.writeText(at, INT3);
-  target.resume(main, CONTINUE);
-  assert.equal(target.wait(performance.now() + 5000)?.kind, "breakpoint");
-  memory.writeText(at, original);
-  target.registers(main).pc = at;
-  const { execFileSync } = await import("node:child_process");
-  execFileSync("/bin/sh", ["-c", `kill -s STOP ${main}; env kill -q 20 -s RTMIN ${main}; env kill -q 22 -s RTMIN ${main}`]);
-  const slot = target.capabilities.mapNear?.(main, at, 4096);
-  assert.ok(slot !== undefined);
-  target.resume(main, CONTINUE);
-  let signals = 0;
-  for (;;) {
-    const stop = target.wait(performance.now() + 300);
-    if (stop === undefined) break;
-    assert.equal(stop.kind, "signal");
-    signals++;
-    target.resume(main, { kind: "deliver" });
-  }
-  assert.equal(signals >= 1, true);
-  assert.match(readFileSync(`/proc/${main}/stat`, "utf8"), /\) t /);
-  kill(main, "SIGCONT");
-  for (;;) {
-    const stop = target.wait(performance.now() + 2000);
-    assert.ok(stop !== undefined);
-    if (stop.kind === "thread-gone") break;
-    target.resume(main, stop.kind === "signal" ? { kind: "deliver" } : CONTINUE);
-  }
-  assert.equal(readFileSync(file, "utf8"), "2 42\n");
-});
+    );
+    const file = temporary("during.out");
+    await using target = launchTo(file, [program]);
+    const main = mainThread(target);
+    const at = symbol(program, "ready");
+    const memory = target.memory(target.spaceOf(main));
+    const original = new Uint8Array(1);
+    memory.read(at, original);
+    memory.writeText(at, INT3);
+    target.resume(main, CONTINUE);
+    assert.equal(target.wait(performance.now() + 5000)?.kind, "breakpoint");
+    memory.writeText(at, original);
+    target.registers(main).pc = at;
+    const { execFileSync } = await import("node:child_process");
+    execFileSync("/bin/sh", [
+      "-c",
+      `kill -s STOP ${main}; env kill -q 20 -s RTMIN ${main}; env kill -q 22 -s RTMIN ${main}`,
+    ]);
+    const slot = target.capabilities.mapNear?.(main, at, 4096);
+    assert.ok(slot !== undefined);
+    target.resume(main, CONTINUE);
+    let signals = 0;
+    for (;;) {
+      const stop = target.wait(performance.now() + 300);
+      if (stop === undefined) break;
+      assert.equal(stop.kind, "signal");
+      signals++;
+      target.resume(main, { kind: "deliver" });
+    }
+    assert.equal(signals >= 1, true);
+    assert.match(readFileSync(`/proc/${main}/stat`, "utf8"), /\) t /);
+    kill(main, "SIGCONT");
+    for (;;) {
+      const stop = target.wait(performance.now() + 2000);
+      assert.ok(stop !== undefined);
+      if (stop.kind === "thread-gone") break;
+      target.resume(main, stop.kind === "signal" ? { kind: "deliver" } : CONTINUE);
+    }
+    assert.equal(readFileSync(file, "utf8"), "2 42\n");
+  },
+);

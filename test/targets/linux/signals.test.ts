@@ -21,7 +21,8 @@ static void catching(int s, void (*f)(int, siginfo_t *, void *), int flags) {
 }
 `;
 
-const signalsOf = (stops: readonly Stop[]): SignalInfo[] => stops.flatMap((stop) => (stop.kind === "signal" ? [stop.signal] : []));
+const signalsOf = (stops: readonly Stop[]): SignalInfo[] =>
+  stops.flatMap((stop) => (stop.kind === "signal" ? [stop.signal] : []));
 
 testCompiled("signals carry who raised them: the instruction, the kernel, or somebody else", () => {
   const file = temporary("raised.out");
@@ -52,7 +53,18 @@ testCompiled("signals carry who raised them: the instruction, the kernel, or som
   assert.equal(stops.filter((stop) => stop.kind === "breakpoint").length, 2);
   assert.equal(
     readFileSync(file, "utf8"),
-    ["11 1 0x8", "11 0 (nil)", "10 -6 (nil)", "5 0 (nil)", "37 -6 (nil)", "5 128 (nil)", "5 128 (nil)", "5 1 (nil)", "end", ""]
+    [
+      "11 1 0x8",
+      "11 0 (nil)",
+      "10 -6 (nil)",
+      "5 0 (nil)",
+      "37 -6 (nil)",
+      "5 128 (nil)",
+      "5 128 (nil)",
+      "5 1 (nil)",
+      "end",
+      "",
+    ]
       .join("\n")
       .replace("11 0 (nil)", /^11 0 .*$/m.exec(readFileSync(file, "utf8"))?.[0] ?? "none"),
   );
@@ -88,7 +100,10 @@ testCompiled("a death by a signal is told, as is a fault that nobody catches", (
 });
 
 testCompiled("stepping executes one instruction at a time", async () => {
-  const program = compile("steps", "__attribute__((noinline)) void at(void) { __asm__ volatile(\"nop; nop; nop\"); } int main() { at(); return 0; }");
+  const program = compile(
+    "steps",
+    '__attribute__((noinline)) void at(void) { __asm__ volatile("nop; nop; nop"); } int main() { at(); return 0; }',
+  );
   await using target = launchTo("/dev/null", [program]);
   const main = mainThread(target);
   const at = symbol(program, "at");
@@ -109,7 +124,10 @@ testCompiled("stepping executes one instruction at a time", async () => {
 });
 
 /** Puts a breakpoint on `load`, the faulting instruction, and follows arrivals there. */
-function arrivals(target: LinuxTarget, at: Address): { kinds: string[]; ends: ReturnType<typeof course>["ends"] } {
+function arrivals(
+  target: LinuxTarget,
+  at: Address,
+): { kinds: string[]; ends: ReturnType<typeof course>["ends"] } {
   const main = mainThread(target);
   const memory = target.memory(target.spaceOf(main));
   const original = new Uint8Array(1);
@@ -160,7 +178,10 @@ for (const [name, flags] of [
 ] as const)
   testCompiled(`a return from a handler on ${name} to the faulting instruction is recognised`, () => {
     const file = temporary("retry.out");
-    const program = compile(`retry${flags}`, RETRY(flags, "faults++; getppid(); mprotect(page, 4096, PROT_READ);"));
+    const program = compile(
+      `retry${flags}`,
+      RETRY(flags, "faults++; getppid(); mprotect(page, 4096, PROT_READ);"),
+    );
     const result = arrivals(launchTo(file, [program]), symbol(program, "point"));
     assert.deepEqual(
       result.kinds,
@@ -196,7 +217,16 @@ testCompiled("a fault within the handler of a fault: each return finds its own",
        catching(SIGSEGV, on, SA_NODEFER); load(pages); puts("end"); return 0; }`,
   );
   const result = arrivals(launchTo(file, [program]), symbol(program, "point"));
-  assert.deepEqual(result.kinds, ["hit", "SIGSEGV", "hit", "SIGSEGV", "returned 2", "done", "returned 1", "done"]);
+  assert.deepEqual(result.kinds, [
+    "hit",
+    "SIGSEGV",
+    "hit",
+    "SIGSEGV",
+    "returned 2",
+    "done",
+    "returned 1",
+    "done",
+  ]);
   assert.equal(readFileSync(file, "utf8"), "end\n");
 });
 

@@ -5,7 +5,14 @@ import path from "node:path";
 import { type TestContext, after, test } from "node:test";
 import type { Address } from "../../../src/base/address.js";
 import { LinuxTarget } from "../../../src/targets/linux/target.js";
-import { CONTINUE, type ExitStatus, type Resume, type Stop, type ThreadId } from "../../../src/targets/target.js";
+export { INT3, mainThread } from "./support-plain.js";
+import {
+  CONTINUE,
+  type ExitStatus,
+  type Resume,
+  type Stop,
+  type ThreadId,
+} from "../../../src/targets/target.js";
 
 const folder = mkdtempSync(path.join(os.tmpdir(), "trapline-linux-"));
 after(() => {
@@ -30,7 +37,11 @@ export function testCompiled(name: string, body: (context: TestContext) => void 
 const built = new Map<string, string>();
 
 /** Compiles C source. @returns path of the program */
-export function compile(name: string, source: string, flags: readonly string[] = ["-O1", "-no-pie", "-pthread"]): string {
+export function compile(
+  name: string,
+  source: string,
+  flags: readonly string[] = ["-O1", "-no-pie", "-pthread"],
+): string {
   const key = `${name} ${flags.join(" ")}`;
   const before = built.get(key);
   if (before !== undefined) return before;
@@ -81,8 +92,6 @@ export function kill(pid: number, signal: NodeJS.Signals = "SIGKILL"): void {
   }
 }
 
-export const INT3 = Uint8Array.of(0xcc);
-
 /** Launches with output to a file, by the shell, which execs the program: main is the program. */
 export function launchTo(file: string, argv: readonly string[]): LinuxTarget {
   const target = LinuxTarget.launch(["/bin/sh", "-c", `exec "$@" >${file} 2>&1`, "sh", ...argv]);
@@ -90,11 +99,6 @@ export function launchTo(file: string, argv: readonly string[]): LinuxTarget {
   const stop = target.wait(performance.now() + 5000);
   if (stop?.kind !== "exec") throw new Error(`no exec: ${JSON.stringify(stop)}`);
   return target;
-}
-
-export function mainThread(target: LinuxTarget): ThreadId {
-  for (const thread of target.threads()) return thread;
-  throw new Error("no thread");
 }
 
 export interface Course {
@@ -119,7 +123,8 @@ export function course(
     const stop = target.wait(end);
     if (stop === undefined) throw new Error(`timeout after ${JSON.stringify(result.stops.slice(-5))}`);
     result.stops.push({ ...stop });
-    if (stop.kind === "thread-gone" && stop.processExit !== undefined) result.ends.set(stop.thread, stop.processExit);
+    if (stop.kind === "thread-gone" && stop.processExit !== undefined)
+      result.ends.set(stop.thread, stop.processExit);
     const how = decide(stop);
     if (how === "end") break;
     if (stop.kind === "thread-gone" || how === "resumed") continue;
