@@ -1,0 +1,339 @@
+import { INTRINSICS } from "../ir/intrinsics.js";
+import type { Arithmetic, Comparison, Expression, HistogramRequest, Place, StatisticOperator, ValueType } from "../ir/ir.js";
+import { ScriptError } from "../runtime/errors.js";
+import { Format } from "../runtime/format.js";
+import type * as ast from "./ast.js";
+import { similarNames, type Sources } from "./errors.js";
+import { formatPosition, type Position } from "./position.js";
+import { type FunctionSymbol, makeVariable, type Variable } from "./scope.js";
+
+/** What all bodies of a script share while their types are found. */
+export interface Scope {
+  readonly sources: Sources;
+  readonly globals: ReadonlyMap<string, Variable>;
+  readonly functions: ReadonlyMap<string, FunctionSymbol>;
+  /** By global. */
+  readonly statistics: Map<string, { variance: boolean; histogram: HistogramRequest | undefined }>;
+  /** Set whenever a type became known: another round is worth it. */
+  changed: boolean;
+  /** In the last round what is still unknown is taken for a long, as SystemTap does with a warning. */
+  readonly final: boolean;
+}
+
+const COMPARISONS: ReadonlySet<string> = new Set(["<", "<=", ">", ">=", "==", "!="]);
+const FORMATTERS: Readonly<Record<string, { readonly returns: boolean; readonly newline: boolean; readonly format: boolean; readonly delimiter: boolean }>> = {
+  print: { returns: false, newline: false, format: false, delimiter: false },
+  println: { returns: false, newline: true, format: false, delimiter: false },
+  printf: { returns: false, newline: false, format: true, delimiter: false },
+  printd: { returns: false, newline: false, format: false, delimiter: true },
+  printdln: { returns: false, newline: true, format: false, delimiter: true },
+  sprint: { returns: true, newline: false, format: false, delimiter: false },
+  sprintln: { returns: true, newline: true, format: false, delimiter: false },
+  sprintf: { returns: true, newline: false, format: true, delimiter: false },
+  sprintd: { returns: true, newline: false, format: false, delimiter: true },
+  sprintdln: { returns: true, newline: true, format: false, delimiter: true },
+};
+
+/** Finds types and makes IR of expressions: pass 2 for one body. Runs in rounds until no type changes. */
+export class ExpressionLowering {
+  /** Context variables are allowed nowhere but inside `@defined`. */
+  constructor(
+    protected readonly scope: Scope,
+    protected readonly locals: Map<string, Variable>,
+  ) {}
+
+  /** @param expected type that the surroundings want; undefined where they do not care */
+  protected expression(node: ast.Expression, expected?: ValueType): Expression {
+    switch (node.kind) {
+      case "number":
+        this.agree("long", expected, node.position);
+        return { kind: "long", type: "long", value: node.value };
+      case "string":
+        this.agree("string", expected, node.position);
+        return { kind: "string", type: "string", value: node.value };
+      case "name":
+      case "element":
+        return this.read(node, expected);
+      case "call":
+        return this.call(node, expected);
+      case "unary":
+        return this.unary(node, expected);
+      case "increment":
+        this.agree("long", expected, node.position);
+        return {
+          kind: "update", type: "long", place: this.place(node.target, "long"), operator: "+",
+          value: { kind: "long", type: "long", value: node.by }, old: !node.prefix, where: this.near(node),
+        };
+      case "binary":
+        return this.binary(node, expected);
+      case "assign":
+        return this.assign(node, expected);
+      case "ternary": {
+        const condition = this.expression(node.condition, "long");
+        let then = this.expression(node.then, expected);
+        const otherwise = this.expression(node.otherwise, expected ?? known(then));
+        if (known(otherwise) !== known(then)) then = this.expression(node.then, known(otherwise));
+        return { kind: "choose", type: then.type, condition, then, otherwise };
+      }
+      case "in":
+        this.agree("long", expected, node.position);
+        return { kind: "has", type: "long", array: node.array, keys: this.keys(node.array, node.keys, node.position) };
+      case "statistic":
+        return this.statistic(node, expected);
+      case "context":
+        throw this.scope.sources.problem("semantic", `unresolved target-symbol expression: identifier '${node.name}'`, node.position, ": context variables need debug information, which this version does not read");
+      case "defined":
+        return { kind: "long", type: "long", value: node.operand.kind === "context" ? 0n : 1n };
+    }
+  }
+
+  protected place(node: ast.Expression, expected?: ValueType): Place {
+    if (node.kind === "name") return this.scalar(node, expected);
+    if (node.kind !== "element") throw this.scope.sources.problem("semantic", "expected a variable", node.position);
+    const variable = this.variable(node.name, node.position);
+    const keys = this.keys(node.name, node.keys, node.position);
+    this.note(variable, expected, node.position);
+    return { kind: "element", array: node.name, keys, type: this.typeOf(variable), where: this.near(node) };
+  }
+
+  protected keys(array: string, nodes: readonly ast.Expression[], position: Position): Expression[] {
+    const variable = this.variable(array, position);
+    if (!variable.global) throw this.scope.sources.problem("semantic", `unresolved arity-${String(nodes.length)} global array ${array}, missing global declaration?`, position);
+    if (variable.keys === undefined) {
+      variable.keys = nodes.map(() => undefined);
+      this.scope.changed = true;
+    }
+    const types = variable.keys;
+    if (types.length !== nodes.length) {
+      throw this.scope.sources.problem("semantic", `inconsistent arity (${String(nodes.length)} vs ${String(types.length)}): identifier '${array}'`, position);
+    }
+    return nodes.map((node, index) => {
+      const key = this.expression(node, types[index]);
+      if (types[index] === undefined && known(key) !== undefined) {
+        types[index] = known(key);
+        this.scope.changed = true;
+      }
+      return key;
+    });
+  }
+
+  protected variable(name: string, position: Position): Variable {
+    const found = this.locals.get(name) ?? this.scope.globals.get(name);
+    if (found !== undefined) return found;
+    const variable = makeVariable(name, position, false);
+    this.locals.set(name, variable);
+    return variable;
+  }
+
+  protected near(node: { readonly kind: string; readonly position: Position; readonly name?: string; readonly operator?: string }): string {
+    const what = node.name === undefined ? `operator '${node.operator ?? node.kind}'` : `identifier '${node.name}'`;
+    return `${what} at ${formatPosition(node.position)}`;
+  }
+
+  protected agree(type: ValueType, expected: ValueType | undefined, position: Position): void {
+    if (expected !== undefined && type !== expected) {
+      throw this.scope.sources.problem("semantic", `type mismatch (${shown(type)} vs. ${shown(expected)})`, position);
+    }
+  }
+
+  protected note(variable: Variable, type: ValueType | undefined, position: Position): void {
+    if (type === undefined) return;
+    if (variable.type === undefined) {
+      variable.type = type;
+      this.scope.changed = true;
+    } else if (variable.type !== type) {
+      throw this.scope.sources.problem(
+        "semantic",
+        `type mismatch (${shown(type)} vs. ${shown(variable.type)}): identifier '${variable.name}'`,
+        position,
+      );
+    }
+  }
+
+  protected typeOf(variable: Variable): ValueType {
+    return variable.type ?? (this.scope.final ? "long" : UNKNOWN);
+  }
+
+  private read(node: Extract<ast.Expression, { kind: "name" | "element" }>, expected?: ValueType): Expression {
+    if (node.kind === "name" && !this.locals.has(node.name) && !this.scope.globals.has(node.name)) {
+      // A function without parameters may be written without parentheses? No: SystemTap takes it for a local.
+      return this.scalar(node, expected);
+    }
+    return this.place(node, expected);
+  }
+
+  private scalar(node: Extract<ast.Expression, { kind: "name" }>, expected?: ValueType): Place {
+    const variable = this.variable(node.name, node.position);
+    if (variable.keys !== undefined) {
+      throw this.scope.sources.problem("semantic", `inconsistent arity (0 vs ${String(variable.keys.length)}): identifier '${node.name}'`, node.position);
+    }
+    this.note(variable, expected, node.position);
+    return { kind: variable.global ? "global" : "local", name: node.name, type: this.typeOf(variable) };
+  }
+
+  private unary(node: Extract<ast.Expression, { kind: "unary" }>, expected?: ValueType): Expression {
+    this.agree("long", expected, node.position);
+    const operand = this.expression(node.operand, "long");
+    if (node.operator === "+") return operand;
+    const kind = node.operator === "-" ? "negate" : node.operator === "!" ? "not" : "complement";
+    return { kind, type: "long", operand };
+  }
+
+  private binary(node: Extract<ast.Expression, { kind: "binary" }>, expected?: ValueType): Expression {
+    const { operator } = node;
+    if (operator === ".") {
+      this.agree("string", expected, node.position);
+      return { kind: "concatenate", type: "string", left: this.expression(node.left, "string"), right: this.expression(node.right, "string") };
+    }
+    this.agree("long", expected, node.position);
+    if (operator === "=~" || operator === "!~") {
+      if (node.right.kind !== "string") throw this.scope.sources.problem("semantic", "expected a literal regular expression", node.right.position);
+      return { kind: "match", type: "long", operand: this.expression(node.left, "string"), pattern: node.right.value, negated: operator === "!~" };
+    }
+    if (operator === "&&" || operator === "||") {
+      return { kind: "logic", type: "long", operator, left: this.expression(node.left, "long"), right: this.expression(node.right, "long") };
+    }
+    if (COMPARISONS.has(operator)) {
+      let left = this.expression(node.left);
+      const right = this.expression(node.right, known(left));
+      if (known(left) === undefined) left = this.expression(node.left, known(right));
+      return { kind: "compare", type: "long", operator: operator as Comparison, left, right };
+    }
+    return {
+      kind: "arithmetic", type: "long", operator: operator as Arithmetic,
+      left: this.expression(node.left, "long"), right: this.expression(node.right, "long"), where: this.near(node),
+    };
+  }
+
+  private assign(node: Extract<ast.Expression, { kind: "assign" }>, expected?: ValueType): Expression {
+    const { operator } = node;
+    if (operator === "<<<") throw this.scope.sources.problem("semantic", "'<<<' is a statement, its value cannot be used", node.position);
+    if (operator === "=") {
+      const before = this.place(node.target, expected);
+      const value = this.expression(node.value, known(before));
+      const place = this.place(node.target, known(value));
+      if (place.type === "statistic") throw this.scope.sources.problem("semantic", "statistics take '<<<'", node.position);
+      return { kind: "assign", type: place.type, place, value };
+    }
+    const type: ValueType = operator === ".=" ? "string" : "long";
+    this.agree(type, expected, node.position);
+    const place = this.place(node.target, type);
+    const value = this.expression(node.value, type);
+    return { kind: "update", type, place, operator: operator.slice(0, -1) as Arithmetic | ".", value, old: false, where: this.near(node) };
+  }
+
+  private statistic(node: Extract<ast.Expression, { kind: "statistic" }>, expected?: ValueType): Expression {
+    if (node.name.startsWith("hist_")) throw this.scope.sources.problem("semantic", `@${node.name} can only be printed`, node.position);
+    this.agree("long", expected, node.position);
+    const operand = this.place(node.operand, "statistic");
+    if (node.name === "variance") this.statisticOf(operand).variance = true;
+    return { kind: "statistic", type: "long", field: node.name as StatisticOperator, operand, where: this.near(node) };
+  }
+
+  /** What the script asks of a statistic, to be kept for it. */
+  protected statisticOf(operand: Place): { variance: boolean; histogram: HistogramRequest | undefined } {
+    const name = operand.kind === "element" ? operand.array : operand.name;
+    let asked = this.scope.statistics.get(name);
+    if (asked === undefined) {
+      asked = { variance: false, histogram: undefined };
+      this.scope.statistics.set(name, asked);
+    }
+    return asked;
+  }
+
+  private call(node: Extract<ast.Expression, { kind: "call" }>, expected?: ValueType): Expression {
+    const formatter = FORMATTERS[node.name];
+    if (formatter !== undefined) {
+      if (!formatter.returns) throw this.scope.sources.problem("semantic", `${node.name} has no value`, node.position);
+      this.agree("string", expected, node.position);
+      return this.formatted(node);
+    }
+    const defined = this.scope.functions.get(node.name);
+    if (defined !== undefined) return this.callFunction(node, defined, expected);
+    const intrinsic = Object.hasOwn(INTRINSICS, node.name) ? INTRINSICS[node.name] : undefined;
+    if (intrinsic === undefined) {
+      const all = [...this.scope.functions.keys(), ...Object.keys(INTRINSICS), ...Object.keys(FORMATTERS)];
+      throw this.scope.sources.problem("semantic", `unresolved function${similarNames(node.name, all)}: identifier '${node.name}'`, node.position);
+    }
+    if (expected !== undefined) this.agree(intrinsic.returns, expected, node.position);
+    const { parameters, optional = 0 } = intrinsic;
+    this.arity(node, parameters.length - optional, parameters.length);
+    const values = node.arguments.map((argument, index) => this.expression(argument, parameters[index]));
+    return { kind: "intrinsic", type: intrinsic.returns, name: node.name, arguments: values, where: this.near(node) };
+  }
+
+  private callFunction(node: Extract<ast.Expression, { kind: "call" }>, callee: FunctionSymbol, expected?: ValueType): Expression {
+    this.arity(node, callee.parameters.length, callee.parameters.length);
+    const values = node.arguments.map((argument, index) => {
+      // The arity was just checked.
+      const parameter = callee.parameters[index] as Variable;
+      const value = this.expression(argument, parameter.type);
+      this.note(parameter, known(value), argument.position);
+      return value;
+    });
+    if (expected !== undefined) {
+      if (callee.returns === undefined && callee.returnsValue) {
+        callee.returns = expected;
+        this.scope.changed = true;
+      } else if (callee.returns !== undefined) this.agree(callee.returns, expected, node.position);
+    }
+    const type = callee.returnsValue ? (callee.returns ?? (this.scope.final ? "long" : UNKNOWN)) : "void";
+    return { kind: "call", type, function: node.name, arguments: values, where: this.near(node) };
+  }
+
+  private arity(node: Extract<ast.Expression, { kind: "call" }>, least: number, most: number): void {
+    const count = node.arguments.length;
+    if (count < least || count > most) {
+      throw this.scope.sources.problem("semantic", `unresolved arity-${String(count)} function: identifier '${node.name}'`, node.position);
+    }
+  }
+
+  /** The text that a member of the print family makes. */
+  protected formatted(node: Extract<ast.Expression, { kind: "call" }>): Expression {
+    // Only called for names of the table.
+    const family = FORMATTERS[node.name] as (typeof FORMATTERS)[string];
+    const [first, ...rest] = node.arguments;
+    if (family.format) {
+      if (first?.kind !== "string") throw this.scope.sources.problem("semantic", `expected literal format string in ${node.name}`, node.position);
+      return this.checkedFormat(node, first.value, rest);
+    }
+    const items = family.delimiter ? rest : node.arguments;
+    if (family.delimiter && first?.kind !== "string") {
+      throw this.scope.sources.problem("semantic", `expected literal delimiter string in ${node.name}`, node.position);
+    }
+    const values = items.map((item) => this.expression(item));
+    const delimiter = family.delimiter && first?.kind === "string" ? first.value.replaceAll("%", "%%") : "";
+    const format = values.map((value) => (value.type === "string" ? "%s" : "%d")).join(delimiter) + (family.newline ? "\n" : "");
+    return { kind: "format", type: "string", format, arguments: values };
+  }
+
+  private checkedFormat(node: Extract<ast.Expression, { kind: "call" }>, text: string, items: readonly ast.Expression[]): Expression {
+    const wanted = this.argumentTypes(text, node.position);
+    if (items.length !== wanted.length) {
+      const few = items.length < wanted.length ? "too few" : "too many";
+      throw this.scope.sources.problem("semantic", `${few} arguments for ${node.name}: identifier '${node.name}'`, node.position);
+    }
+    const values = items.map((item, index) => this.expression(item, wanted[index]));
+    return { kind: "format", type: "string", format: text, arguments: values };
+  }
+
+  private argumentTypes(text: string, position: Position): readonly ValueType[] {
+    try {
+      return new Format(text).argumentTypes;
+    } catch (error) {
+      if (error instanceof ScriptError) throw this.scope.sources.problem("parse", error.message, position);
+      throw error;
+    }
+  }
+}
+
+/** Stands for a type that no use has told yet; never in the IR of the last round. */
+const UNKNOWN = "unknown" as ValueType;
+
+export function known(expression: Expression): ValueType | undefined {
+  return expression.type === UNKNOWN || expression.type === "void" ? undefined : expression.type;
+}
+
+function shown(type: ValueType): string {
+  return type === "statistic" ? "stats" : type;
+}
