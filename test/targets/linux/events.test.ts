@@ -150,10 +150,10 @@ testCompiled("a process whose leader has left lives on, and its memory can be re
       target.memory(space).read(symbol(name, "text"), bytes);
       assert.equal(Buffer.from(bytes).toString(), "still here");
       assert.ok(target.mappings(space).some((mapping) => mapping.path === "[stack]"));
-      target.memory(space).write(symbol(name, "go"), Uint8Array.of(1));
       target.interrupt(other);
       // Its first stop, if that has not come yet.
       assert.match(target.wait(performance.now() + 2000)?.kind ?? "", /interrupted|thread-start/);
+      target.memory(space).write(symbol(name, "go"), Uint8Array.of(1));
       target.resume(other, { kind: "continue" });
       return "resumed";
     }
