@@ -1,6 +1,7 @@
 import { MemoryFault } from "../base/errors.js";
 import type { Hit } from "../probes/hit.js";
 import { type HandlerOutcome, RETURNED } from "../probes/outcome.js";
+import { NO_THREAD } from "../probes/handler-calls.js";
 import { MESSAGES, ScriptError } from "./errors.js";
 import type { Limits } from "./limits.js";
 
@@ -9,6 +10,7 @@ export interface SessionServices {
   /** Bytes as characters. */
   print(text: string): void;
   warn(text: string): void;
+  log(text: string): void;
   /** The script asked for the end of the session. */
   exit(): void;
   readonly limits: Limits;
@@ -47,9 +49,10 @@ export class HandlerContext {
   }
 
   /** Runs a handler, and contains whatever it raises. The plain way allocates nothing. */
-  run(handler: () => void, hit: Hit, actions: number): HandlerOutcome {
+  run(handler: () => void, hit: Hit): HandlerOutcome {
     this.current = hit;
-    this.actions = actions;
+    const { limits } = this.services;
+    this.actions = hit.thread === NO_THREAD ? limits.MAXACTION_INTERRUPTIBLE : limits.MAXACTION;
     this.depth = 0;
     try {
       handler();

@@ -68,7 +68,8 @@ class Emitter {
       case "evaluate":
         return `${this.discarded(node.expression)};\n`;
       case "print":
-        return `k.services.print(${this.expression(node.text)});\n`;
+        // What is printed is bounded by the output, not by the length of a string.
+        return `k.services.print(${node.text.kind === "format" ? this.formatted(node.text, "format") : this.expression(node.text)});\n`;
       case "print-histogram":
         return `k.where = ${quote(node.where)};\nk.services.print(rt.renderHistogram(${this.statistic(node.operand)}));\n`;
       case "aggregate":
@@ -196,10 +197,15 @@ class Emitter {
       case "intrinsic":
         return `(k.where = ${quote(node.where)}, rt.${node.name}(${node.arguments.map((each) => this.expression(each)).join(", ")}))`;
       case "format":
-        return `rt.format(F.formats[${String(this.formatIndex(node.format))}], [${node.arguments.map((each) => this.expression(each)).join(", ")}])`;
+        return this.formatted(node, "formatToString");
       default:
         return assertNever(node);
     }
+  }
+
+  private formatted(node: Extract<ir.Expression, { kind: "format" }>, by: "format" | "formatToString"): string {
+    const values = node.arguments.map((each) => this.expression(each)).join(", ");
+    return `rt.${by}(F.formats[${String(this.formatIndex(node.format))}], [${values}])`;
   }
 
   private arithmetic(operator: ir.Arithmetic | ".", left: string, right: string, where: string): string {
