@@ -100,7 +100,7 @@ export default {
   ],
   options: {
     doNotFollow: { path: "node_modules" },
-    exclude: { path: "^(build|dist)/" },
+    exclude: { path: "^(build|dist|test/package/consumer)/" },
     // An import of types alone is an import: it tells what a floor knows.
     tsPreCompilationDeps: true,
     tsConfig: { fileName: "tsconfig.json" },
