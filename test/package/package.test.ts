@@ -18,7 +18,7 @@ interface Packed {
   readonly files: readonly { readonly path: string; readonly mode: number }[];
 }
 
-let folder: string;
+const folder = await mkdtemp(join(tmpdir(), "trapline-package-"));
 let packed: Packed;
 
 /** npm as a user calls it: without what the `npm test` around us has set. */
@@ -32,7 +32,6 @@ function npm(...args: readonly string[]): Promise<{ stdout: string; stderr: stri
 }
 
 before(async () => {
-  folder = await mkdtemp(join(tmpdir(), "trapline-package-"));
   // `prepack` builds dist/, and says so on standard output in front of the JSON.
   await run(process.execPath, [join(ROOT, "scripts/run.mjs"), "build"]);
   const { stdout } = await npm("pack", ROOT, "--json", "--ignore-scripts", "--pack-destination", folder);
