@@ -1,5 +1,5 @@
 /**
- * The floors of the house, top to bottom, as docs/design says: a folder may import what stands below
+ * The floors of the house, top to bottom, as CONTRIBUTING.md says: a folder may import what stands below
  * it, never what stands above. `src/index.ts`, the public door, stands between cli and session.
  */
 const FLOORS = [
