@@ -1,10 +1,12 @@
 // @ts-check
+import js from "@eslint/js";
 import { defineConfig, globalIgnores } from "eslint/config";
 import tseslint from "typescript-eslint";
 
 export default defineConfig(
   // The consumer of the package test is compiled where the package is installed, nowhere else.
   globalIgnores(["build", "dist", "test/package/consumer"]),
+  js.configs.recommended,
   tseslint.configs.strictTypeChecked,
   tseslint.configs.stylisticTypeChecked,
   {
@@ -16,6 +18,8 @@ export default defineConfig(
     },
     linterOptions: { reportUnusedDisableDirectives: "error" },
     rules: {
+      // Names and strings of strangers' programs are full of control characters; we look for them.
+      "no-control-regex": "off",
       eqeqeq: "error",
       "prefer-const": "error",
       "max-lines": ["error", { max: 500, skipBlankLines: true, skipComments: true }],
@@ -33,10 +37,10 @@ export default defineConfig(
         "error",
         { allowConstantLoopConditions: "only-allowed-literals" },
       ],
-      // `(n) => void list.push(n)` says that the value is dropped on purpose.
+      // `return this.stop(thread)` in a function of type void is how a switch hands over.
       "@typescript-eslint/no-confusing-void-expression": [
         "error",
-        { ignoreArrowShorthand: true, ignoreVoidOperator: true },
+        { ignoreArrowShorthand: true, ignoreVoidOperator: true, ignoreVoidReturningFunctions: true },
       ],
       // A method that implements an interface has the interface's parameters; `using` holds, it need not be read.
       "@typescript-eslint/no-unused-vars": [
@@ -52,6 +56,16 @@ export default defineConfig(
     rules: {
       // What a reader sees goes through output/; the command line writes to its streams.
       "no-console": "error",
+    },
+  },
+  {
+    files: ["src/arch/**/*.ts"],
+    rules: {
+      // The decoder's enumerations have thousands of members: a default stands for the rest of them.
+      "@typescript-eslint/switch-exhaustiveness-check": [
+        "error",
+        { considerDefaultExhaustiveForUnions: true, requireDefaultForNonUnion: true },
+      ],
     },
   },
   {
@@ -75,6 +89,7 @@ export default defineConfig(
     rules: {
       // Types stand in JSDoc there, and `npm run lint` checks them with the compiler.
       "@typescript-eslint/explicit-module-boundary-types": "off",
+      "no-undef": "off",
     },
   },
 );

@@ -10,7 +10,7 @@
 import { existsSync, mkdirSync, rmSync } from "node:fs";
 import { join } from "node:path";
 import { parseArgs } from "node:util";
-import { compileBuild } from "./lib/compile.mjs";
+import { compileBuild, compileDist } from "./lib/compile.mjs";
 import { hasAptGet, installCommand, installNeeds, missingNeeds } from "./lib/debian.mjs";
 import { Failure, ROOT, filesUnder, main, run } from "./lib/project.mjs";
 import { ALL_RESULTS, SUBSET_RESULTS, compiledOf, readResults } from "./lib/test-results.mjs";
@@ -29,6 +29,8 @@ await main(async () => {
     },
   });
   const { files, pattern } = select(positionals);
+  // First, so that no test meets another that is just building what is shipped.
+  compileDist();
   compileBuild();
   const missing = await seeToNeeds(options.yes);
 

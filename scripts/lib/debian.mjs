@@ -45,7 +45,7 @@ export async function installNeeds(needs) {
     mustRun(`apt-get ${args.join(" ")}`, program, rest, { env });
   };
   aptGet("update", "--quiet");
-  aptGet("install", "--quiet", "--yes", "--no-install-recommends", ...packages);
+  aptGet("install", "--quiet", "--yes", "--no-install-recommends", "-o", "Dpkg::Use-Pty=0", ...packages);
   const still = await missingNeeds();
   if (still.length > 0) {
     const list = still.map((need) => `${need.package} (${need.provides})`).join(", ");

@@ -22,7 +22,10 @@ export function install() {
   const missing = firstNotInstalled();
   if (missing === undefined) return;
   process.stderr.write(`npm ci: ${missing} is not installed yet\n`);
-  const args = ["ci", "--include=dev", "--no-audit", "--no-fund", ...(SUPPORTED ? [] : ["--force"])];
+  // No package of ours needs a script of its own to be installed, so none is run: koffi's finds that the
+  // library it would build has come with the package for this system.
+  const args = ["ci", "--include=dev", "--ignore-scripts", "--no-audit", "--no-fund"];
+  if (!SUPPORTED) args.push("--force");
   // Under `npm run`, the same npm; called by hand, the one in $PATH.
   const npm = process.env["npm_execpath"];
   const status = npm?.endsWith("npm-cli.js") ? run(process.execPath, [npm, ...args]) : run("npm", args);

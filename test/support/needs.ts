@@ -13,7 +13,11 @@ const table = JSON.parse(
   readFileSync(new URL("../../../test/needs.json", import.meta.url), "utf8"),
 ) as readonly Need[];
 
-/** What the table names and this machine does not have. */
+/**
+ * What the table names and this machine does not have.
+ *
+ * @public asked by scripts/lib/debian.mjs
+ */
 export function missingNeeds(): Need[] {
   return table.filter(({ provides }) => !isThere(provides));
 }
