@@ -88,9 +88,10 @@ export class ProbeCore {
    * A hit of a probe that has no location: a system call, the begin of a process, a timer. Counted
    * and contained like any other.
    *
+   * @param phase  `"none"`: only the books are kept
    * @param thread stopped; undefined where the event belongs to no thread
    */
-  fire(probe: Probe, phase: Phase, thread: ThreadId | undefined, details: EventDetails = {}): void {
+  fire(probe: Probe, phase: Phase | "none", thread: ThreadId | undefined, details: EventDetails = {}): void {
     if (probe.armed) this.engine.fire(probe, phase, thread, details);
   }
 

@@ -16,8 +16,8 @@ import type { ProbedSpace } from "./space.js";
 export interface EventDetails {
   readonly fault?: InstructionFault;
   readonly retries?: number;
-  /** False where the arrival was counted already: the second half of a system call. */
-  readonly counts?: boolean;
+  /** A system call is told in two halves: its entry begins a hit, its return ends it. Default: whole. */
+  readonly part?: "whole" | "begin" | "end";
 }
 
 /** The trap of an `int3` that the program itself holds at the probed address. */
@@ -150,18 +150,24 @@ export class HitEngine {
   }
 
   /** See ProbeCore.fire. */
-  fire(probe: Probe, phase: Phase, thread: ThreadId | undefined, details: EventDetails): void {
-    const handler = probe.definition[phase];
-    const both = phase === "fault" && probe.definition.postOn === "both" ? probe.definition.post : undefined;
-    const arrival = new Arrival();
-    arrival.retries = details.retries ?? 0;
-    if (details.counts !== false) {
+  fire(probe: Probe, phase: Phase | "none", thread: ThreadId | undefined, details: EventDetails): void {
+    const { part = "whole", fault, retries = 0 } = details;
+    if (part !== "end") {
       probe.hits++;
-      if (arrival.retries > 0) probe.retries++;
-      if (details.fault === undefined) probe.completed++;
+      if (retries > 0) probe.retries++;
+    }
+    if (part !== "begin") {
+      if (fault === undefined) probe.completed++;
       else probe.faulted++;
     }
-    this.calls.beginEvent(thread, arrival, details.fault);
+    const { definition } = probe;
+    const wanted = phase !== "fault" || definition.faultWhen !== "not-retried" || fault?.retryable !== true;
+    if (phase === "none") return;
+    const handler = wanted ? definition[phase] : undefined;
+    const both = phase === "fault" && definition.postOn === "both" ? definition.post : undefined;
+    const arrival = new Arrival();
+    arrival.retries = retries;
+    this.calls.beginEvent(thread, arrival, fault);
     if (handler !== undefined) this.calls.call(probe, phase, handler, arrival, 0);
     if (both !== undefined) this.calls.call(probe, "post", both, arrival, 0);
   }

@@ -18,6 +18,8 @@ export interface EngineListener extends CoreListener {
   readonly systemCall?: (thread: ThreadId, phase: "entry" | "exit", number: number) => void;
   /** Programs or libraries came or went in a space. */
   readonly imagesChanged?: (space: SpaceId) => void;
+  /** The dynamic linker is done with a program: what its IFUNCs selected can be read. */
+  readonly imagesRelocated?: (space: SpaceId) => void;
 }
 
 /**
@@ -37,7 +39,10 @@ export class Engine {
     options: CoreOptions = {},
   ) {
     this.core = new ProbeCore(target, listener, options);
-    this.programs = new Programs(target, this.core, (space) => { listener.imagesChanged?.(space); });
+    this.programs = new Programs(target, this.core, {
+      changed: (space) => { listener.imagesChanged?.(space); },
+      relocated: (space) => { listener.imagesRelocated?.(space); },
+    });
   }
 
   /** Takes in the processes that are there at the beginning, stopped or running. */

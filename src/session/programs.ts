@@ -5,7 +5,7 @@ import { RETURNED } from "../probes/outcome.js";
 import type { Probe } from "../probes/probe.js";
 import { dynamicLinkerFacts } from "../symbols/elf/dynamic-linker.js";
 import { ElfImage } from "../symbols/elf/image.js";
-import { type LoadBias, loadedAt } from "../symbols/vaddr.js";
+import { type LoadBias, loadedAt, type Vaddr } from "../symbols/vaddr.js";
 import type { Mapping, SpaceId, Target } from "../targets/target.js";
 
 /** DT_SONAME of dynamic linkers: glibc's ld-linux-x86-64.so.2 and ld64.so.1, musl's libc (which is its own). */
@@ -33,12 +33,25 @@ export class Programs {
   private readonly spaces = new Map<SpaceId, Image[]>();
   private readonly files = new Map<string, ElfImage | undefined>();
   private readonly linkerProbe: Probe;
+  private readonly entryProbe: Probe;
 
   constructor(
     private readonly target: Target,
     private readonly core: ProbeCore,
-    private readonly changed: (space: SpaceId) => void,
+    private readonly tell: {
+      readonly changed: (space: SpaceId) => void;
+      /** A program stands at its entry point: the dynamic linker has done its relocations. */
+      readonly relocated: (space: SpaceId) => void;
+    },
   ) {
+    this.entryProbe = core.register({
+      name: "entry points",
+      internal: true,
+      pre: (hit) => {
+        this.tell.relocated(hit.space);
+        return RETURNED;
+      },
+    });
     this.linkerProbe = core.register({
       name: "library loads",
       internal: true,
@@ -78,7 +91,8 @@ export class Programs {
     }
     if (before === undefined || gone.length > 0 || now.some((image) => !before.includes(image))) {
       this.watchLinker(now);
-      this.changed(space);
+      if (before === undefined) this.watchEntry(now);
+      this.tell.changed(space);
     }
   }
 
@@ -163,17 +177,26 @@ export class Programs {
     return undefined;
   }
 
+  private watchEntry(images: readonly Image[]): void {
+    const main = images.find((image) => image.isMain);
+    if (main !== undefined) this.watch(this.entryProbe, main, main.elf.entry);
+  }
+
   private watchLinker(images: readonly Image[]): void {
     for (const image of images) {
       if (!DYNAMIC_LINKER.test(image.elf.soname ?? "")) continue;
       const { changeHook } = dynamicLinkerFacts(image.elf);
       if (changeHook === undefined) continue;
-      try {
-        this.core.arm(this.linkerProbe, image.space, loadedAt(changeHook, image.bias));
-      } catch (error) {
-        // Without it, libraries loaded later are not seen: those that are there can still be probed.
-        if (!(error instanceof ProbeRefused || error instanceof MemoryFault || error instanceof TargetGone)) throw error;
-      }
+      this.watch(this.linkerProbe, image, changeHook);
+    }
+  }
+
+  private watch(probe: Probe, image: Image, vaddr: Vaddr): void {
+    try {
+      this.core.arm(probe, image.space, loadedAt(vaddr, image.bias));
+    } catch (error) {
+      // Without it, what comes later is not seen: what is there can still be probed.
+      if (!(error instanceof ProbeRefused || error instanceof MemoryFault || error instanceof TargetGone)) throw error;
     }
   }
 }

@@ -2,12 +2,31 @@ import type { Address } from "../../base/address.js";
 import { ProbeRefused } from "../../base/errors.js";
 import { instructionStarts } from "../../arch/x86_64/decode.js";
 import type { FunctionLocation } from "../../symbols/elf/functions.js";
+import { matchesLibrary } from "../../symbols/programs.js";
 import { formatVaddr, loadedAt, unloadedFrom, type Vaddr } from "../../symbols/vaddr.js";
 import type { Memory } from "../../targets/target.js";
 import { selectedImplementation } from "../indirect-functions.js";
-import { fileByte, isModule } from "../lookup.js";
+import { fileByte } from "../lookup.js";
 import type { Image } from "../programs.js";
 import type { Point } from "./point.js";
+
+/** Programs that run, and where they are on disk: what `process` and `process("PATH")` mean now. */
+export interface ProgramNames {
+  /** Real path of the target's main program. */
+  readonly target: string | undefined;
+  /** Real path of `process("PATH")`. */
+  resolve(path: string): string;
+}
+
+/** The images of a space that a point is about. */
+export function imagesOf(point: TextPoint, images: readonly Image[], names: ProgramNames): readonly Image[] {
+  const { program, library } = point;
+  const path =
+    program.kind === "path" ? names.resolve(program.path) : program.kind === "target" ? names.target : undefined;
+  const own = images.filter((image) => (path === undefined ? image.isMain : image.path === path));
+  if (library === undefined || own.length === 0) return own;
+  return images.filter((image) => !image.isMain && matchesLibrary(library, { path: image.path, soname: () => image.elf.soname }));
+}
 
 /** One place that a point names, in one image of one space. */
 export interface TextPlace {
@@ -32,7 +51,6 @@ export function placesIn(
   images: readonly Image[],
   memory: Memory,
 ): readonly TextPlace[] {
-  if (point.library === undefined ? !image.isMain : image.isMain || !isModule(image, point.library)) return [];
   if (point.kind === "statement") return [statementIn(Number(point.vaddr) as Vaddr, image)];
   const places = new Map<Address, TextPlace>();
   for (const found of image.elf.functions(point.functions)) {

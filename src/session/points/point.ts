@@ -3,9 +3,8 @@
  * the syntax stays in script/, what is armed for them in the other files here.
  */
 export type Point =
-  | { readonly kind: "begin" }
-  | { readonly kind: "end" }
-  | { readonly kind: "error" }
+  /** `order`: of `begin(N)`; smaller ones run earlier. */
+  | { readonly kind: "begin" | "end" | "error"; readonly order: number }
   /** Never fires; SystemTap has it for code that shall only be compiled. */
   | { readonly kind: "never" }
   | { readonly kind: "timer"; readonly milliseconds: number }
@@ -82,10 +81,10 @@ export function parsePoint(components: readonly PointComponent[]): Point {
     case "begin":
     case "end":
     case "error":
-    case "never":
-      // begin(N) orders begin probes; the order is taken from the component by the session.
       if (rest.length > 0) throw unknown(rest[0], []);
-      return { kind: first.name };
+      return { kind: first.name, order: typeof first.argument === "bigint" ? Number(first.argument) : 0 };
+    case "never":
+      return { kind: "never" };
     case "timer":
       return parseTimer(rest);
     case "process":

@@ -1,0 +1,30 @@
+import type { ProbeReport } from "../../output/report.js";
+import type { Limits } from "../../runtime/limits.js";
+import { formatPosition } from "../../script/position.js";
+import type { ScriptProbe } from "./script-session.js";
+import type { TextProbes } from "./text-probes.js";
+
+const NANOSECONDS = 1000;
+
+/** What the end of a session says of one probe. */
+export function reportOf({ probe, point, compiled }: ScriptProbe, texts: TextProbes, _limits: Limits): ProbeReport {
+  const text = texts.all.find((each) => each.probe === probe);
+  const { time, firstFault } = probe;
+  const isText = point.kind === "function" || point.kind === "statement";
+  return {
+    point: probe.definition.name,
+    source: formatPosition(compiled.node.position),
+    tier: isText && text?.armed === 0 ? "unarmed" : "trap",
+    hits: probe.hits,
+    missed: probe.nmissed,
+    retries: probe.retries,
+    fencedFaults: probe.fencedFaults,
+    handlerFaults: probe.handlerFaults,
+    instructionFaults: probe.faulted,
+    ...(time.calls === 0
+      ? {}
+      : { time: { min: time.min * NANOSECONDS, avg: (time.total / time.calls) * NANOSECONDS, max: time.max * NANOSECONDS } }),
+    ...(firstFault === undefined ? {} : { firstFault: { message: firstFault.fault.message, near: firstFault.where } }),
+    ...(probe.disarmedBecause === undefined ? {} : { disarmed: probe.disarmedBecause }),
+  };
+}

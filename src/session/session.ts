@@ -1,0 +1,41 @@
+import { writeSync } from "node:fs";
+import { Worker } from "node:worker_threads";
+import { DOORBELL_BYTES } from "../targets/linux/doorbell-words.js";
+import { Doorbell } from "../targets/linux/doorbell.js";
+import { StarvationGuard } from "../targets/linux/starvation-guard.js";
+import type { Interrupts, SessionOptions } from "./options.js";
+import type { ScriptThreadData, ScriptThreadEnd } from "./script/script-thread.js";
+
+/**
+ * Runs one session to its end, in a thread of its own; this one stays free for Ctrl-C.
+ *
+ * @returns the exit status: 0; 1 the script or its session failed; 2 usage or target errors
+ */
+export async function runSession(options: SessionOptions, interrupts: Interrupts): Promise<number> {
+  const doorbell = new Doorbell(new SharedArrayBuffer(DOORBELL_BYTES));
+  const stop = new SharedArrayBuffer(4);
+  const workerData: ScriptThreadData = { options, doorbell: doorbell.buffer, stop };
+  const worker = new Worker(new URL("./script/script-thread.js", import.meta.url), { workerData });
+  const guard = new StarvationGuard(doorbell.buffer);
+  interrupts.onInterrupt((count) => {
+    Atomics.store(new Int32Array(stop), 0, count > 1 ? 2 : 1);
+    doorbell.ring();
+  });
+  try {
+    const end = await endOf(worker);
+    if ("status" in end) return end.status;
+    writeSync(2, end.problem.text);
+    return end.problem.status;
+  } finally {
+    guard.stop();
+    doorbell.stop();
+  }
+}
+
+async function endOf(worker: Worker): Promise<ScriptThreadEnd> {
+  return new Promise((resolve, reject) => {
+    worker.once("message", resolve);
+    worker.once("error", reject);
+    worker.once("exit", () => { reject(new Error("the session's thread ended without a word")); });
+  });
+}
