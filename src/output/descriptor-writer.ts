@@ -57,7 +57,7 @@ export class DescriptorWriter {
         bytes.length - from <= BUFFER_BYTES - this.#used && from === 0
           ? bytes
           : bytes.slice(from, from + BUFFER_BYTES - this.#used);
-      this.#used += this.#buffer.latin1Write(part, this.#used);
+      this.#used += this.#buffer.write(part, this.#used, "latin1");
       from += part.length;
     }
   }

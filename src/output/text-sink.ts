@@ -26,6 +26,8 @@ export interface TextSinkOptions {
 
 /** SystemTap's output: what the script prints on one stream, `WARNING:` and `ERROR:` lines on the other. */
 export class TextSink implements Sink {
+  #midLine = false;
+
   constructor(private readonly options: TextSinkOptions) {}
 
   begin(): void {
@@ -33,6 +35,8 @@ export class TextSink implements Sink {
   }
 
   print(bytes: ByteString): void {
+    if (bytes === "") return;
+    this.#midLine = !bytes.endsWith("\n");
     this.options.output.write(bytes);
   }
 
@@ -53,7 +57,9 @@ export class TextSink implements Sink {
   }
 
   end(report: SessionReport): void {
-    if (this.options.table) this.options.output.writeText(probeTable(report.probes));
+    if (this.options.table) {
+      this.options.output.writeText(`${this.#midLine ? "\n" : ""}${probeTable(report.probes)}`);
+    }
     const warnings = faultWarnings(report.probes);
     const target = report.target === undefined ? undefined : targetLine(report.target);
     if (target !== undefined) warnings.push(target);

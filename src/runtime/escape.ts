@@ -29,7 +29,8 @@ const ESCAPES: Readonly<Record<number, string>> = {
 /**
  * What `text_str`, `string_quoted`, `user_string_quoted` and their family give: printable ASCII as it
  * is, C escapes, octal for other bytes, `\uXXXX` and `\UXXXXXXXX` for UTF-8. An escape is never cut in
- * two.
+ * two. What is cut always has its dots; SystemTap leaves them out where the cut falls on the input's
+ * last byte as well.
  */
 export function escapeString(bytes: ByteString, options: EscapeOptions): ByteString {
   const most = options.maxStringLength - 1;
