@@ -5,6 +5,7 @@ import { join } from "node:path";
 import { test } from "node:test";
 import { DescriptorWriter } from "../../src/output/descriptor-writer.js";
 import { JsonSink } from "../../src/output/json-sink.js";
+import { OutputError } from "../../src/output/output-error.js";
 import type { SessionReport } from "../../src/output/report.js";
 import type { Sink } from "../../src/output/sink.js";
 import { TextSink } from "../../src/output/text-sink.js";
@@ -45,7 +46,7 @@ function tell(sink: Sink): void {
 
 /** What a sink writes to its two streams, as bytes. */
 function written(
-  make: (output: DescriptorWriter, messages: DescriptorWriter) => Sink,
+  make: (output: DescriptorWriter, messages: DescriptorWriter) => Sink | null,
 ): readonly [string, string] {
   const folder = mkdtempSync(join(tmpdir(), "trapline-"));
   try {
@@ -53,7 +54,8 @@ function written(
     const writer = (path: string): DescriptorWriter =>
       new DescriptorWriter(openSync(path, "w"), { name: path, owned: true });
     const messages = writer(paths[1]);
-    tell(make(writer(paths[0]), messages));
+    const sink = make(writer(paths[0]), messages);
+    if (sink !== null) tell(sink);
     return [readFileSync(paths[0], "latin1"), readFileSync(paths[1], "latin1")];
   } finally {
     rmSync(folder, { recursive: true });
@@ -65,7 +67,7 @@ const MESSAGES = [
   `WARNING: ${fromText("schön")}`,
   "ERROR: division by 0 near operator '/' at t.stp:1:2",
   "WARNING: probe begin: 1 of 1 hit cancelled by a handler fault",
-  "WARNING: target exited with status 2",
+  "WARNING: Child process exited with status 2",
   "WARNING: Number of errors: 1, skipped probes: 0",
   "Pass 5: run failed.  [man error::pass5]",
   "",
@@ -73,7 +75,7 @@ const MESSAGES = [
 
 test("text: the script's output is all there is on one stream, messages are on the other", () => {
   const [output, messages] = written(
-    (output, messages) => new TextSink({ output, messages, table: false, quiet: false }),
+    (output, messages) => new TextSink({ output, messages, table: false, quiet: false, verbose: false }),
   );
   assert.equal(output, "a\xff\nb");
   assert.equal(messages, MESSAGES);
@@ -81,15 +83,43 @@ test("text: the script's output is all there is on one stream, messages are on t
 
 test("text: -t adds the table, -w takes warnings away but not errors", () => {
   const [output, messages] = written(
-    (output, messages) => new TextSink({ output, messages, table: true, quiet: true }),
+    (output, messages) => new TextSink({ output, messages, table: true, quiet: true, verbose: false }),
   );
   assert.match(output, /^a\xff\nb\n----- probe hit report:\ntier /);
   assert.equal(
     messages,
     MESSAGES.split("\n")
-      .filter((line) => !line.startsWith("WARNING: ") || line.startsWith("WARNING: Number"))
+      .filter((line) => !line.startsWith("WARNING: "))
       .join("\n"),
   );
+});
+
+test("text: a warning is given once, with -v each time", () => {
+  for (const verbose of [false, true]) {
+    const [, messages] = written((output, messages) => {
+      const sink = new TextSink({ output, messages, table: false, quiet: false, verbose });
+      for (let i = 0; i < 3; i++) sink.warning(fromText("schön"));
+      return sink;
+    });
+    assert.equal(messages.split("schÃ¶n").length - 1, verbose ? 4 : 1);
+  }
+});
+
+test("text: where the output is broken, messages are still given", () => {
+  const [, messages] = written((_, messages) => {
+    const output = new DescriptorWriter(openSync("/dev/full", "w"), { name: "/dev/full", owned: true });
+    const sink: Sink = new TextSink({ output, messages, table: true, quiet: false, verbose: false });
+    sink.print("x");
+    assert.throws(() => {
+      sink.error("first", undefined);
+    }, OutputError);
+    sink.error("second", undefined);
+    sink.end(REPORT);
+    sink.flush();
+    sink.close();
+    return null;
+  });
+  assert.match(messages, /^ERROR: first\nERROR: second\nWARNING: [^]*\nPass 5: run failed\./);
 });
 
 test("JSON: one event a line, in order, bytes kept", () => {
