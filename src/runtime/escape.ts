@@ -1,4 +1,5 @@
 import { type ByteString, decodeUtf8, toBytes } from "./byte-string.js";
+import { escapeByte } from "./c-escapes.js";
 import type { Long } from "./integers.js";
 
 export interface EscapeOptions {
@@ -13,18 +14,6 @@ export interface EscapeOptions {
   /** Zero bytes do not end the input but come out as `\000`. */
   readonly buffer?: boolean;
 }
-
-const ESCAPES: Readonly<Record<number, string>> = {
-  7: "\\a",
-  8: "\\b",
-  9: "\\t",
-  10: "\\n",
-  11: "\\v",
-  12: "\\f",
-  13: "\\r",
-  34: '\\"',
-  92: "\\\\",
-};
 
 /**
  * What `text_str`, `string_quoted`, `user_string_quoted` and their family give: printable ASCII as it
@@ -80,8 +69,5 @@ function escapeAt(input: Uint8Array, at: number): readonly [ByteString, number] 
       return [escape, length];
     }
   }
-  const escape = ESCAPES[byte];
-  if (escape !== undefined) return [escape, 1];
-  if (byte >= 0x20 && byte < 0x7f) return [String.fromCharCode(byte), 1];
-  return [`\\${byte.toString(8).padStart(3, "0")}`, 1];
+  return [escapeByte(byte, '"'), 1];
 }
