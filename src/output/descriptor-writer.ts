@@ -47,6 +47,11 @@ export class DescriptorWriter {
     this.#owned = options.owned ?? false;
   }
 
+  /** A write has failed; it was said by throwing. */
+  get broken(): boolean {
+    return this.#broken !== undefined;
+  }
+
   /** @throws OutputError what was buffered before could not be written */
   write(bytes: ByteString): void {
     if (this.#broken !== undefined) throw this.#broken;

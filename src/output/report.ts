@@ -47,7 +47,7 @@ export interface SessionReport {
   readonly probes: readonly ProbeReport[];
   /** Script errors, those that MAXERRORS tolerated included. */
   readonly errors: number;
-  /** Hits missed. */
+  /** Hits missed, those by recursion apart: what MAXSKIPPED bounds. */
   readonly skipped: number;
   /** The session failed: too many errors, or it could not go on. */
   readonly failed: boolean;
@@ -96,22 +96,23 @@ export function warningLine(message: string): string {
   return `WARNING: ${message}`;
 }
 
-/** SystemTap's closing lines about errors, none where all went well. */
-export function closingLines(report: Pick<SessionReport, "errors" | "skipped" | "failed">): string[] {
-  const lines: string[] = [];
-  if (report.errors > 0 || report.skipped > 0) {
-    lines.push(`WARNING: Number of errors: ${report.errors}, skipped probes: ${report.skipped}`);
-  }
-  if (report.failed) lines.push("Pass 5: run failed.  [man error::pass5]");
-  return lines;
+/** SystemTap's closing count, or undefined where all went well. */
+export function countsLine(report: Pick<SessionReport, "errors" | "skipped">): string | undefined {
+  if (report.errors === 0 && report.skipped === 0) return undefined;
+  return `WARNING: Number of errors: ${report.errors}, skipped probes: ${report.skipped}`;
 }
 
-/** How the target ended, or undefined where it ended with status 0. */
+/** SystemTap's last line of a session that failed. */
+export const RUN_FAILED = "Pass 5: run failed.  [man error::pass5]";
+
+/** In SystemTap's words how the target ended, or undefined where it ended with status 0. */
 export function targetLine(status: ExitStatus): string | undefined {
   switch (status.kind) {
     case "exited":
-      return status.status === 0 ? undefined : `WARNING: target exited with status ${status.status}`;
-    case "killed":
-      return `WARNING: target killed by ${status.signal} (${status.number})${status.coreDumped ? ", core dumped" : ""}`;
+      return status.status === 0 ? undefined : `WARNING: Child process exited with status ${status.status}`;
+    case "killed": {
+      const core = status.coreDumped ? ", core dumped" : "";
+      return `WARNING: Child process exited with signal ${status.number} (${status.signal})${core}`;
+    }
   }
 }

@@ -3,8 +3,9 @@ import { fromText } from "../runtime/byte-string.js";
 import type { ExitStatus } from "../targets/target.js";
 import type { DescriptorWriter } from "./descriptor-writer.js";
 import {
+  RUN_FAILED,
   type SessionReport,
-  closingLines,
+  countsLine,
   errorLine,
   faultWarnings,
   targetLine,
@@ -22,10 +23,18 @@ export interface TextSinkOptions {
   readonly table: boolean;
   /** `-w`: no warnings. */
   readonly quiet: boolean;
+  /** `-v`: a warning that was given before is given again. */
+  readonly verbose: boolean;
 }
+
+/** So many different warnings are remembered; one that comes after them is given each time. */
+const MOST_REMEMBERED = 1024;
 
 /** SystemTap's output: what the script prints on one stream, `WARNING:` and `ERROR:` lines on the other. */
 export class TextSink implements Sink {
+  #midLine = false;
+  readonly #warned = new Set<ByteString>();
+
   constructor(private readonly options: TextSinkOptions) {}
 
   begin(): void {
@@ -33,6 +42,8 @@ export class TextSink implements Sink {
   }
 
   print(bytes: ByteString): void {
+    if (bytes === "") return;
+    this.#midLine = !bytes.endsWith("\n");
     this.options.output.write(bytes);
   }
 
@@ -41,7 +52,7 @@ export class TextSink implements Sink {
   }
 
   warning(message: ByteString): void {
-    if (!this.options.quiet) this.#say(warningLine(message));
+    this.#warn(warningLine(message));
   }
 
   error(description: ByteString): void {
@@ -53,21 +64,24 @@ export class TextSink implements Sink {
   }
 
   end(report: SessionReport): void {
-    if (this.options.table) this.options.output.writeText(probeTable(report.probes));
-    const warnings = faultWarnings(report.probes);
+    if (this.options.table && !this.options.output.broken) {
+      this.options.output.writeText(`${this.#midLine ? "\n" : ""}${probeTable(report.probes)}`);
+    }
+    for (const line of faultWarnings(report.probes)) this.#warn(fromText(line));
     const target = report.target === undefined ? undefined : targetLine(report.target);
-    if (target !== undefined) warnings.push(target);
-    if (!this.options.quiet) for (const line of warnings) this.#say(fromText(line));
-    for (const line of closingLines(report)) this.#say(line);
+    if (target !== undefined) this.#warn(target);
+    const counts = countsLine(report);
+    if (counts !== undefined) this.#warn(counts);
+    if (report.failed) this.#say(RUN_FAILED);
   }
 
   flush(): void {
-    this.options.output.flush();
+    if (!this.options.output.broken) this.options.output.flush();
     this.options.messages.flush();
   }
 
   flushIfDue(): void {
-    this.options.output.flushIfDue();
+    if (!this.options.output.broken) this.options.output.flushIfDue();
     this.options.messages.flushIfDue();
   }
 
@@ -79,10 +93,23 @@ export class TextSink implements Sink {
     }
   }
 
+  /** As staprun does it: not at all with `-w`, and each only once, unless `-v`. */
+  #warn(line: ByteString): void {
+    if (this.options.quiet) return;
+    if (!this.options.verbose) {
+      if (this.#warned.has(line)) return;
+      if (this.#warned.size < MOST_REMEMBERED) this.#warned.add(line);
+    }
+    this.#say(line);
+  }
+
   /** A line on standard error, behind what was printed before it, and at once. */
   #say(line: ByteString): void {
-    this.options.output.flush();
-    this.options.messages.write(line.endsWith("\n") ? line : `${line}\n`);
-    this.options.messages.flush();
+    try {
+      if (!this.options.output.broken) this.options.output.flush();
+    } finally {
+      this.options.messages.write(line.endsWith("\n") ? line : `${line}\n`);
+      this.options.messages.flush();
+    }
   }
 }

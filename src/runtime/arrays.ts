@@ -26,8 +26,8 @@ export interface ArrayShape {
  * map's key as it is; several are joined into one string, in which a string key is preceded by its
  * length, so that no two lists of keys (of the same types) share one.
  *
- * Measured on Node 20: `add(1n, tid)` on an existing element 30 ns, with two long keys 110 ns. Only
- * a new element and the joined key allocate.
+ * Measured on Node 20: `add(1n, tid)` on an existing element 29 ns, with two long keys 130 ns, with a string and a
+ * long 180 ns. Only a new element, a joined key and the number itself are allocated.
  */
 export abstract class AssociativeArray<V> {
   readonly #elements = new Map<Key, Element<V>>();

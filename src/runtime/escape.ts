@@ -1,4 +1,5 @@
 import { type ByteString, decodeUtf8, toBytes } from "./byte-string.js";
+import { escapeByte } from "./c-escapes.js";
 import type { Long } from "./integers.js";
 
 export interface EscapeOptions {
@@ -14,22 +15,11 @@ export interface EscapeOptions {
   readonly buffer?: boolean;
 }
 
-const ESCAPES: Readonly<Record<number, string>> = {
-  7: "\\a",
-  8: "\\b",
-  9: "\\t",
-  10: "\\n",
-  11: "\\v",
-  12: "\\f",
-  13: "\\r",
-  34: '\\"',
-  92: "\\\\",
-};
-
 /**
  * What `text_str`, `string_quoted`, `user_string_quoted` and their family give: printable ASCII as it
  * is, C escapes, octal for other bytes, `\uXXXX` and `\UXXXXXXXX` for UTF-8. An escape is never cut in
- * two.
+ * two. What is cut always has its dots; SystemTap leaves them out where the cut falls on the input's
+ * last byte as well.
  */
 export function escapeString(bytes: ByteString, options: EscapeOptions): ByteString {
   const most = options.maxStringLength - 1;
@@ -79,8 +69,5 @@ function escapeAt(input: Uint8Array, at: number): readonly [ByteString, number] 
       return [escape, length];
     }
   }
-  const escape = ESCAPES[byte];
-  if (escape !== undefined) return [escape, 1];
-  if (byte >= 0x20 && byte < 0x7f) return [String.fromCharCode(byte), 1];
-  return [`\\${byte.toString(8).padStart(3, "0")}`, 1];
+  return [escapeByte(byte, '"'), 1];
 }

@@ -1,4 +1,5 @@
 import { type ByteString, fromBytes, truncated } from "./byte-string.js";
+import { escapeByte } from "./c-escapes.js";
 import { MESSAGES, ScriptError } from "./errors.js";
 import { type Component, type Directive, type Extent, parseFormat } from "./format-parse.js";
 import { type Long, toInt32 } from "./integers.js";
@@ -97,8 +98,10 @@ function convert(
   switch (conversion.kind) {
     case "number":
       return convertNumber(directive, conversion, value as Long, width ?? 0, precision ?? 0);
-    case "character":
-      return pad(convertCharacter(Number((value as Long) & 0xffn), directive.special), directive, width);
+    case "character": {
+      const byte = Number((value as Long) & 0xffn);
+      return pad(directive.special ? escapeByte(byte, "'") : String.fromCharCode(byte), directive, width);
+    }
     case "string": {
       const text = value as ByteString;
       return terminated(
@@ -137,27 +140,6 @@ function convertNumber(
   if (directive.left) return (prefix + digits).padEnd(width);
   if (directive.zero) return prefix + digits.padStart(width - prefix.length, "0");
   return (prefix + digits).padStart(width);
-}
-
-/** C's escapes, as `%#c` writes them. */
-const ESCAPES: Readonly<Record<number, string>> = {
-  7: "\\a",
-  8: "\\b",
-  9: "\\t",
-  10: "\\n",
-  11: "\\v",
-  12: "\\f",
-  13: "\\r",
-  39: "\\'",
-  92: "\\\\",
-};
-
-function convertCharacter(code: number, escaping: boolean): ByteString {
-  if (!escaping) return String.fromCharCode(code);
-  const escape = ESCAPES[code];
-  if (escape !== undefined) return escape;
-  const printable = code >= 0x20 && code < 0x7f;
-  return printable ? String.fromCharCode(code) : `\\${code.toString(8).padStart(3, "0")}`;
 }
 
 function dump(address: Long, precision: number | undefined, readMemory: MemoryReader): ByteString {

@@ -1,3 +1,4 @@
+import { assertNever } from "../base/assert-never.js";
 import { type AnyArray, LongArray, StatisticArray, StringArray } from "./arrays.js";
 import { type ByteString, truncated } from "./byte-string.js";
 import type { Long } from "./integers.js";
@@ -61,6 +62,8 @@ export function createGlobals(declarations: readonly GlobalDeclaration[], limits
       case "array":
         arrays.set(slot, createArray(declaration, limits));
         break;
+      default:
+        assertNever(declaration);
     }
   });
   return {

@@ -36,7 +36,12 @@ export const LIMITS = {
     most: 2 ** 24,
     what: "elements of an array that declares no size",
   },
-  MAXNESTING: { initial: 10, least: 1, most: 1000, what: "nested function calls" },
+  MAXNESTING: {
+    initial: 10,
+    least: 1,
+    most: 1000,
+    what: "nested function calls, beyond what a script without recursion needs",
+  },
   HIST_WIDTH: { initial: 50, least: 1, most: 1000, what: "columns of a histogram's longest bar" },
   HIST_ELISION: {
     initial: 2,
