@@ -2,7 +2,7 @@ import { writeSync } from "node:fs";
 import { Worker } from "node:worker_threads";
 import { DOORBELL_BYTES } from "../targets/linux/doorbell-words.js";
 import { Doorbell } from "../targets/linux/doorbell.js";
-import { StarvationGuard } from "../targets/linux/starvation-guard.js";
+import { StarvationGuard } from "../targets/linux/scheduling.js";
 import type { Interrupts, SessionOptions } from "./options.js";
 import type { ScriptThreadData, ScriptThreadEnd } from "./script/script-thread.js";
 

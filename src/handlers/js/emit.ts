@@ -195,7 +195,7 @@ class Emitter {
       case "call":
         return `f_${node.function}(${[quote(node.where), ...node.arguments.map((each) => this.expression(each))].join(", ")})`;
       case "intrinsic":
-        return `(k.where = ${quote(node.where)}, rt.${node.name}(${node.arguments.map((each) => this.expression(each)).join(", ")}))`;
+        return this.intrinsic(node);
       case "format":
         return this.formatted(node, "formatToString");
       default:
@@ -206,6 +206,15 @@ class Emitter {
   private formatted(node: Extract<ir.Expression, { kind: "format" }>, by: "format" | "formatToString"): string {
     const values = node.arguments.map((each) => this.expression(each)).join(", ");
     return `rt.${by}(F.formats[${String(this.formatIndex(node.format))}], [${values}])`;
+  }
+
+  /** The place is noted behind the arguments, which may note their own: as one argument more, which nobody reads. */
+  private intrinsic(node: Extract<ir.Expression, { kind: "intrinsic" }>): string {
+    const where = `k.where = ${quote(node.where)}`;
+    const values = node.arguments.map((each) => this.expression(each));
+    const { length } = node.arguments;
+    if (length === 0) return `(${where}, rt.${node.name}())`;
+    return `rt.${node.name}(${[...values, `(${where}, undefined)`].join(", ")})`;
   }
 
   private arithmetic(operator: ir.Arithmetic | ".", left: string, right: string, where: string): string {

@@ -55,7 +55,7 @@ async function main({ options, doorbell, stop }: ScriptThreadData): Promise<numb
   if (options.lastPass === 3) return print(emit(compiled.program).source + "\n");
   const sink: Sink = options.json
     ? new JsonSink(output)
-    : new TextSink({ output, messages, table: options.timing, quiet: options.suppressWarnings });
+    : new TextSink({ output, messages, table: options.timing, quiet: options.suppressWarnings, verbose: options.verbosity > 0 });
   const session = new ScriptSession(options, limits, compiled, names, sink, outside(doorbell, stop), say);
   return options.lastPass === 4 ? 0 : session.run();
 }

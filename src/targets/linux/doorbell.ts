@@ -27,6 +27,12 @@ export class Doorbell {
     this.knock();
   }
 
+  /** Rings no more. */
+  stop(): void {
+    clearInterval(this.timer);
+    this.timer = undefined;
+  }
+
   private knock(): void {
     const tracer = Atomics.load(this.words, DOORBELL.tracer);
     if (Atomics.load(this.words, DOORBELL.rung) === 0 || tracer === 0) {
