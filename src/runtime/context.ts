@@ -48,6 +48,13 @@ export class HandlerContext {
     return this.current;
   }
 
+  /** The hit, where it must be one of a thread. @throws ScriptError in begin, end, error and timer probes */
+  get thread(): Hit {
+    const { hit } = this;
+    if (hit.thread === NO_THREAD) throw new ScriptError("no thread of the target is concerned in this probe", this.where);
+    return hit;
+  }
+
   /** Runs a handler, and contains whatever it raises. The plain way allocates nothing. */
   run(handler: () => void, hit: Hit): HandlerOutcome {
     this.current = hit;

@@ -2,7 +2,6 @@ import { randomInt } from "node:crypto";
 import { argumentLocation, readLocation, systemCallArgument } from "../../arch/x86_64/arguments.js";
 import { readSigned, readUnsigned, registerPart } from "../../arch/x86_64/register-names.js";
 import { MemoryFault } from "../../base/errors.js";
-import type { Hit } from "../../probes/hit.js";
 import { NO_THREAD } from "../../probes/handler-calls.js";
 import type { Key } from "../../runtime/arrays.js";
 import type { LongArray, StringArray } from "../../runtime/arrays.js";
@@ -39,7 +38,7 @@ export function makeLibrary(k: HandlerContext, scene: Scene): Record<string, unk
 function operators(k: HandlerContext): Record<string, unknown> {
   const most = k.services.limits.MAXSTRINGLEN;
   const apply = (format: Format, values: readonly Value[]): ByteString =>
-    format.apply(values, (address, length) => readBytes(k.hit, address, length));
+    format.apply(values, (address, length) => readBytes(k.thread, address, length));
   return {
     divide, remainder, shiftLeft, shiftRight, shiftRightUnsigned, extract, snapshot,
     renderHistogram: (statistic: Statistic | undefined) => histogramOf(statistic).render(k.services.limits),
@@ -63,11 +62,6 @@ function operators(k: HandlerContext): Record<string, unknown> {
 
 function aboutTheHit(k: HandlerContext, scene: Scene): Record<string, unknown> {
   const processes = new Map<number, number>();
-  const thread = (): Hit => {
-    const { hit } = k;
-    if (hit.thread === NO_THREAD) throw new ScriptError("no thread of the target is concerned here");
-    return hit;
-  };
   const pid = (): bigint => {
     const hit = k.hit;
     if (hit.thread === NO_THREAD) return 0n;
@@ -82,11 +76,11 @@ function aboutTheHit(k: HandlerContext, scene: Scene): Record<string, unknown> {
   return {
     pid,
     tid: () => BigInt(k.hit.thread),
-    ppid: () => BigInt(thread().facts().parentProcess),
-    uid: () => BigInt(thread().facts().user),
-    euid: () => BigInt(thread().facts().user),
-    gid: () => BigInt(thread().facts().group),
-    cpu: () => BigInt(thread().facts().processor),
+    ppid: () => BigInt(k.thread.facts().parentProcess),
+    uid: () => BigInt(k.thread.facts().user),
+    euid: () => BigInt(k.thread.facts().user),
+    gid: () => BigInt(k.thread.facts().group),
+    cpu: () => BigInt(k.thread.facts().processor),
     execname: () => (k.hit.thread === NO_THREAD ? "" : fromText(k.hit.facts().name)),
     target: () => BigInt(scene.targetProcess),
     probefunc: () => fromText(scene.functionName(k.hit)),
@@ -124,7 +118,7 @@ function registersAndArguments(k: HandlerContext, scene: Scene): Record<string, 
   };
   const argument = (number: bigint): bigint => {
     const n = Number(number);
-    const { hit } = k;
+    const hit = k.thread;
     if (n < 1 || n > 64) throw new ScriptError(`invalid argument number: ${number.toString()}`);
     const register = scene.systemCall(hit) === undefined ? undefined : systemCallArgument(n);
     return register === undefined ? readLocation(argumentLocation(n), hit.registers, hit.memory) : hit.registers.read(register);
@@ -133,12 +127,12 @@ function registersAndArguments(k: HandlerContext, scene: Scene): Record<string, 
   // A script's long is signed: an unsigned argument of 64 bits keeps its bits.
   const unsigned = (bits: number) => (number: bigint) => BigInt.asIntN(64, BigInt.asUintN(bits, argument(number)));
   return {
-    register: (name: ByteString) => readSigned(k.hit.registers, part(name)),
-    u_register: (name: ByteString) => BigInt.asIntN(64, readUnsigned(k.hit.registers, part(name))),
+    register: (name: ByteString) => readSigned(k.thread.registers, part(name)),
+    u_register: (name: ByteString) => BigInt.asIntN(64, readUnsigned(k.thread.registers, part(name))),
     int_arg: signed(32), s32_arg: signed(32), uint_arg: unsigned(32), u32_arg: unsigned(32),
     long_arg: signed(64), longlong_arg: signed(64), s64_arg: signed(64),
     ulong_arg: unsigned(64), ulonglong_arg: unsigned(64), u64_arg: unsigned(64), pointer_arg: unsigned(64),
-    returnval: () => BigInt.asIntN(64, k.hit.registers.read("rax")),
+    returnval: () => BigInt.asIntN(64, k.thread.registers.read("rax")),
     asmlinkage: () => undefined,
     fastcall: () => undefined,
     syscall_argument: argument,
@@ -146,7 +140,7 @@ function registersAndArguments(k: HandlerContext, scene: Scene): Record<string, 
     syscall_nr: () => BigInt(scene.systemCall(k.hit)?.number ?? -1),
     errno_str: (number: bigint) => fromText(errorText(Number(number))),
     returnstr: (_format: bigint) => {
-      const value = BigInt.asIntN(64, k.hit.registers.read("rax"));
+      const value = BigInt.asIntN(64, k.thread.registers.read("rax"));
       return value < 0n && value > -4096n ? fromText(`${value.toString()} (${errorText(Number(-value))})`) : value.toString();
     },
   };
@@ -154,7 +148,7 @@ function registersAndArguments(k: HandlerContext, scene: Scene): Record<string, 
 
 function targetMemory(k: HandlerContext): Record<string, unknown> {
   const most = k.services.limits.MAXSTRINGLEN;
-  const integer = (bytes: 1 | 2 | 4 | 8, isSigned: boolean) => (at: bigint) => BigInt.asIntN(64, readInteger(k.hit, at, bytes, isSigned));
+  const integer = (bytes: 1 | 2 | 4 | 8, isSigned: boolean) => (at: bigint) => BigInt.asIntN(64, readInteger(k.thread, at, bytes, isSigned));
   /** With a message of the script's own, a bad address is no fault: the message is the result. */
   const orElse = (read: () => ByteString, message: ByteString | undefined): ByteString => {
     if (message === undefined) return read();
@@ -168,17 +162,17 @@ function targetMemory(k: HandlerContext): Record<string, unknown> {
   const quoted = (bytes: ByteString): ByteString => escapeString(bytes, { maxStringLength: most, quoted: true });
   const bounded = (length: bigint): number => Math.max(0, Math.min(Number(length), most - 1));
   return {
-    user_string: (at: bigint, message?: ByteString) => orElse(() => readString(k.hit, at, most - 1), message),
-    user_string2: (at: bigint, message: ByteString) => orElse(() => readString(k.hit, at, most - 1), message),
-    user_string_n: (at: bigint, length: bigint, message?: ByteString) => orElse(() => readString(k.hit, at, bounded(length)), message),
+    user_string: (at: bigint, message?: ByteString) => orElse(() => readString(k.thread, at, most - 1), message),
+    user_string2: (at: bigint, message: ByteString) => orElse(() => readString(k.thread, at, most - 1), message),
+    user_string_n: (at: bigint, length: bigint, message?: ByteString) => orElse(() => readString(k.thread, at, bounded(length)), message),
     user_string_warn: (at: bigint) =>
-      orElse(() => readString(k.hit, at, most - 1), undefined),
-    user_string_quoted: (at: bigint) => (at === 0n ? "NULL" : quoted(readString(k.hit, at, most - 1))),
-    user_string_n_quoted: (at: bigint, length: bigint) => (at === 0n ? "NULL" : quoted(readString(k.hit, at, bounded(length)))),
+      orElse(() => readString(k.thread, at, most - 1), undefined),
+    user_string_quoted: (at: bigint) => (at === 0n ? "NULL" : quoted(readString(k.thread, at, most - 1))),
+    user_string_n_quoted: (at: bigint, length: bigint) => (at === 0n ? "NULL" : quoted(readString(k.thread, at, bounded(length)))),
     user_buffer_quoted: (at: bigint, length: bigint, shown: bigint) =>
       at === 0n
         ? "NULL"
-        : escapeString(readBytes(k.hit, at, bounded(length < shown ? length : shown)), { maxStringLength: most, quoted: true, buffer: true }),
+        : escapeString(readBytes(k.thread, at, bounded(length < shown ? length : shown)), { maxStringLength: most, quoted: true, buffer: true }),
     user_char: integer(1, true), user_int8: integer(1, true), user_uint8: integer(1, false),
     user_short: integer(2, true), user_int16: integer(2, true), user_ushort: integer(2, false), user_uint16: integer(2, false),
     user_int: integer(4, true), user_int32: integer(4, true), user_uint: integer(4, false), user_uint32: integer(4, false),

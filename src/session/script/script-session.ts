@@ -72,6 +72,7 @@ export class ScriptSession implements EngineListener, SessionServices {
 
   /** @returns the exit status @throws TargetError, ScriptProblem before anything was changed in a target */
   async run(): Promise<number> {
+    const points = this.resolvePoints();
     const target = this.openTarget();
     this.engine = new Engine(target, this, { timing: this.options.timing });
     this.texts = new TextProbes(this.engine, this.names, (line) => { if (this.options.verbosity > 0) this.say(line); });
@@ -79,7 +80,7 @@ export class ScriptSession implements EngineListener, SessionServices {
     this.scene = new ScriptScene(this.engine, this.texts, this.calls, this.points);
     this.handlers = compileHandlers(this.compiled.program, new HandlerContext(this), this.scene);
     try {
-      this.begin();
+      this.begin(points);
       this.loop();
     } finally {
       await this.engine.leave();
@@ -180,8 +181,8 @@ export class ScriptSession implements EngineListener, SessionServices {
     return LinuxTarget.launch(words, { doorbell });
   }
 
-  private begin(): void {
-    this.register();
+  private begin(points: readonly ResolvedPoint[]): void {
+    for (const point of points) this.register(point);
     const { target } = this.engine;
     const [first] = target.threads();
     if (first !== undefined) {
@@ -241,42 +242,48 @@ export class ScriptSession implements EngineListener, SessionServices {
     this.sink.close();
   }
 
-  /** Makes the core's probes. @throws ScriptProblem a point that is none, or matches nothing */
-  private register(): void {
+  /**
+   * What the probes' points mean, said before anything runs.
+   *
+   * @throws ScriptProblem a point that is none, or that can match nothing
+   */
+  private resolvePoints(): ResolvedPoint[] {
     using files = new StaticPoints(this.names);
+    const resolved: ResolvedPoint[] = [];
     this.compiled.probes.forEach((compiled, index) => {
-      // One handler was made for each probe of the script.
-      const handler = this.handlers[index] as ScriptHandler;
-      let found = false;
       for (const node of compiled.points) {
-        if (found && compiled.points.some((each) => each.sufficient)) break;
         const point = resolvePoint(node, this.compiled.sources);
+        this.refusePhases(point, node, compiled);
         if (!this.matches(point, node, files)) continue;
-        found = true;
-        this.registerPoint(point, node, compiled, handler);
+        resolved.push({ point, node, compiled, index });
+        if (node.sufficient) break;
       }
     });
+    return resolved;
   }
 
-  private registerPoint(point: Point, node: PointNode, compiled: CompiledProbe, handler: ScriptHandler): void {
-    const definition = this.definition(point, node, compiled, handler);
-    const probe = this.engine.core.register(definition);
+  private register({ point, node, compiled, index }: ResolvedPoint): void {
+    // One handler was made for each probe of the script.
+    const handler = this.handlers[index] as ScriptHandler;
+    const probe = this.engine.core.register(this.definition(point, node, compiled, handler));
     this.points.set(probe.id, point);
     this.probes.push({ probe, point, compiled });
     if (point.kind === "function" || point.kind === "statement") this.texts.add(probe, point);
     else if (point.kind === "system-call") this.calls.add(probe, point, (thread) => this.concerns(point.program, thread));
   }
 
+  private refusePhases(point: Point, node: PointNode, { phases }: CompiledProbe): void {
+    if (phases.length === 0 || (hasInstruction(point) && !isReturn(point))) return;
+    const problem = `a probe point of this kind has no phases: '${phases.join(", ")}'`;
+    throw this.compiled.sources.problem("semantic", problem, node.position);
+  }
+
   private definition(point: Point, node: PointNode, compiled: CompiledProbe, handler: ScriptHandler): ProbeDefinition {
     const { phases, mentionsFault } = compiled;
     const base = { name: pointText(node), maxCancelled: this.limits.MAXCANCELLED };
-    const hasInstruction = point.kind === "function" || point.kind === "statement" || point.kind === "system-call";
-    if (phases.length > 0 && (!hasInstruction || isReturn(point))) {
-      throw this.compiled.sources.problem("semantic", `a probe point of this kind has no phases: '${phases.join(", ")}'`, node.position);
-    }
     if (phases.length === 0) {
       // Row S12: the body asks about faults, so it is also called for those that are not retried.
-      const implicit = mentionsFault && hasInstruction && !isReturn(point);
+      const implicit = mentionsFault && hasInstruction(point) && !isReturn(point);
       return implicit ? { ...base, pre: handler, fault: handler, faultWhen: "not-retried" } : { ...base, pre: handler };
     }
     const has = (phase: "pre" | "post" | "fault"): ScriptHandler | undefined => (phases.includes(phase) ? handler : undefined);
@@ -348,6 +355,19 @@ export class ScriptSession implements EngineListener, SessionServices {
 
 /** How long the session looks at nothing but its target; milliseconds. */
 const LONGEST_WAIT = 1000;
+
+/** A point of the script, and the number of its handler. */
+interface ResolvedPoint {
+  readonly point: Point;
+  readonly node: PointNode;
+  readonly compiled: CompiledProbe;
+  readonly index: number;
+}
+
+/** Points at which something is executed, that can fault. */
+function hasInstruction(point: Point): boolean {
+  return point.kind === "function" || point.kind === "statement" || point.kind === "system-call";
+}
 
 function isReturn(point: Point): boolean {
   return (point.kind === "function" || point.kind === "system-call") && point.where === "return";
