@@ -1,3 +1,4 @@
+import { TargetGone } from "../base/errors.js";
 import type { ProbeCore } from "./core.js";
 import type { Stop, Target, ThreadId } from "../targets/target.js";
 
@@ -12,13 +13,15 @@ const PATIENCE = 1000;
  * @param onStop told of stops that are none of the core's: ends of threads, system calls
  */
 export function leave(core: ProbeCore, target: Target, onStop: (stop: Stop) => void): void {
-  core.restoreAllText();
+  unlessGone(() => { core.restoreAllText(); });
   stopAll(core, target, onStop);
   const stopped = new Set<ThreadId>();
   for (const thread of target.threads()) {
-    if (!target.isStopped(thread)) continue;
-    core.leadOut(thread);
-    stopped.add(thread);
+    unlessGone(() => {
+      if (!target.isStopped(thread)) return;
+      core.leadOut(thread);
+      stopped.add(thread);
+    });
   }
   const { unmap } = target.capabilities;
   if (unmap === undefined) return;
@@ -26,7 +29,9 @@ export function leave(core: ProbeCore, target: Target, onStop: (stop: Stop) => v
     const threads = [...target.threadsOf(space.id)];
     const [first] = threads;
     if (first === undefined || !threads.every((thread) => stopped.has(thread))) continue;
-    for (const region of space.slots.mapped()) unmap(first, region.start, region.end - region.start);
+    unlessGone(() => {
+      for (const region of space.slots.mapped()) unmap(first, region.start, region.end - region.start);
+    });
   }
 }
 
@@ -36,14 +41,23 @@ function stopAll(core: ProbeCore, target: Target, onStop: (stop: Stop) => void):
   for (;;) {
     const running = [...target.threads()].filter((thread) => !target.isStopped(thread));
     if (running.length === 0) return;
-    for (const thread of running) if (!asked.has(thread)) target.interrupt(thread);
+    for (const thread of running) if (!asked.has(thread)) unlessGone(() => { target.interrupt(thread); });
     asked = new Set([...asked, ...running]);
     const stop = target.wait(until);
     if (stop === undefined) {
       if (performance.now() >= until) return;
       continue;
     }
-    core.noteWhileLeaving(stop);
+    unlessGone(() => { core.noteWhileLeaving(stop); });
     onStop(stop);
+  }
+}
+
+/** SIGKILL may come between any two of our calls; a thread that is gone needs nothing of us. */
+function unlessGone(body: () => void): void {
+  try {
+    body();
+  } catch (error) {
+    if (!(error instanceof TargetGone)) throw error;
   }
 }
