@@ -1,5 +1,7 @@
-import { addressOf, formatAddress } from "../../base/address.js";
+import { addressOf } from "../../base/address.js";
 import { MemoryFault } from "../../base/errors.js";
+import { fromBytes, fromText, toText } from "../../runtime/byte-string.js";
+import { Format, type Value } from "../../runtime/format.js";
 import type { Memory } from "../../targets/target.js";
 
 /** SIGSEGV: what `ksetjmp` returns for a fault, as the mail's `setjmp` returned what `longjmp` gave. */
@@ -104,9 +106,11 @@ export class HandlerKit {
     throw new LongJump(code, this.serial);
   }
 
-  /** printf to the trace: `%s %d %i %u %x %X %o %c %p %%`, with flags, width and precision. */
+  /** printf to the trace, as scripts have it; `%s` takes anything, `%d` and its like a number or bigint. */
   printf(format: string, ...values: readonly unknown[]): void {
-    this.write(formatText(format, values));
+    const parsed = new Format(fromText(format));
+    const wanted = parsed.argumentTypes.map((type, index) => formatValue(values[index], type));
+    this.write(toText(parsed.apply(wanted, (at, length) => fromBytes(this.memory.bytes(at, length)))));
   }
 
   /** Writes one record, as a line of JSON; bigints are written as hexadecimal strings. */
@@ -237,42 +241,10 @@ function readString(memory: Memory, at: NonNullable<ReturnType<typeof addressOf>
   return new TextDecoder().decode(Buffer.concat(parts));
 }
 
-const DIRECTIVE = /%([-0+ #]*)(\d+|\*)?(?:\.(\d+))?([sdiuxXocp%])/g;
-
-/** C's printf for the few directives that handlers want. */
-export function formatText(format: string, values: readonly unknown[]): string {
-  let next = 0;
-  return format.replace(DIRECTIVE, (_all, flags: string, width: string | undefined, precision: string | undefined, kind: string) => {
-    if (kind === "%") return "%";
-    const columns = width === "*" ? Number(values[next++]) : Number(width ?? 0);
-    const text = convert(kind, values[next++], precision, flags);
-    if (flags.includes("-")) return text.padEnd(columns);
-    return flags.includes("0") && kind !== "s" ? text.padStart(columns, "0") : text.padStart(columns);
-  });
-}
-
-function convert(kind: string, value: unknown, precision: string | undefined, flags: string): string {
-  switch (kind) {
-    case "s": {
-      const text = String(value);
-      return precision === undefined ? text : text.slice(0, Number(precision));
-    }
-    case "c":
-      return typeof value === "string" ? value.slice(0, 1) : String.fromCodePoint(Number(value));
-    case "p": {
-      const address = addressOf(BigInt(value as bigint | number));
-      return address === undefined ? `0x${BigInt.asUintN(64, BigInt(value as bigint)).toString(16)}` : formatAddress(address);
-    }
-    case "x":
-    case "X":
-    case "o": {
-      const digits = BigInt.asUintN(64, BigInt(value as bigint | number)).toString(kind === "o" ? 8 : 16);
-      const prefixed = flags.includes("#") ? (kind === "o" ? "0" : "0x") + digits : digits;
-      return kind === "X" ? prefixed.toUpperCase() : prefixed;
-    }
-    default: {
-      const number = BigInt(value as bigint | number);
-      return (flags.includes("+") && number >= 0n ? "+" : "") + number.toString();
-    }
+function formatValue(value: unknown, type: "long" | "string"): Value {
+  if (type === "string") return fromText(String(value));
+  if (typeof value === "bigint" || typeof value === "number" || typeof value === "boolean") {
+    return BigInt.asIntN(64, BigInt(value));
   }
+  throw new TypeError(`printf: a number is wanted, not ${typeof value}`);
 }

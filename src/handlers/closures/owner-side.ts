@@ -1,9 +1,10 @@
 import vm from "node:vm";
+import type { RegisterFile } from "../../arch/x86_64/registers.js";
 import { addressOf, type Address } from "../../base/address.js";
 import type { MemoryFault } from "../../base/errors.js";
-import type { RegisterFile } from "../../arch/x86_64/registers.js";
 import type { InstructionFault, Phase } from "../../probes/hit.js";
 import type { Memory, SpaceId } from "../../targets/target.js";
+import { type HandlerRegisters, makeHandlerRegisters } from "./handler-registers.js";
 import { type Held, HandlerKit } from "./kit.js";
 import { ACTION, ANSWER, type Mailbox, TURN } from "./mailbox.js";
 
@@ -21,9 +22,9 @@ export interface HitFacts {
 export interface Closures {
   readonly name: string;
   readonly maxfault: number;
-  readonly pre?: ((registers: RegisterFile, kit: HandlerKit, hit: HitFacts) => unknown) | undefined;
-  readonly post?: ((registers: RegisterFile, kit: HandlerKit, hit: HitFacts) => unknown) | undefined;
-  readonly fault?: ((registers: RegisterFile, kit: HandlerKit, hit: HitFacts) => unknown) | undefined;
+  readonly pre?: ((registers: HandlerRegisters, kit: HandlerKit, hit: HitFacts) => unknown) | undefined;
+  readonly post?: ((registers: HandlerRegisters, kit: HandlerKit, hit: HitFacts) => unknown) | undefined;
+  readonly fault?: ((registers: HandlerRegisters, kit: HandlerKit, hit: HitFacts) => unknown) | undefined;
   readonly faultHandler?: ((fault: MemoryFault, held: Held) => unknown) | undefined;
 }
 
@@ -42,6 +43,7 @@ const LINGER = 1;
 export class ClosureOwner {
   private readonly probes = new Map<number, Closures>();
   private readonly kit: HandlerKit;
+  private readonly registers: HandlerRegisters;
   private readonly guarded: vm.Script;
   private readonly name = `trapline visit ${String(made++)}`;
   private scheduled = false;
@@ -56,6 +58,7 @@ export class ClosureOwner {
     write: (text: string) => void,
   ) {
     this.kit = new HandlerKit(write);
+    this.registers = makeHandlerRegisters(mailbox.registers);
     // The watchdog of node:vm is the one thing that stops a loop in this very thread; it guards
     // what is called from such a script. Documentation: node:vm, script.runInThisContext, `timeout`.
     this.guarded = new vm.Script(`globalThis[Symbol.for(${JSON.stringify(this.name)})]()`);
@@ -113,11 +116,12 @@ export class ClosureOwner {
     const closures = this.probes.get(mailbox.get("probe"));
     const action = mailbox.get("action");
     mailbox.set("fencedFaults", 0);
-    mailbox.registers.dirty = false;
+    const { registers } = mailbox;
+    registers.dirty = false;
     if (closures === undefined) mailbox.set("answer", ANSWER.returned);
     else if (action === ACTION.faultHandler) this.runFaultHandler(closures);
     else this.runHandler(closures, action);
-    mailbox.set("registersWritten", mailbox.registers.dirty ? 1 : 0);
+    mailbox.set("registersWritten", wasWritten(registers) ? 1 : 0);
     mailbox.pass(TURN.running, TURN.answered);
   }
 
@@ -128,7 +132,7 @@ export class ClosureOwner {
     kit.begin(mailbox.get("serial"), memory, mailbox.get("handlerFaults"), closures.maxfault);
     const phase: Phase = action === ACTION.pre ? "pre" : action === ACTION.post ? "post" : "fault";
     try {
-      const result = closures[phase]?.(mailbox.registers, kit, this.facts(thread, phase));
+      const result = closures[phase]?.(this.registers, kit, this.facts(thread, phase));
       if (isThenable(result)) {
         // Whatever it settles to comes too late to matter, but must not end the process as unhandled.
         result.then(undefined, () => undefined);
@@ -203,4 +207,9 @@ function sourceLine(error: unknown): string {
   const frames = error instanceof Error ? (error.stack ?? "").split("\n").slice(1) : [];
   const frame = frames.find((line) => !OWN_FRAMES.test(line)) ?? "";
   return /\(?((?:file:\/\/)?[^\s()]+:\d+:\d+)\)?\s*$/.exec(frame)?.[1] ?? "";
+}
+
+/** Asked through a function: handlers write behind the compiler's back. */
+function wasWritten(registers: RegisterFile): boolean {
+  return registers.dirty;
 }

@@ -1,12 +1,16 @@
-import type { RegisterFile } from "../../arch/x86_64/registers.js";
 import type { MemoryFault } from "../../base/errors.js";
+import type { HandlerRegisters } from "../../handlers/closures/handler-registers.js";
 import type { Held, HandlerKit } from "../../handlers/closures/kit.js";
 import type { HitFacts } from "../../handlers/closures/owner-side.js";
 import type { InstructionFault } from "../../probes/hit.js";
 import type { RegisteredProbe } from "./registered-probe.js";
 
-/** A handler's result must be nothing: one that is a promise does not compile, and disarms the probe. */
-type Nothing = void;
+/**
+ * A handler's result must be nothing: one that is a promise does not compile, and disarms the probe.
+ * A plain `void` would take a promise too.
+ */
+// eslint-disable-next-line @typescript-eslint/no-invalid-void-type -- the union is what refuses promises
+type Nothing = void | undefined;
 
 /**
  * What `registerKprobe` takes, in the words of `struct kprobe`. Handlers run in the caller's
@@ -29,12 +33,12 @@ export interface Kprobe {
   readonly maxcancelled?: number;
 
   /** Before the instruction. */
-  preHandler?(probe: RegisteredProbe, registers: RegisterFile, kit: HandlerKit, hit: HitFacts): Nothing;
+  preHandler?(probe: RegisteredProbe, registers: HandlerRegisters, kit: HandlerKit, hit: HitFacts): Nothing;
   /** After the instruction; with {@link postOn} `"both"` also when it raised an exception (`hit.fault`). */
-  postHandler?(probe: RegisteredProbe, registers: RegisterFile, kit: HandlerKit, hit: HitFacts): Nothing;
+  postHandler?(probe: RegisteredProbe, registers: HandlerRegisters, kit: HandlerKit, hit: HitFacts): Nothing;
   readonly postOn?: "completion" | "both";
   /** Only when the instruction raised an exception (the mail's case 3a). */
-  postFaultHandler?(probe: RegisteredProbe, registers: RegisterFile, kit: HandlerKit, fault: InstructionFault, hit: HitFacts): Nothing;
+  postFaultHandler?(probe: RegisteredProbe, registers: HandlerRegisters, kit: HandlerKit, fault: InstructionFault, hit: HitFacts): Nothing;
   /** When a handler of this probe faulted outside of a fence (cases 2 and 5); never for the instruction. */
   faultHandler?(probe: RegisteredProbe, fault: MemoryFault, held: Held): Nothing;
 }

@@ -264,17 +264,14 @@ function describe(where: Where): string {
 }
 
 function closuresOf(kprobe: Kprobe, probe: RegisteredProbe): Closures {
-  const { preHandler, postHandler, postFaultHandler, faultHandler } = kprobe;
   return {
     name: probe.name,
     maxfault: kprobe.maxfault ?? 64,
-    pre: preHandler && ((registers, kit, hit) => preHandler.call(kprobe, probe, registers, kit, hit)),
-    post: postHandler && ((registers, kit, hit) => postHandler.call(kprobe, probe, registers, kit, hit)),
-    fault:
-      postFaultHandler &&
-      ((registers, kit, hit) =>
-        hit.fault === undefined ? undefined : postFaultHandler.call(kprobe, probe, registers, kit, hit.fault, hit)),
-    faultHandler: faultHandler && ((fault, held) => faultHandler.call(kprobe, probe, fault, held)),
+    pre: (registers, kit, hit) => kprobe.preHandler?.(probe, registers, kit, hit),
+    post: (registers, kit, hit) => kprobe.postHandler?.(probe, registers, kit, hit),
+    fault: (registers, kit, hit) =>
+      hit.fault === undefined ? undefined : kprobe.postFaultHandler?.(probe, registers, kit, hit.fault, hit),
+    faultHandler: (fault, held) => kprobe.faultHandler?.(probe, fault, held),
   };
 }
 

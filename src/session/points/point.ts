@@ -77,7 +77,8 @@ const FIRST = ["begin", "end", "error", "never", "timer", "process", "syscall"];
 /** @throws UnknownPoint */
 export function parsePoint(components: readonly PointComponent[]): Point {
   const [first, ...rest] = components;
-  switch (first?.name) {
+  if (first === undefined) throw unknown(first, FIRST);
+  switch (first.name) {
     case "begin":
     case "end":
     case "error":
@@ -118,7 +119,8 @@ const PROCESS_PARTS = ["function", "statement", "library", "begin", "end", "thre
 
 function parseProcess(program: ProgramPattern, components: readonly PointComponent[]): Point {
   const [part, ...rest] = components;
-  switch (part?.name) {
+  if (part === undefined) throw unknown(part, PROCESS_PARTS);
+  switch (part.name) {
     case "library":
     case "function":
     case "statement":
@@ -147,7 +149,8 @@ function parseText(program: ProgramPattern, components: readonly PointComponent[
     library = text(part);
     [part, ...rest] = rest;
   }
-  switch (part?.name) {
+  if (part === undefined) throw unknown(part, ["function", "statement"]);
+  switch (part.name) {
     case "function":
       return { kind: "function", program, library, functions: text(part), where: returnOrEntry(rest) };
     case "statement": {

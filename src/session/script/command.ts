@@ -10,11 +10,10 @@ export function commandWords(command: string): readonly string[] {
   const quoted = command.replace(/'[^']*'/g, "");
   if (SHELL_CHARACTERS.test(quoted)) return ["/bin/sh", "-c", command];
   const words: string[] = [];
-  let joins = false;
   let end = 0;
   for (const match of command.matchAll(WORD)) {
     const text = match[1] ?? match[2] ?? match[0];
-    joins = match.index === end && words.length > 0;
+    const joins = match.index === end && words.length > 0;
     if (joins) words.push((words.pop() ?? "") + text);
     else words.push(text);
     end = match.index + match[0].length;
