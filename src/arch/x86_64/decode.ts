@@ -1,4 +1,4 @@
-import { Decoder, DecoderOptions, Instruction } from "iced-x86";
+import { Decoder, DecoderOptions, Instruction } from "./iced.js";
 import { type Address, toBigInt } from "../../base/address.js";
 
 /** Longest x86 instruction. Intel SDM vol. 2, 2.3.11. */

@@ -1,4 +1,4 @@
-import { Code, type Decoder, DecoderError, type Instruction, Mnemonic, OpKind, Register } from "iced-x86";
+import { Code, type Decoder, DecoderError, type Instruction, Mnemonic, OpKind, Register } from "./iced.js";
 import { type Address, addressOf, offsetBy } from "../../base/address.js";
 import { MAX_INSTRUCTION_LENGTH, type Prefixes, scanPrefixes, withInstruction } from "./decode.js";
 import {

@@ -7,7 +7,7 @@ import {
   Mnemonic,
   OpKind,
   Register,
-} from "iced-x86";
+} from "./iced.js";
 import { type ExceptionSet, exceptionSet } from "./exceptions.js";
 
 /** What kind of way an instruction takes: `next` goes on behind it. */
