@@ -29,16 +29,21 @@ import {
 const TRAP_FLAG = 0x100n;
 
 /** Flags and counts that decide branches; each instruction runs from each. */
+/**
+ * System calls are made for real: sched_yield by `syscall`, getuid by `int 0x80`. Other numbers are
+ * harmless in one table only: 39 is getpid in one and mkdir in the other.
+ */
+const HARMLESS_CALL = 24n;
 const STATES: readonly { readonly flags: bigint; readonly rcx: bigint; readonly rax: bigint }[] = [
   { flags: 0x202n, rcx: 5n, rax: 0x1234_5678_9abc_def0n },
-  { flags: 0x202n | 0x8d5n, rcx: 1n, rax: 39n },
+  { flags: 0x202n | 0x8d5n, rcx: 1n, rax: HARMLESS_CALL },
   { flags: 0x202n | 0x80n, rcx: 0n, rax: 0xffff_ffff_ffff_ffffn },
   { flags: 0x202n | 0x800n, rcx: 0x1_0000_0001n, rax: 20n },
   { flags: 0x202n | 0x45n, rcx: 2n, rax: 0n },
   { flags: 0x202n | 0x1n, rcx: 3n, rax: 7n },
-  { flags: 0x202n | 0x4_0000n, rcx: 4n, rax: 8n },
-  { flags: 0x202n | 0x880n, rcx: 6n, rax: 8n },
-  { flags: 0x302n, rcx: 2n, rax: 39n }, // a program that steps itself
+  { flags: 0x202n | 0x4_0000n, rcx: 4n, rax: HARMLESS_CALL },
+  { flags: 0x202n | 0x880n, rcx: 6n, rax: HARMLESS_CALL },
+  { flags: 0x302n, rcx: 2n, rax: HARMLESS_CALL }, // a program that steps itself
 ];
 
 function initial(state: (typeof STATES)[number], pc: Address): RegisterFile {
