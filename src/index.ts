@@ -5,7 +5,7 @@ export type { RegisterName } from "./arch/x86_64/registers.js";
 export type { HandlerRegisters } from "./handlers/closures/handler-registers.js";
 export type { HandlerKit, HandlerMemory, Held } from "./handlers/closures/kit.js";
 export type { HitFacts } from "./handlers/closures/owner-side.js";
-export type { InstructionFault } from "./probes/hit.js";
+export type { InstructionFault } from "./probes/instruction-fault.js";
 export type { ExitStatus } from "./targets/target.js";
 export {
   MemoryFault,

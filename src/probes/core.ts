@@ -5,7 +5,7 @@ import { ThreadState } from "./arrival.js";
 import { type ArmOptions, armAt, disarmAt, holdsBreakpoint } from "./arming.js";
 import { HandlerCalls } from "./handler-calls.js";
 import { type EventDetails, HitEngine } from "./hit-engine.js";
-import type { Phase } from "./hit.js";
+import type { Phase } from "./instruction-fault.js";
 import type { Location } from "./location.js";
 import type { HandlerOutcome } from "./outcome.js";
 import { Probe, type ProbeDefinition } from "./probe.js";

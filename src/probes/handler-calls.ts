@@ -2,10 +2,10 @@ import type { Address } from "../base/address.js";
 import { assertNever } from "../base/assert-never.js";
 import type { Target, ThreadId } from "../targets/target.js";
 import type { Arrival } from "./arrival.js";
-import { Hit, type InstructionFault, type Phase } from "./hit.js";
+import { type Handler, Hit, type Probe } from "./probe.js";
+import type { InstructionFault, Phase } from "./instruction-fault.js";
 import type { Location } from "./location.js";
 import type { HandlerOutcome } from "./outcome.js";
-import type { Handler, Probe } from "./probe.js";
 
 /** In `hit.thread` where no thread is concerned: begin, end, timers. */
 export const NO_THREAD = 0 as ThreadId;

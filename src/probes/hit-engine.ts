@@ -5,11 +5,10 @@ import { mayHaveRaised, type RaisedAs } from "../arch/x86_64/exceptions.js";
 import { CONTINUE, STEP, type ReturnToken, type SignalInfo, type Target, type ThreadId } from "../targets/target.js";
 import { Arrival, type OpenArrival, type ThreadState } from "./arrival.js";
 import type { HandlerCalls } from "./handler-calls.js";
-import type { InstructionFault, Phase } from "./hit.js";
-import type { Displaceable, Location } from "./location.js";
+import type { InstructionFault, Phase } from "./instruction-fault.js";
+import type { Displaceable, Location, Slot } from "./location.js";
 import { pointAt, settle, slotForm, writeSlot } from "./out-of-line.js";
 import type { Probe } from "./probe.js";
-import type { Slot } from "./slots.js";
 import type { ProbedSpace } from "./space.js";
 
 /** What {@link HitEngine.fire} is told of an event. */

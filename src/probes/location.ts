@@ -1,9 +1,8 @@
 import type { Address } from "../base/address.js";
 import type { Displacement, Refusal } from "../arch/x86_64/displaced.js";
+import type { SlotCode } from "../arch/x86_64/slot.js";
 import type { SpaceId } from "../targets/target.js";
-import type { Hit } from "./hit.js";
-import type { Probe } from "./probe.js";
-import type { Slot, SlotForm } from "./slots.js";
+import type { Hit, Probe } from "./probe.js";
 
 /** A probe's place in the line at one location. */
 export interface Entry {
@@ -13,6 +12,21 @@ export interface Entry {
   /** Where present and false for this arrival, the probe is not concerned: a return by another thread. */
   readonly accepts: ((hit: Hit) => boolean) | undefined;
 }
+
+/** Where a displaced instruction executes out of line. */
+export interface Slot {
+  readonly address: Address;
+  readonly location: Location;
+  readonly code: SlotCode;
+  /** Key among the slots of its location. */
+  readonly form: SlotForm;
+}
+
+/**
+ * `boosted` ends with a jump back, `stopping` with a breakpoint behind the instruction; the others
+ * are for threads in which emulating the instruction met that obstacle.
+ */
+export type SlotForm = `${"boosted" | "stopping"}${"" | `, ${string}`}`;
 
 /** A plan for an instruction that can be displaced. */
 export type Displaceable = Exclude<Displacement, Refusal>;

@@ -4,8 +4,7 @@ import { type SlotPoint, slotPoint } from "../arch/x86_64/slot.js";
 import { type Address, formatAddress } from "../base/address.js";
 import { ProbeRefused } from "../base/errors.js";
 import type { Memory, Target, ThreadId } from "../targets/target.js";
-import type { Location } from "./location.js";
-import type { Slot, SlotForm } from "./slots.js";
+import type { Location, Slot, SlotForm } from "./location.js";
 import type { ProbedSpace } from "./space.js";
 
 /** Why emulating was not possible, where the slot's form depends on it. */

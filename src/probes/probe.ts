@@ -1,5 +1,8 @@
 import type { MemoryFault } from "../base/errors.js";
-import type { Hit } from "./hit.js";
+import type { Address } from "../base/address.js";
+import type { RegisterFile } from "../arch/x86_64/registers.js";
+import type { Memory, SpaceId, Target, ThreadFacts, ThreadId } from "../targets/target.js";
+import type { InstructionFault, Phase } from "./instruction-fault.js";
 import type { HandlerOutcome } from "./outcome.js";
 
 /** Runs one handler for one hit and contains whatever it raises. */
@@ -68,5 +71,37 @@ export class Probe {
   /** Exceptions that the probed instruction raised. */
   get instructionFaults(): number {
     return this.faulted;
+  }
+}
+
+/**
+ * One call of one handler: what it may ask. One object a core, refilled for each call, so a
+ * handler must not keep it.
+ */
+export class Hit {
+  thread = 0 as ThreadId;
+  space = 0 as SpaceId;
+  /** The probed address. */
+  at = 0 as Address;
+  phase: Phase = "pre";
+  /** The probe whose handler runs. Set before every call. */
+  probe!: Probe;
+  /** Registers as at the probed instruction (pre, fault) or behind it (post). Writable. */
+  registers!: RegisterFile;
+  /** Set in the fault phase, and in a post-handler called for both outcomes. */
+  fault: InstructionFault | undefined;
+  /** How often in a row this instruction was tried again by this thread, this time included. */
+  retries = 0;
+  /** Faults of handlers within this hit, fenced or not: what `maxfault` bounds. */
+  handlerFaults = 0;
+
+  constructor(readonly target: Target) {}
+
+  get memory(): Memory {
+    return this.target.memory(this.space);
+  }
+
+  facts(): ThreadFacts {
+    return this.target.facts(this.thread);
   }
 }

@@ -3,9 +3,8 @@ import { MemoryFault, ProbeRefused, TargetGone } from "../base/errors.js";
 import type { SpaceId, ThreadId } from "../targets/target.js";
 import type { ArmOptions } from "./arming.js";
 import type { ProbeCore } from "./core.js";
-import type { Hit } from "./hit.js";
+import type { Hit, Probe } from "./probe.js";
 import { RETURNED } from "./outcome.js";
-import type { Probe } from "./probe.js";
 
 /** A call whose return is awaited. */
 interface Call {

@@ -1,25 +1,10 @@
 import { type Address, type AddressRange, contains, offsetBy } from "../base/address.js";
-import { SLOT_LENGTH, type SlotCode } from "../arch/x86_64/slot.js";
-import type { Location } from "./location.js";
+import { SLOT_LENGTH } from "../arch/x86_64/slot.js";
+import type { Location, Slot } from "./location.js";
 
 const REGION_LENGTH = 64 * 1024;
 /** How far a slot may be from its text: a 32-bit displacement from anywhere in it must reach. */
 const REACH = 2 ** 31 - REGION_LENGTH;
-
-/** Where a displaced instruction executes out of line. */
-export interface Slot {
-  readonly address: Address;
-  readonly location: Location;
-  readonly code: SlotCode;
-  /** Key among the slots of its location. */
-  readonly form: SlotForm;
-}
-
-/**
- * `boosted` ends with a jump back, `stopping` with a breakpoint behind the instruction; the others
- * are for threads in which emulating the instruction met that obstacle.
- */
-export type SlotForm = `${"boosted" | "stopping"}${"" | `, ${string}`}`;
 
 interface Region extends AddressRange {
   /** By position: slot k is at start + k × SLOT_LENGTH. */

@@ -1,5 +1,5 @@
 import { MemoryFault } from "../base/errors.js";
-import type { Hit } from "../probes/hit.js";
+import type { Hit } from "../probes/probe.js";
 import { type HandlerOutcome, RETURNED } from "../probes/outcome.js";
 import { NO_THREAD } from "../probes/handler-calls.js";
 import { MESSAGES, ScriptError } from "./errors.js";

@@ -2,9 +2,8 @@ import fc from "fast-check";
 import { type Address, offsetBy } from "../../src/base/address.js";
 import { MemoryFault, ProbeRefused } from "../../src/base/errors.js";
 import { ProbeCore } from "../../src/probes/core.js";
-import type { Hit } from "../../src/probes/hit.js";
+import type { Hit, Probe } from "../../src/probes/probe.js";
 import { type HandlerOutcome, RETURNED } from "../../src/probes/outcome.js";
-import type { Probe } from "../../src/probes/probe.js";
 import type { SpaceId, ThreadId } from "../../src/targets/target.js";
 import { checkFlow, FakeTarget, INSTRUCTIONS, PROGRAM, type SignalHandling, TEXT } from "./fake-target.js";
 

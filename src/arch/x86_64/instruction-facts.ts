@@ -106,7 +106,7 @@ function codeFacts(instruction: Instruction): CodeFacts {
   const features = instruction.cpuidFeatures();
   const isX87 = features.includes(CpuidFeature.FPU) || features.includes(CpuidFeature.FPU287);
   return {
-    mnemonic: (Mnemonic[mnemonic] ?? "").toLowerCase(),
+    mnemonic: Mnemonic[mnemonic].toLowerCase(),
     flow,
     raises: exceptionsOf(instruction, flow, features, isX87),
     touchesMemory:
@@ -184,16 +184,15 @@ function exceptionsOf(
   return set;
 }
 
+const VECTOR_FLOAT: ReadonlySet<number> = new Set([
+  CpuidFeature.SSE,
+  CpuidFeature.SSE2,
+  CpuidFeature.SSE3,
+  CpuidFeature.SSE4_1,
+]);
+
 function isVectorFloat(feature: number): boolean {
-  switch (feature) {
-    case CpuidFeature.SSE:
-    case CpuidFeature.SSE2:
-    case CpuidFeature.SSE3:
-    case CpuidFeature.SSE4_1:
-      return true;
-    default:
-      return false;
-  }
+  return VECTOR_FLOAT.has(feature);
 }
 
 /** mov ss; there is no pop ss in 64-bit mode. */
@@ -225,21 +224,22 @@ function raisedByInterrupt(instruction: Instruction): ExceptionSet {
   }
 }
 
+const MEMORY_OPERANDS: ReadonlySet<OpKind> = new Set([
+  OpKind.Memory,
+  OpKind.MemorySegSI,
+  OpKind.MemorySegESI,
+  OpKind.MemorySegRSI,
+  OpKind.MemorySegDI,
+  OpKind.MemorySegEDI,
+  OpKind.MemorySegRDI,
+  OpKind.MemoryESDI,
+  OpKind.MemoryESEDI,
+  OpKind.MemoryESRDI,
+]);
+
 function hasMemoryOperand(instruction: Instruction): boolean {
   for (let index = 0, count = instruction.opCount; index < count; index++) {
-    switch (instruction.opKind(index)) {
-      case OpKind.Memory:
-      case OpKind.MemorySegSI:
-      case OpKind.MemorySegESI:
-      case OpKind.MemorySegRSI:
-      case OpKind.MemorySegDI:
-      case OpKind.MemorySegEDI:
-      case OpKind.MemorySegRDI:
-      case OpKind.MemoryESDI:
-      case OpKind.MemoryESEDI:
-      case OpKind.MemoryESRDI:
-        return true;
-    }
+    if (MEMORY_OPERANDS.has(instruction.opKind(index))) return true;
   }
   return false;
 }

@@ -1,8 +1,7 @@
 import { addressOf, toBigInt } from "../../base/address.js";
 import { MemoryFault } from "../../base/errors.js";
-import type { Hit } from "../../probes/hit.js";
+import type { Handler, Hit } from "../../probes/probe.js";
 import { type HandlerOutcome, MISSED, RETURNED } from "../../probes/outcome.js";
-import type { Handler } from "../../probes/probe.js";
 import { ACTION, ANSWER, type Mailbox, TURN } from "./mailbox.js";
 
 /** How long the owner may take to begin, and a handler to end; milliseconds. */

@@ -2,7 +2,7 @@ import vm from "node:vm";
 import type { RegisterFile } from "../../arch/x86_64/registers.js";
 import { addressOf, type Address } from "../../base/address.js";
 import type { MemoryFault } from "../../base/errors.js";
-import type { InstructionFault, Phase } from "../../probes/hit.js";
+import type { InstructionFault, Phase } from "../../probes/instruction-fault.js";
 import type { Memory, SpaceId } from "../../targets/target.js";
 import { type HandlerRegisters, makeHandlerRegisters } from "./handler-registers.js";
 import { type Held, HandlerKit } from "./kit.js";

@@ -1,5 +1,5 @@
 import type * as ir from "../../ir/ir.js";
-import type { Hit } from "../../probes/hit.js";
+import type { Hit } from "../../probes/probe.js";
 import type { HandlerOutcome } from "../../probes/outcome.js";
 import type { HandlerContext } from "../../runtime/context.js";
 import { Format } from "../../runtime/format.js";

@@ -1,6 +1,6 @@
 import { type Address, addressOf } from "../../base/address.js";
 import { MemoryFault } from "../../base/errors.js";
-import type { Hit } from "../../probes/hit.js";
+import type { Hit } from "../../probes/probe.js";
 import { type ByteString, fromBytes } from "../../runtime/byte-string.js";
 
 const CHUNK = 128;

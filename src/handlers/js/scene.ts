@@ -1,4 +1,4 @@
-import type { Hit } from "../../probes/hit.js";
+import type { Hit } from "../../probes/probe.js";
 
 /** What only the session knows about a hit: names of places, the system call under way, the target. */
 export interface Scene {

@@ -2,7 +2,7 @@ import type { MemoryFault } from "../../base/errors.js";
 import type { HandlerRegisters } from "../../handlers/closures/handler-registers.js";
 import type { Held, HandlerKit } from "../../handlers/closures/kit.js";
 import type { HitFacts } from "../../handlers/closures/owner-side.js";
-import type { InstructionFault } from "../../probes/hit.js";
+import type { InstructionFault } from "../../probes/instruction-fault.js";
 import type { RegisteredProbe } from "./registered-probe.js";
 
 /**

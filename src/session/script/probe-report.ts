@@ -1,13 +1,21 @@
 import type { ProbeReport } from "../../output/report.js";
-import type { Limits } from "../../runtime/limits.js";
+import type { Probe } from "../../probes/probe.js";
+import type { CompiledProbe } from "../../script/compile.js";
 import { formatPosition } from "../../script/position.js";
-import type { ScriptProbe } from "./script-session.js";
+import type { Point } from "../points/point.js";
 import type { TextProbes } from "./text-probes.js";
+
+/** A probe of the script at one of its points. */
+export interface ScriptProbe {
+  readonly probe: Probe;
+  readonly point: Point;
+  readonly compiled: CompiledProbe;
+}
 
 const NANOSECONDS = 1000;
 
 /** What the end of a session says of one probe. */
-export function reportOf({ probe, point, compiled }: ScriptProbe, texts: TextProbes, _limits: Limits): ProbeReport {
+export function reportOf({ probe, point, compiled }: ScriptProbe, texts: TextProbes): ProbeReport {
   const text = texts.all.find((each) => each.probe === probe);
   const { time, firstFault } = probe;
   const isText = point.kind === "function" || point.kind === "statement";

@@ -1,7 +1,7 @@
 import { addressOf } from "../../base/address.js";
 import type { Scene } from "../../handlers/js/scene.js";
 import { NO_THREAD } from "../../probes/handler-calls.js";
-import type { Hit } from "../../probes/hit.js";
+import type { Hit } from "../../probes/probe.js";
 import { unloadedFrom } from "../../symbols/vaddr.js";
 import type { Engine } from "../engine.js";
 import { nameAt } from "../points/places.js";

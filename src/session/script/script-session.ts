@@ -21,17 +21,10 @@ import type { Point, ProgramPattern } from "../points/point.js";
 import { commandWords } from "./command.js";
 import { StaticPoints } from "./listing.js";
 import { pointText, resolvePoint } from "./point-text.js";
-import { reportOf } from "./probe-report.js";
+import { reportOf, type ScriptProbe } from "./probe-report.js";
 import { ScriptScene } from "./script-scene.js";
 import { SystemCallProbes } from "./system-calls.js";
 import { TextProbes } from "./text-probes.js";
-
-/** A probe of the script at one of its points. */
-export interface ScriptProbe {
-  readonly probe: Probe;
-  readonly point: Point;
-  readonly compiled: CompiledProbe;
-}
 
 /** What the world outside of the session's thread tells it. */
 export interface Outside {
@@ -233,7 +226,7 @@ export class ScriptSession implements EngineListener, SessionServices {
     const urgent = this.outside.stopRequest() > 1;
     if (!urgent) this.fireAll(this.failed ? "error" : "end");
     this.sink.end({
-      probes: this.probes.map((each) => reportOf(each, this.texts, this.limits)),
+      probes: this.probes.map((each) => reportOf(each, this.texts)),
       errors: this.errors,
       skipped: this.probes.reduce((sum, { probe }) => sum + probe.nmissed, 0),
       failed: this.failed,

@@ -1,5 +1,5 @@
 import { systemCallName } from "../../arch/x86_64/system-call-names.js";
-import type { InstructionFault } from "../../probes/hit.js";
+import type { InstructionFault } from "../../probes/instruction-fault.js";
 import type { ProbeCore } from "../../probes/core.js";
 import type { Probe } from "../../probes/probe.js";
 import { compileGlob, type Glob } from "../../symbols/glob.js";

@@ -61,9 +61,7 @@ export function crcOf(source: ByteSource): number {
   let crc = 0xffffffff;
   for (let offset = 0; offset < source.size; offset += CRC_CHUNK) {
     const bytes = source.read(offset, Math.min(CRC_CHUNK, source.size - offset));
-    for (let at = 0; at < bytes.length; at += 1) {
-      crc = (CRC_TABLE[(crc ^ (bytes[at] ?? 0)) & 0xff] ?? 0) ^ (crc >>> 8);
-    }
+    for (const byte of bytes) crc = (CRC_TABLE[(crc ^ byte) & 0xff] ?? 0) ^ (crc >>> 8);
   }
   return (crc ^ 0xffffffff) >>> 0;
 }

@@ -139,7 +139,7 @@ function callInTarget(
   words[registerIndex("orig_rax")] = NO_RESTART;
   words[registerIndex("eflags")] = (savedWords[registerIndex("eflags")] as bigint) & ~TRAP_FLAG; // in the table
   let listens = thread.groupStopped;
-  let stopAgain = false;
+  let stopAgain: boolean;
   tracer.check(thread, ptrace(PTRACE.SETSIGMASK, id, 8, everySignal.address));
   let result: number;
   try {

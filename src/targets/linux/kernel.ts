@@ -124,7 +124,7 @@ export const SYS = {
 /** Numbers of errors, positive; a failing call returns the negated one. */
 export const ERRNO = os.constants.errno;
 
-const ERROR_NAMES = new Map(Object.entries(ERRNO).map(([name, number]) => [number as number, name]));
+const ERROR_NAMES = new Map(Object.entries(ERRNO).map(([name, number]) => [number, name]));
 
 /** `"EPERM"` for `-1` (or 1). */
 export function errorName(result: number): string {

@@ -227,14 +227,14 @@ export class SpaceMemory implements Memory {
 
   /** All mappings, as they are now. */
   mappings(): readonly Mapping[] {
-    let refusal: unknown;
+    let refusal: Error | undefined;
     for (const thread of this.liveThreads()) {
       try {
         const mappings = readMappings(thread);
         // Empty: of a thread that has exited while others of its process live on.
         if (mappings.length > 0) return mappings;
       } catch (error) {
-        if (!isGone(error)) refusal = error;
+        if (!isGone(error)) refusal = error instanceof Error ? error : new Error(String(error));
       }
     }
     throw refusal ?? this.gone();

@@ -71,7 +71,7 @@ export class ReturnWatches {
   breakpoint(pc: Address, sp: Address): ReturnToken {
     const arrived = this.arrived;
     this.arrived = undefined;
-    if (arrived !== undefined && arrived.pc === pc && arrived.sp === sp) return arrived.token;
+    if (arrived?.pc === pc && arrived.sp === sp) return arrived.token;
     // Back at the watched place, and not by rt_sigreturn: the handler was left in another way.
     while (this.stack.length > 0) {
       const watch = this.stack[this.stack.length - 1] as Watch; // length checked

@@ -203,7 +203,7 @@ export class Tracer {
   }
 
   /** Sets a thread going again whose stop is nobody's business, as it was going before. */
-  private goOn(thread: Thread, signal = 0): undefined {
+  private goOn(thread: Thread, signal = 0): void {
     const stepping = thread.going === PTRACE.SINGLESTEP && !thread.groupStopped;
     this.go(thread, stepping ? PTRACE.SINGLESTEP : this.usualRequest(thread), signal);
   }
@@ -258,7 +258,8 @@ export class Tracer {
       case PTRACE_EVENT.STOP:
         return this.eventStop(thread, signal);
       default:
-        return this.goOn(thread);
+        this.goOn(thread);
+        return undefined;
     }
   }
 
@@ -303,7 +304,10 @@ export class Tracer {
     const number = Number(BigInt.asIntN(32, thread.registers.read("orig_rax")));
     if (entry) thread.systemCall = number;
     if (entry && thread.watches?.active === true) this.watchSystemCall(thread, number);
-    if (!this.tracingCalls) return this.goOn(thread);
+    if (!this.tracingCalls) {
+      this.goOn(thread);
+      return undefined;
+    }
     thread.interruptAsked = false;
     return {
       kind: "system-call",
@@ -336,7 +340,10 @@ export class Tracer {
       this.fetchRegisters(thread);
       restartInterrupted(thread.id, thread.registers);
     }
-    if (!thread.interruptAsked) return this.goOn(thread);
+    if (!thread.interruptAsked) {
+      this.goOn(thread);
+      return undefined;
+    }
     thread.interruptAsked = false;
     return { kind: "interrupted", thread: thread.id };
   }
@@ -399,7 +406,8 @@ export class Tracer {
     const thread = this.book.add(reported.id, reported.process, this.book.newSpace());
     thread.stopped = true;
     thread.execFrom = former;
-    return this.goOn(thread) ?? this.ready.shift();
+    this.goOn(thread);
+    return this.ready.shift();
   }
 
   /** Processes whose creator was killed before its event could be told: they stand, and nobody would know. */
