@@ -106,7 +106,7 @@ function functionSymbols(script: ast.Script, library: ast.Script, sources: Sourc
   library.functions.forEach(add);
   const own = new Set<string>();
   for (const node of script.functions) {
-    if (own.has(node.name)) throw sources.problem("semantic", `conflicting functions: identifier '${node.name}'`, node.position);
+    if (own.has(node.name)) throw sources.problem("semantic", "conflicting functions", node.position);
     own.add(node.name);
     add(node);
   }
@@ -116,7 +116,7 @@ function functionSymbols(script: ast.Script, library: ast.Script, sources: Sourc
 function globalVariables(nodes: readonly ast.GlobalNode[], sources: Sources): Map<string, Variable> {
   const globals = new Map<string, Variable>();
   for (const node of nodes) {
-    if (globals.has(node.name)) throw sources.problem("semantic", `duplicate global name: identifier '${node.name}'`, node.position);
+    if (globals.has(node.name)) throw sources.problem("semantic", "duplicate global name", node.position);
     const variable = makeVariable(node.name, node.position, true);
     if (node.initial !== undefined) variable.type = node.initial.kind === "string" ? "string" : "long";
     globals.set(node.name, variable);

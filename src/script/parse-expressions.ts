@@ -5,17 +5,17 @@ import type { Token } from "./lex.js";
 const ASSIGNMENTS: ReadonlySet<string> = new Set(["=", "<<<", "+=", "-=", "*=", "/=", "%=", "&=", "|=", "^=", "<<=", ">>=", ".="]);
 const STATISTICS: ReadonlySet<string> = new Set(["count", "sum", "min", "max", "avg", "variance", "hist_log", "hist_linear"]);
 
-/** Binary operators, loosest first. SystemTap language reference, 4.5 (as C, with `.` and `in` between). */
+/** Binary operators, loosest first: the precedences that SystemTap's own parser has. */
 const LEVELS: readonly (readonly string[])[] = [
   ["||"],
   ["&&"],
-  ["in"],
   ["|"],
   ["^"],
   ["&"],
+  ["in"],
   ["<", ">", "<=", ">=", "==", "!=", "=~", "!~"],
-  ["."],
   ["<<", ">>", ">>>"],
+  ["."],
   ["+", "-"],
   ["*", "/", "%"],
 ];
@@ -86,9 +86,7 @@ export class ExpressionParser {
   }
 
   protected expected(what: string): ScriptProblem {
-    const token = this.peek();
-    const saw = token.kind === "end" ? "end of file" : `${token.kind} '${token.text}'`;
-    return this.sources.problem("parse", `expected ${what}\n        saw: ${saw}`, token.position);
+    return this.sources.problem("parse", `expected ${what}`, this.peek().position);
   }
 
   /** Does the token at hand follow the last one without a blank? Point names like `sys*64` are made of several. */
@@ -104,7 +102,7 @@ export class ExpressionParser {
     if (!this.takes("?")) return condition;
     const then = this.expression();
     this.expect(":");
-    return { kind: "ternary", position, condition, then, otherwise: this.expression() };
+    return { kind: "ternary", position, condition, then, otherwise: this.ternary() };
   }
 
   private binary(level: number): Expression {
