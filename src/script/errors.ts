@@ -26,11 +26,12 @@ function describe(pass: Pass, problem: string, at: Position, line: string): stri
   return `${pass} error: ${said}\n${label}${line}\n${caret}^`;
 }
 
-const KEYWORDS: ReadonlySet<string> = new Set(
+/** Words that name nothing of a script's own. */
+export const KEYWORDS: ReadonlySet<string> = new Set(
   "probe global private function if else for foreach in limit return delete while break continue next string long try catch".split(" "),
 );
 const EMBEDDED = /^%\{/;
-const WORD = /^[$@]*[A-Za-z_][A-Za-z0-9_]*/;
+const WORD = /^(?:[$@]*[A-Za-z_][A-Za-z0-9_]*|[$@](?:[0-9]+|#))/;
 const NUMBER = /^[0-9][0-9A-Za-z]*/;
 const STRING = /^"((?:[^"\\]|\\.)*)"?/;
 const OPERATOR = /^(?:<<<|<<=|>>=|>>>|\+\+|--|&&|\|\||[=!<>+\-*/%&|^.]=|<<|>>|->|=~|!~|%[()?:{}]|.)/;

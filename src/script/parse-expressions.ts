@@ -1,5 +1,5 @@
 import type { Expression } from "./ast.js";
-import type { ScriptProblem, Sources } from "./errors.js";
+import { KEYWORDS, type ScriptProblem, type Sources } from "./errors.js";
 import type { Token } from "./lex.js";
 
 const ASSIGNMENTS: ReadonlySet<string> = new Set(["=", "<<<", "+=", "-=", "*=", "/=", "%=", "&=", "|=", "^=", "<<=", ">>=", ".="]);
@@ -80,13 +80,15 @@ export class ExpressionParser {
 
   protected identifier(): string {
     const token = this.peek();
-    if (token.kind !== "identifier") throw this.expected("identifier");
+    if (token.kind !== "identifier" || KEYWORDS.has(token.text)) throw this.expected("identifier");
     this.at++;
     return token.text;
   }
 
   protected expected(what: string): ScriptProblem {
-    return this.sources.problem("parse", `expected ${what}`, this.peek().position);
+    const { kind, text, position } = this.peek();
+    const embedded = kind === "operator" && text.startsWith("%{");
+    return this.sources.problem("parse", embedded ? "embedded C code is not supported: write it in the language itself" : `expected ${what}`, position);
   }
 
   /** Does the token at hand follow the last one without a blank? Point names like `sys*64` are made of several. */
@@ -174,6 +176,7 @@ export class ExpressionParser {
         return { kind: "string", position, value };
       }
       case "identifier":
+        if (KEYWORDS.has(token.text)) throw this.expected("value");
         return this.named();
       case "operator":
         if (this.takes("(")) {
@@ -182,9 +185,9 @@ export class ExpressionParser {
           return inner;
         }
         if (token.text.startsWith("@") || token.text.startsWith("$")) return this.special(token.text);
-        throw this.expected("expression");
+        throw this.expected("value");
       case "end":
-        throw this.expected("expression");
+        throw this.expected("value");
     }
   }
 
