@@ -17,28 +17,31 @@ import type { Position } from "./position.js";
 import type { FunctionSymbol, Variable } from "./scope.js";
 
 const COMPARISONS: ReadonlySet<string> = new Set(["<", "<=", ">", ">=", "==", "!="]);
-const FORMATTERS: Readonly<
-  Record<
-    string,
-    {
-      readonly returns: boolean;
-      readonly newline: boolean;
-      readonly format: boolean;
-      readonly delimiter: boolean;
-    }
-  >
-> = {
-  print: { returns: false, newline: false, format: false, delimiter: false },
-  println: { returns: false, newline: true, format: false, delimiter: false },
-  printf: { returns: false, newline: false, format: true, delimiter: false },
-  printd: { returns: false, newline: false, format: false, delimiter: true },
-  printdln: { returns: false, newline: true, format: false, delimiter: true },
-  sprint: { returns: true, newline: false, format: false, delimiter: false },
-  sprintln: { returns: true, newline: true, format: false, delimiter: false },
-  sprintf: { returns: true, newline: false, format: true, delimiter: false },
-  sprintd: { returns: true, newline: false, format: false, delimiter: true },
-  sprintdln: { returns: true, newline: true, format: false, delimiter: true },
-};
+/** A member of the print family, by what its name says. */
+interface Printer {
+  /** `s…`: gives the text, prints nothing. */
+  readonly returns: boolean;
+  /** `…f`. */
+  readonly format: boolean;
+  /** `…d`: the first argument stands between the others. */
+  readonly delimiter: boolean;
+  /** `…ln`. */
+  readonly newline: boolean;
+}
+
+const PRINTERS: ReadonlyMap<string, Printer> = new Map(
+  ["", "s"].flatMap((prefix) =>
+    ["", "ln", "f", "d", "dln"].map((suffix): [string, Printer] => [
+      `${prefix}print${suffix}`,
+      {
+        returns: prefix === "s",
+        format: suffix === "f",
+        delimiter: suffix.startsWith("d"),
+        newline: suffix.endsWith("ln"),
+      },
+    ]),
+  ),
+);
 
 /** Finds types and makes IR of expressions: pass 2 for one body. Runs in rounds until no type changes. */
 export class ExpressionLowering extends VariableLowering {
@@ -291,7 +294,7 @@ export class ExpressionLowering extends VariableLowering {
   }
 
   private call(node: Extract<ast.Expression, { kind: "call" }>, expected?: ValueType): Expression {
-    const formatter = FORMATTERS[node.name];
+    const formatter = PRINTERS.get(node.name);
     if (formatter !== undefined) {
       if (!formatter.returns) throw this.problem(`${node.name} has no value`, node.position);
       this.agree("string", expected, node.position);
@@ -301,7 +304,7 @@ export class ExpressionLowering extends VariableLowering {
     if (defined !== undefined) return this.callFunction(node, defined, expected);
     const intrinsic = Object.hasOwn(INTRINSICS, node.name) ? INTRINSICS[node.name] : undefined;
     if (intrinsic === undefined) {
-      const all = [...this.scope.functions.keys(), ...Object.keys(INTRINSICS), ...Object.keys(FORMATTERS)];
+      const all = [...this.scope.functions.keys(), ...Object.keys(INTRINSICS), ...PRINTERS.keys()];
       throw this.problem(`unresolved function${similarNames(node.name, all)}`, node.position);
     }
     if (expected !== undefined) this.agree(intrinsic.returns, expected, node.position);
@@ -350,7 +353,7 @@ export class ExpressionLowering extends VariableLowering {
   /** The text that a member of the print family makes. */
   protected formatted(node: Extract<ast.Expression, { kind: "call" }>): Expression {
     // Only called for names of the table.
-    const family = FORMATTERS[node.name] as (typeof FORMATTERS)[string];
+    const family = PRINTERS.get(node.name) as Printer;
     const [first, ...rest] = node.arguments;
     if (family.format) {
       if (first?.kind !== "string")
