@@ -27,9 +27,10 @@ function describe(pass: Pass, problem: string, at: Position, line: string): stri
 
 /** Words that name nothing of a script's own. */
 export const KEYWORDS: ReadonlySet<string> = new Set(
-  "probe global private function if else for foreach in limit return delete while break continue next string long try catch".split(" "),
+  "probe global private function if else for foreach in limit return delete while break continue next string long try catch".split(
+    " ",
+  ),
 );
-const EMBEDDED = /^%\{/;
 const WORD = /^(?:[$@]*[A-Za-z_][A-Za-z0-9_]*|[$@](?:[0-9]+|#))/;
 const NUMBER = /^[0-9][0-9A-Za-z]*/;
 const STRING = /^"((?:[^"\\]|\\.)*)"?/;
@@ -41,7 +42,7 @@ function describeToken(line: string, at: Position): string {
 }
 
 function kindOfToken(text: string): string {
-  if (EMBEDDED.test(text)) return "embedded-code";
+  if (text.startsWith("%{")) return "embedded-code";
   const word = WORD.exec(text)?.[0];
   if (word !== undefined) return KEYWORDS.has(word) ? "keyword" : `identifier '${word}'`;
   const number = NUMBER.exec(text)?.[0];

@@ -2,8 +2,41 @@ import type { Expression } from "./ast.js";
 import { KEYWORDS, type ScriptProblem, type Sources } from "./errors.js";
 import type { Token } from "./lex.js";
 
-const ASSIGNMENTS: ReadonlySet<string> = new Set(["=", "<<<", "+=", "-=", "*=", "/=", "%=", "&=", "|=", "^=", "<<=", ">>=", ".="]);
-const STATISTICS: ReadonlySet<string> = new Set(["count", "sum", "min", "max", "avg", "variance", "hist_log", "hist_linear"]);
+const ASSIGNMENTS: ReadonlySet<string> = new Set([
+  "=",
+  "<<<",
+  "+=",
+  "-=",
+  "*=",
+  "/=",
+  "%=",
+  "&=",
+  "|=",
+  "^=",
+  "<<=",
+  ">>=",
+  ".=",
+]);
+const STATISTICS: ReadonlySet<string> = new Set([
+  "count",
+  "sum",
+  "min",
+  "max",
+  "avg",
+  "variance",
+  "hist_log",
+  "hist_linear",
+]);
+
+const STEPS = { "++": 1n, "--": -1n } as const;
+
+function isStep(text: string): text is keyof typeof STEPS {
+  return text === "++" || text === "--";
+}
+
+function isSign(text: string): text is "-" | "+" | "!" | "~" {
+  return ["-", "+", "!", "~"].includes(text);
+}
 
 /** Binary operators, loosest first: the precedences that SystemTap's own parser has. */
 const LEVELS: readonly (readonly string[])[] = [
@@ -34,15 +67,26 @@ export class ExpressionParser {
     const operator = this.peek();
     if (operator.kind !== "operator" || !ASSIGNMENTS.has(operator.text)) return target;
     if (target.kind !== "name" && target.kind !== "element") {
-      throw this.sources.problem("parse", "expected identifier on the left of an assignment", target.position);
+      throw this.sources.problem(
+        "parse",
+        "expected identifier on the left of an assignment",
+        target.position,
+      );
     }
     this.advance();
-    return { kind: "assign", position: operator.position, operator: operator.text, target, value: this.expression() };
+    return {
+      kind: "assign",
+      position: operator.position,
+      operator: operator.text,
+      target,
+      value: this.expression(),
+    };
   }
 
   protected literal(): Expression {
     const expression = this.unary();
-    const value = expression.kind === "unary" && expression.operator === "-" ? expression.operand : expression;
+    const value =
+      expression.kind === "unary" && expression.operator === "-" ? expression.operand : expression;
     if (value.kind !== "number" && value.kind !== "string") {
       throw this.sources.problem("parse", "expected literal string or number", expression.position);
     }
@@ -88,14 +132,21 @@ export class ExpressionParser {
   protected expected(what: string): ScriptProblem {
     const { kind, text, position } = this.peek();
     const embedded = kind === "operator" && text.startsWith("%{");
-    return this.sources.problem("parse", embedded ? "embedded C code is not supported: write it in the language itself" : `expected ${what}`, position);
+    return this.sources.problem(
+      "parse",
+      embedded ? "embedded C code is not supported: write it in the language itself" : `expected ${what}`,
+      position,
+    );
   }
 
   /** Does the token at hand follow the last one without a blank? Point names like `sys*64` are made of several. */
   protected adjoins(): boolean {
     const before = this.tokens[this.at - 1];
     const { position } = this.peek();
-    return before?.position.line === position.line && before.position.column + before.text.length === position.column;
+    return (
+      before?.position.line === position.line &&
+      before.position.column + before.text.length === position.column
+    );
   }
 
   private ternary(): Expression {
@@ -136,26 +187,26 @@ export class ExpressionParser {
 
   private unary(): Expression {
     const { text, kind, position } = this.peek();
-    if (kind === "operator") {
-      switch (text) {
-        case "-":
-        case "+":
-        case "!":
-        case "~":
-          this.advance();
-          return { kind: "unary", position, operator: text, operand: this.unary() };
-        case "++":
-        case "--":
-          this.advance();
-          return { kind: "increment", position, by: text === "++" ? 1n : -1n, prefix: true, target: this.unary() };
-      }
-    }
-    const operand = this.primary();
-    for (;;) {
-      const sign = this.peek();
-      if (sign.kind !== "operator" || (sign.text !== "++" && sign.text !== "--")) return operand;
+    if (kind === "operator" && isSign(text)) {
       this.advance();
-      return { kind: "increment", position: sign.position, by: sign.text === "++" ? 1n : -1n, prefix: false, target: operand };
+      return { kind: "unary", position, operator: text, operand: this.unary() };
+    }
+    if (kind === "operator" && isStep(text)) {
+      this.advance();
+      return { kind: "increment", position, by: STEPS[text], prefix: true, target: this.unary() };
+    }
+    let operand = this.primary();
+    for (;;) {
+      const after = this.peek();
+      if (after.kind !== "operator" || !isStep(after.text)) return operand;
+      this.advance();
+      operand = {
+        kind: "increment",
+        position: after.position,
+        by: STEPS[after.text],
+        prefix: false,
+        target: operand,
+      };
     }
   }
 
@@ -209,7 +260,8 @@ export class ExpressionParser {
       while (this.takes(",")) {
         const negative = this.takes("-");
         const number = this.advance();
-        if (number.kind !== "number") throw this.sources.problem("parse", "expected literal number", number.position);
+        if (number.kind !== "number")
+          throw this.sources.problem("parse", "expected literal number", number.position);
         parameters.push(negative ? -number.value : number.value);
       }
       this.expect(")");

@@ -109,7 +109,9 @@ export function errorOf(text: string, options: RunOptions = {}): string {
 }
 
 function limitsOf(options: RunOptions): SessionServices["limits"] {
-  return parseDefinitions(Object.entries(options.limits ?? {}).map(([name, value]) => `${name}=${String(value)}`));
+  return parseDefinitions(
+    Object.entries(options.limits ?? {}).map(([name, value]) => `${name}=${String(value)}`),
+  );
 }
 
 /** A target that has nothing but some text in its memory. */
@@ -143,7 +145,8 @@ class MemoryTarget extends NoTarget {
   }
 }
 
-const SCENE: Scene = {
+/** What the session would tell. */
+export const SCENE: Scene = {
   targetProcess: 42,
   pointName: () => "begin",
   functionName: () => "main",
