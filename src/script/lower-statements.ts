@@ -10,7 +10,7 @@ import type {
 import { ScriptError } from "../runtime/errors.js";
 import { linearShape } from "../runtime/histograms.js";
 import type * as ast from "./ast.js";
-import { ExpressionLowering } from "./lower-expressions.js";
+import { ExpressionLowering, isSlice } from "./lower-expressions.js";
 import { known, type Scope } from "./lower-variables.js";
 import type { FunctionSymbol, Variable } from "./scope.js";
 
@@ -182,6 +182,7 @@ export class BodyLowering extends ExpressionLowering {
       by: node.sortBy,
       descending: node.descending,
       field: node.statistic as StatisticOperator | undefined,
+      slice: node.slice.length === 0 ? [] : this.slice(node.array, node.slice, node.position),
       limit: node.limit === undefined ? undefined : this.expression(node.limit, "long"),
       body: this.loopBody(node.body),
     };
@@ -204,11 +205,9 @@ export class BodyLowering extends ExpressionLowering {
   private delete(node: Extract<ast.Statement, { kind: "delete" }>): Action {
     const { target } = node;
     if (target.kind === "element") {
-      return {
-        kind: "delete-element",
-        array: target.name,
-        keys: this.keys(target.name, target.keys, target.position),
-      };
+      const { name: array, keys, position } = target;
+      if (isSlice(keys)) return { kind: "delete-slice", array, slice: this.slice(array, keys, position) };
+      return { kind: "delete-element", array, keys: this.keys(array, keys, position) };
     }
     if (target.kind !== "name") throw this.problem("invalid operand of delete", node.position);
     const variable = this.variable(target.name, target.position);

@@ -283,12 +283,21 @@ export class ExpressionParser {
     return { kind: "context", position, name: text };
   }
 
-  private list(close: string): Expression[] {
+  protected list(close: string): Expression[] {
     const items: Expression[] = [];
     while (!this.takes(close)) {
       if (items.length > 0) this.expect(",");
-      items.push(this.expression());
+      items.push(this.wildcard(close) ?? this.expression());
     }
     return items;
+  }
+
+  /** `*` in place of a key. */
+  private wildcard(close: string): Expression | undefined {
+    const { position, text } = this.peek();
+    const after = this.peek(1).text;
+    if (text !== "*" || close !== "]" || (after !== "," && after !== close)) return undefined;
+    this.advance();
+    return { kind: "wildcard", position };
   }
 }

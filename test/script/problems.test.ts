@@ -213,6 +213,11 @@ const REFUSED: readonly (readonly [what: string, script: string, ...lines: strin
     "semantic error: unresolved function",
   ],
   [
+    "a wildcard that reads",
+    "global a; probe begin { a[1] = 1; x = a[*] }",
+    "semantic error: wildcard not allowed in array index: operator '*' at test.stp:1:41",
+  ],
+  [
     "an alias of itself",
     "probe a = b { } probe b = a { } probe a { }",
     "semantic error: recursive loop in alias expansion",
