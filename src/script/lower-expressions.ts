@@ -30,7 +30,7 @@ interface Printer {
   readonly newline: boolean;
 }
 
-const PRINTERS: ReadonlyMap<string, Printer> = new Map(
+export const PRINTERS: ReadonlyMap<string, Printer> = new Map(
   ["", "s"].flatMap((prefix) =>
     ["", "ln", "f", "d", "dln"].map((suffix): [string, Printer] => [
       `${prefix}print${suffix}`,
@@ -359,7 +359,8 @@ export class ExpressionLowering extends VariableLowering {
   private arity(node: Extract<ast.Expression, { kind: "call" }>, least: number, most: number): void {
     const count = node.arguments.length;
     if (count < least || count > most) {
-      throw this.problem(`unresolved arity-${String(count)} function`, node.position);
+      const takes = least === most ? String(most) : `${String(least)} to ${String(most)}`;
+      throw this.problem(`arity mismatch found (function '${node.name}' takes ${takes} args)`, node.position);
     }
   }
 
@@ -398,8 +399,7 @@ export class ExpressionLowering extends VariableLowering {
   ): Expression {
     const wanted = this.argumentTypes(text, node.position);
     if (items.length !== wanted.length) {
-      const few = items.length < wanted.length ? "too few" : "too many";
-      throw this.problem(`${few} arguments for ${node.name}`, node.position);
+      throw this.problem("Wrong number of args to formatted print operator", node.position);
     }
     const values = items.map((item, index) => this.printed(item, wanted[index]));
     return { kind: "format", type: "string", format: text, arguments: values };

@@ -67,11 +67,7 @@ export class ExpressionParser {
     const operator = this.peek();
     if (operator.kind !== "operator" || !ASSIGNMENTS.has(operator.text)) return target;
     if (target.kind !== "name" && target.kind !== "element") {
-      throw this.sources.problem(
-        "parse",
-        "expected identifier on the left of an assignment",
-        target.position,
-      );
+      throw this.sources.problem("parse", "Expecting lvalue for assignment", target.position);
     }
     this.advance();
     return {
