@@ -106,3 +106,11 @@ test("there is no hit, and so no thread, outside of handlers", () => {
   });
   assert.throws(() => context.hit, /no handler is being run/);
 });
+
+test("an error of a script notes no JavaScript stack, one raised behind the handler does again", () => {
+  const script = "probe begin { try { user_long(0) } catch { print(1) } } probe end { user_long(0) }";
+  const [, outcome] = run(script, { memory: {} }).outcomes;
+  assert.equal(outcome?.kind, "handler-fault");
+  assert.doesNotMatch(outcome.fault.stack ?? "", /\n\s+at /);
+  assert.match(new Error("behind").stack ?? "", /\n\s+at /);
+});
