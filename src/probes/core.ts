@@ -145,15 +145,15 @@ export class ProbeCore {
         if (stop.copyOf !== undefined) this.copySpace(stop.copyOf, stop.space);
         return false;
       case "exec":
-        this.threadLeaves(stop.former);
-        this.threadLeaves(stop.thread);
+        this.threadLeaves(stop.former, "exec");
+        this.threadLeaves(stop.thread, "exec");
         this.dropEmptySpaces();
         return false;
       case "thread-exiting":
         this.engine.onExiting(stop.thread, this.threadState(stop.thread), this.spaces.get(this.target.spaceOf(stop.thread)));
         return false;
       case "thread-gone":
-        this.threadLeaves(stop.thread);
+        this.threadLeaves(stop.thread, "end");
         this.dropEmptySpaces();
         return false;
       case "system-call":
@@ -256,10 +256,10 @@ export class ProbeCore {
     return state;
   }
 
-  private threadLeaves(thread: ThreadId): void {
+  private threadLeaves(thread: ThreadId, by: "exec" | "end"): void {
     const state = this.threads.get(thread);
     if (state === undefined) return;
-    this.engine.onGone(state);
+    this.engine.onGone(state, by);
     this.threads.delete(thread);
   }
 
