@@ -22,18 +22,6 @@ export class StatusQueue {
     return true;
   }
 
-  /** Takes the first status of one thread out of turn. @returns undefined where there is none */
-  take(thread: number): number | undefined {
-    for (let at = this.head; at < this.tail; at += 2) {
-      if (this.words[at] !== thread) continue;
-      const status = this.words[at + 1] as number; // below tail
-      this.words.copyWithin(at, at + 2, this.tail);
-      this.tail -= 2;
-      return status;
-    }
-    return undefined;
-  }
-
   private makeRoom(): void {
     const left = this.words.subarray(this.head, this.tail);
     const words = new Int32Array(Math.max(this.words.length, 4 * left.length));

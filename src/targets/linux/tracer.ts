@@ -2,8 +2,8 @@ import { type Address, offsetBy } from "../../base/address.js";
 import { TargetGone } from "../../base/errors.js";
 import type { Resume, ReturnToken, Stop, ThreadId } from "../target.js";
 import { readFacts } from "./facts.js";
-import { ERRNO, SYS, SharedBytes, errorName, systemCall4 } from "./kernel.js";
-import { PTRACE, PTRACE_EVENT, SYSTEM_CALL_STOP, WAIT_OPTIONS, ptrace } from "./ptrace.js";
+import { ERRNO, SYS, SharedBytes, errorName } from "./kernel.js";
+import { PTRACE, PTRACE_EVENT, SYSTEM_CALL_STOP, ptrace } from "./ptrace.js";
 import { restartInterrupted } from "./restart.js";
 import { ReturnWatches } from "./return-watch.js";
 import { Scheduling } from "./scheduling.js";
@@ -386,29 +386,9 @@ export class Tracer {
       newProcess: process === id,
       copyOf: space === parent.space ? undefined : parent.space.id,
     };
-    // A forked copy must be told before its parent goes on: what is then done to the parent's memory,
-    // the copy does not have.
-    if (!stopped && space !== parent.space) stopped = this.awaitFirstStop(id);
     if (!stopped) return undefined;
     child.stopped = true;
     return this.started(child);
-  }
-
-  /**
-   * Waits for the stop that every new child makes before it runs; it does so at once.
-   *
-   * @returns false where it was killed before, which is then told in its turn
-   */
-  private awaitFirstStop(id: ThreadId): boolean {
-    let status = this.pending.take(id);
-    while (status === undefined) {
-      const result = systemCall4(SYS.wait4, id, this.message.address, WAIT_OPTIONS, 0);
-      if (result === id) status = this.message.words[0] as number; // 8 bytes long
-      else if (result !== -ERRNO.EINTR) return false;
-    }
-    if (isStopped(status) && stopEvent(status) !== PTRACE_EVENT.EXIT) return true;
-    this.pending.push(id, status);
-    return false;
   }
 
   private started(thread: Thread): Stop | undefined {
