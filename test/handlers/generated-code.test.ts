@@ -2,7 +2,7 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 import { compileHandlers } from "../../src/handlers/js/compile.js";
 import { emit } from "../../src/handlers/js/emit.js";
-import { Hit } from "../../src/probes/hit.js";
+import { Hit } from "../../src/probes/probe.js";
 import { RETURNED } from "../../src/probes/outcome.js";
 import { HandlerContext } from "../../src/runtime/context.js";
 import { DEFAULT_LIMITS } from "../../src/runtime/limits.js";
