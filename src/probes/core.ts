@@ -3,6 +3,7 @@ import { assertNever } from "../base/assert-never.js";
 import { CONTINUE, type SpaceId, type Stop, type Target, type ThreadId } from "../targets/target.js";
 import { ThreadState } from "./arrival.js";
 import { type ArmOptions, armAt, disarmAt, holdsBreakpoint } from "./arming.js";
+import { agreeWithMemory } from "./fork.js";
 import { HandlerCalls } from "./handler-calls.js";
 import { type EventDetails, HitEngine } from "./hit-engine.js";
 import type { Phase } from "./instruction-fault.js";
@@ -240,6 +241,7 @@ export class ProbeCore {
     if (original === undefined) return;
     const copy = original.copy(to, this.target.memory(to));
     this.spaces.set(to, copy);
+    agreeWithMemory(copy);
     for (const location of copy.locations.values()) {
       for (const entry of location.entries) this.places.get(entry.probe)?.add(location);
     }
