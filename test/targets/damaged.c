@@ -73,7 +73,9 @@ static void damage(const char *kind, const char *self) {
   } else if (!strcmp(kind, "deleted")) {
     unlink(self);
   } else if (!strcmp(kind, "address-space")) {
-    struct rlimit none = {0, 0};
+    struct rlimit none;
+    getrlimit(RLIMIT_AS, &none);
+    none.rlim_cur = 0;
     setrlimit(RLIMIT_AS, &none);
   } else if (!strcmp(kind, "signals")) {
     sigset_t all;
@@ -93,7 +95,9 @@ int main(int words_count, char **words) {
   if (words_count > 3) raise(SIGSTOP);
   for (int i = 0; i < ROUNDS; i++) go();
   // No stdio: the heap may be no more.
-  int length = snprintf(text, sizeof text, "%s: came through %ld times\n", kind, count);
+  struct rlimit limit;
+  getrlimit(RLIMIT_AS, &limit);
+  int length = snprintf(text, sizeof text, "%s: came through %ld times%s\n", kind, count, limit.rlim_cur ? "" : ", no room");
   write(fileno(stdout), text, length);
   _exit(0);
 }
