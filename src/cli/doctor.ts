@@ -3,9 +3,10 @@ import { readFileSync, writeSync } from "node:fs";
 /** Says what this machine allows, and the remedy. @returns 0 where processes can be probed, else 2 */
 export async function doctor(): Promise<number> {
   const lines: string[] = [];
-  let possible = true;
+  /** One entry for each thing that makes probing impossible: false. */
+  const possible: boolean[] = [];
   const say = (verdict: "ok" | "no" | "note", what: string, remedy = ""): void => {
-    if (verdict === "no") possible = false;
+    possible.push(verdict !== "no");
     lines.push(`${verdict.padEnd(4)}  ${what}${remedy === "" ? "" : `\n      → ${remedy}`}`);
   };
   const linux = process.platform === "linux" && process.arch === "x64";
@@ -19,7 +20,7 @@ export async function doctor(): Promise<number> {
     else say("note", "the tracer cannot share the target's processor: a hit costs up to 80 µs", "run as root, give CAP_SYS_NICE, or raise the limit: ulimit -e 20");
   }
   writeSync(1, `${lines.join("\n")}\n`);
-  return possible ? 0 : 2;
+  return possible.every(Boolean) ? 0 : 2;
 }
 
 function reportPtrace(say: (verdict: "ok" | "no" | "note", what: string, remedy?: string) => void): void {

@@ -80,11 +80,7 @@ export class Engine {
   }
 
   private deal(stop: Stop): void {
-    let resumed = false;
-    unlessGone(() => {
-      resumed = this.core.handle(stop);
-    });
-    if (resumed) return;
+    if (unlessGone(() => this.core.handle(stop)) === true) return;
     // Two steps: whatever goes wrong in the telling, because some other thread has died, this one goes on.
     unlessGone(() => {
       this.tell(stop);
@@ -163,10 +159,11 @@ function goesOn(stop: Stop): boolean {
 }
 
 /** SIGKILL may come between any two of our calls; the end of a thread is reported by itself. */
-function unlessGone(body: () => void): void {
+function unlessGone<Result>(body: () => Result): Result | undefined {
   try {
-    body();
+    return body();
   } catch (error) {
     if (!(error instanceof TargetGone)) throw error;
+    return undefined;
   }
 }
