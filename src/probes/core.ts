@@ -53,8 +53,9 @@ export class ProbeCore {
       failed: (probe, outcome) => this.listener.handlerFailed(probe, outcome),
     });
     this.engine = new HitEngine(target, this.calls, (location, why) => {
-      this.giveUp(location);
+      // Told first: afterwards the location knows its probes no more.
       this.listener.locationLost(location, why);
+      this.giveUp(location);
     });
   }
 
