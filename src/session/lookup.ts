@@ -38,7 +38,8 @@ function byAddress(engine: Engine, space: SpaceId, value: bigint): Place {
   const address = addressOf(value);
   if (address === undefined) throw new UsageError(`0x${value.toString(16)} is no canonical address`);
   const image = engine.programs.at(space, address);
-  if (image === undefined) throw new TargetError(`${formatAddress(address)} is in no program or library of the target`);
+  if (image === undefined)
+    throw new TargetError(`${formatAddress(address)} is in no program or library of the target`);
   return { address, fileByte: fileByte(image, address) };
 }
 
