@@ -52,7 +52,7 @@ export function parseArguments(words: readonly string[], version: string): Reque
 }
 
 /** The parser alone, for help texts and for the test that man page and completions know every option. */
-export function makeParser(version: string): Command {
+function makeParser(version: string): Command {
   return new Command("trapline")
     .usage(
       "[options] SCRIPT-FILE [ARGUMENTS…]\n       trapline [options] -e SCRIPT [ARGUMENTS…]\n       trapline doctor",

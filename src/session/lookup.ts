@@ -24,7 +24,7 @@ export function locate(engine: Engine, space: SpaceId, where: Where): Place {
 }
 
 /** Does `"libc.so.6"`, `"libc*"` or a whole path name this image? */
-export function isModule(image: Image, pattern: string): boolean {
+function isModule(image: Image, pattern: string): boolean {
   const glob = compileGlob(pattern);
   const base = image.path.slice(image.path.lastIndexOf("/") + 1);
   return glob.matches(image.path) || glob.matches(base) || glob.matches(image.elf.soname ?? base);

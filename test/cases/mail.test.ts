@@ -189,7 +189,9 @@ test(
     const messages: string[] = [];
     const bug: Kprobe["preHandler"] = (_p, regs, k) => {
       locked++;
-      const unlock = k.hold("the lock", () => void locked--);
+      const unlock = k.hold("the lock", () => {
+        locked--;
+      });
       k.memory.string(regs.rsi);
       unlock();
     };

@@ -23,11 +23,11 @@ test(
           symbolName: "the_move",
           preHandler(_p, regs, _k, hit) {
             order.push(`pre ${String(hit.retries)}`);
-            left.push(BigInt(regs.rcx));
+            left.push(regs.rcx);
           },
           postHandler(_p, regs) {
             order.push("post");
-            assert.equal(BigInt(regs.rcx), 0n);
+            assert.equal(regs.rcx, 0n);
           },
           postFaultHandler(_p, _regs, _k, fault) {
             order.push(`${fault.name} ${fault.retryable ? "retryable" : "final"}`);
@@ -96,7 +96,7 @@ test(
         {
           symbolName: "the_load",
           preHandler(_p, regs, k) {
-            const register = [regs.rdi, regs.rax].find((value) => BigInt(value) % 4096n === 0n) ?? 0n;
+            const register = [regs.rdi, regs.rax].find((value) => value % 4096n === 0n) ?? 0n;
             outcomes.push(k.ksetjmp(() => k.memory.uint8(register)) === 0 ? "read" : "not there");
           },
         },
