@@ -1,8 +1,10 @@
 import { Command, CommanderError, Option } from "commander";
+import { closest } from "../base/closest.js";
 import { UsageError } from "../base/errors.js";
-import type { Pass, SessionOptions } from "../session/options.js";
-import { nearMiss } from "./near-miss.js";
+import type { SessionOptions } from "../session/options.js";
 import { FOREIGN_OPTIONS, OPTION_GROUPS, SPELLINGS } from "./option-table.js";
+
+type Pass = SessionOptions["lastPass"];
 
 /** What a command line asks for. */
 export type Request =
@@ -221,6 +223,9 @@ function refuseContradictions(parsed: Parsed): void {
   if (parsed.l !== undefined && parsed.L !== undefined) {
     throw new UsageError("-l and -L contradict each other: -L lists what -l lists, and the variables");
   }
+  if (parsed.t === true && parsed.json === true) {
+    throw new UsageError("-t and --json contradict each other: the JSON output has the counts already");
+  }
   const list = parsed.l !== undefined ? "-l" : "-L";
   if (parsed.l !== undefined || parsed.L !== undefined) {
     if (parsed.e !== undefined)
@@ -256,7 +261,9 @@ function unknownOption(typed: string): UsageError {
     return new UsageError(`SystemTap's option ${typed.slice(0, 2)} has no meaning here: ${foreign}`);
   }
   const long = SPELLINGS.filter((known) => known.startsWith("--"));
-  const near = nearMiss(spelling.replace(/^-*/, "--"), long);
+  const word = spelling.replace(/^-*/, "--");
+  const begun = long.filter((known) => known.startsWith(word));
+  const near = begun.length === 1 && word.length > SHORTEST_WORD ? begun[0] : closest(word, long);
   if (near !== undefined && spelling !== near) {
     return new UsageError(`unknown option '${typed}'; did you mean ${near}?`);
   }
@@ -267,3 +274,6 @@ function unknownOption(typed: string): UsageError {
   }
   return new UsageError(`unknown option '${typed}'; what the script is to read goes behind '--'`);
 }
+
+/** `--` and a letter: the beginning of too many words to be a hint. */
+const SHORTEST_WORD = 3;

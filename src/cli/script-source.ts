@@ -1,8 +1,8 @@
 import { readFileSync, readSync } from "node:fs";
+import { closest } from "../base/closest.js";
 import { UsageError } from "../base/errors.js";
 import type { SessionOptions } from "../session/options.js";
 import type { ScriptSource } from "./command-line.js";
-import { nearMiss } from "./near-miss.js";
 
 /** SystemTap's name for a script that has no file. */
 const UNNAMED = "<input>";
@@ -45,7 +45,7 @@ const REASONS: Readonly<Record<string, string>> = {
 function hint(path: string, error: NodeJS.ErrnoException): string {
   if (error.code !== "ENOENT" && error.code !== "ENAMETOOLONG") return "";
   if (/^\s*(probe|global|function)\b|[{}]/.test(path)) return "; a script as text goes behind -e";
-  return nearMiss(path, ["doctor"]) === undefined ? "" : "; did you mean 'trapline doctor'?";
+  return closest(path, ["doctor"]) === undefined ? "" : "; did you mean 'trapline doctor'?";
 }
 
 function decode(bytes: Uint8Array, name: string): string {

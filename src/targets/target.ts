@@ -20,6 +20,9 @@ export interface SignalInfo {
   readonly synchronous: boolean;
 }
 
+/** What a signal would do to a thread that receives it now. */
+export type Disposition = "handled" | "ignored" | "fatal" | "stops";
+
 /** How a thread or process ended. */
 export type ExitStatus =
   | { readonly kind: "exited"; readonly status: number }
@@ -162,7 +165,7 @@ export interface Target extends AsyncDisposable {
   /** Threads known now, running or stopped. */
   threads(): Iterable<ThreadId>;
   spaceOf(thread: ThreadId): SpaceId;
-  /** The threads of a space that live. */
+  /** The threads of a space that live; none where the space is gone. */
   threadsOf(space: SpaceId): Iterable<ThreadId>;
   isStopped(thread: ThreadId): boolean;
 
@@ -184,6 +187,9 @@ export interface Target extends AsyncDisposable {
   memory(space: SpaceId): Memory;
   mappings(space: SpaceId): readonly Mapping[];
   facts(thread: ThreadId): ThreadFacts;
+
+  /** What becomes of a signal that this stopped thread is about to receive. */
+  disposition(thread: ThreadId, signal: SignalInfo): Disposition;
 
   /** Stops with `system-call` at every system call from now on, or no longer. */
   traceSystemCalls(on: boolean): void;

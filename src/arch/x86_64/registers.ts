@@ -1,10 +1,11 @@
-import { type Address, addressFromHalves, toBigInt } from "../../base/address.js";
+import { type Address, addressFromHalves } from "../../base/address.js";
 
 /**
  * Order of the general registers in a {@link RegisterFile}: Linux `struct user_regs_struct`,
  * so that a process target reads and writes it without conversion.
  * arch/x86/include/asm/user_64.h.
  */
+// prettier-ignore
 export const REGISTERS = [
   "r15", "r14", "r13", "r12", "rbp", "rbx", "r11", "r10", "r9", "r8",
   "rax", "rcx", "rdx", "rsi", "rdi", "orig_rax", "rip", "cs", "eflags",
@@ -13,7 +14,10 @@ export const REGISTERS = [
 
 export type RegisterName = (typeof REGISTERS)[number];
 
-const INDEX = Object.fromEntries(REGISTERS.map((name, index) => [name, index])) as Record<RegisterName, number>;
+const INDEX = Object.fromEntries(REGISTERS.map((name, index) => [name, index])) as Record<
+  RegisterName,
+  number
+>;
 
 /** Position of a register in {@link RegisterFile.values}. */
 export function registerIndex(name: RegisterName): number {
@@ -22,12 +26,24 @@ export function registerIndex(name: RegisterName): number {
 
 const RIP = INDEX.rip;
 const RSP = INDEX.rsp;
+const EFLAGS_INDEX = INDEX.eflags;
+const HALF = 2 ** 32;
 
 /** Bits of EFLAGS that the engine names. Intel SDM vol. 1, 3.4.3. */
-export const EFLAGS = { carry: 0x1, parity: 0x4, zero: 0x40, sign: 0x80, trap: 0x100, direction: 0x400, overflow: 0x800, resume: 0x10000 } as const;
+export const EFLAGS = {
+  carry: 0x1,
+  parity: 0x4,
+  zero: 0x40,
+  sign: 0x80,
+  trap: 0x100,
+  direction: 0x400,
+  overflow: 0x800,
+  resume: 0x10000,
+  alignmentCheck: 0x40000,
+} as const;
 
 /**
- * The general registers of one stopped thread. Reading `pc` and `sp` allocates nothing.
+ * The general registers of one stopped thread. Using `pc`, `sp` and `eflags` allocates nothing.
  * `dirty` says that something was written since the target filled it; the target writes the
  * registers back when the thread is resumed, and only then.
  */
@@ -37,11 +53,14 @@ export class RegisterFile {
   dirty = false;
   private readonly halves: Uint32Array;
 
-  /** @param buffer 8 × {@link REGISTERS}.length bytes, shared with who fills it */
-  constructor(buffer: ArrayBufferLike = new ArrayBuffer(8 * REGISTERS.length)) {
-    this.values = new BigUint64Array(buffer, 0, REGISTERS.length);
-    this.bytes = new Uint8Array(buffer, 0, 8 * REGISTERS.length);
-    this.halves = new Uint32Array(buffer, 0, 2 * REGISTERS.length);
+  /**
+   * @param buffer shared with who fills it
+   * @param offset bytes, a multiple of 8; 8 × {@link REGISTERS}.length bytes from there are used
+   */
+  constructor(buffer: ArrayBufferLike = new ArrayBuffer(8 * REGISTERS.length), offset = 0) {
+    this.values = new BigUint64Array(buffer, offset, REGISTERS.length);
+    this.bytes = new Uint8Array(buffer, offset, 8 * REGISTERS.length);
+    this.halves = new Uint32Array(buffer, offset, 2 * REGISTERS.length);
   }
 
   get pc(): Address {
@@ -60,6 +79,11 @@ export class RegisterFile {
     this.setPointer(RSP, at);
   }
 
+  /** The flags, see {@link EFLAGS}; the upper half of the register is reserved and 0. */
+  get eflags(): number {
+    return this.halves[2 * EFLAGS_INDEX] as number;
+  }
+
   read(name: RegisterName): bigint {
     // The index comes from the table that sized the array.
     return this.values[INDEX[name]] as bigint;
@@ -75,7 +99,8 @@ export class RegisterFile {
   }
 
   private setPointer(index: number, at: Address): void {
-    this.values[index] = toBigInt(at);
+    this.halves[2 * index] = at % HALF; // stored modulo 2^32: two's complement for kernel addresses
+    this.halves[2 * index + 1] = Math.floor(at / HALF);
     this.dirty = true;
   }
 }

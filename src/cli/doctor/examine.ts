@@ -6,14 +6,15 @@ import type { Finding } from "./report.js";
 /** Looks at all that Trapline needs or can use. The machine is Linux x86-64. */
 export async function examine(machine: Machine): Promise<Finding[]> {
   const status = new ProcessStatus(machine.readText("/proc/self/status") ?? "");
+  const koffi = await loadable(machine, "koffi", "system calls are made with it");
   return [
     { state: "ok", what: `system: Linux ${machine.kernelRelease}, x86-64` },
     node(machine),
-    await loadable(machine, "koffi", "system calls are made with it"),
+    koffi,
     await loadable(machine, "iced-x86", "instructions are decoded with it"),
-    ...(await tracing(machine, status)),
+    ...(await tracing(machine, status, koffi.state === "ok")),
     processors(machine),
-    scheduling(machine, status),
+    await scheduling(machine),
     shadowStacks(machine, status),
     perfEvents(machine),
     debugSymbols(machine),
@@ -55,21 +56,15 @@ function processors({ processors }: Machine): Finding {
   };
 }
 
-/** Leaving SCHED_IDLE for nice 0 takes a soft RLIMIT_NICE of 20 - 0. sched(7). */
-const NICE_LIMIT_NEEDED = 20;
-
-function scheduling(machine: Machine, status: ProcessStatus): Finding {
-  const limits = machine.readText("/proc/self/limits") ?? "";
-  const limit = /^Max nice priority\s+(\S+)/m.exec(limits)?.[1];
-  if (status.has("CAP_SYS_NICE"))
-    return { state: "ok", what: "scheduling: SCHED_IDLE can be used (CAP_SYS_NICE)" };
-  if (limit === "unlimited" || Number(limit) >= NICE_LIMIT_NEEDED) {
-    return { state: "ok", what: `scheduling: SCHED_IDLE can be used (RLIMIT_NICE ${limit ?? ""})` };
-  }
+async function scheduling(machine: Machine): Promise<Finding> {
+  const usable = await machine.canRunBeside();
+  if (usable === undefined) return { state: "note", what: "scheduling: cannot be examined without koffi" };
+  if (usable)
+    return { state: "ok", what: "scheduling: SCHED_IDLE can be used; the tracer runs beside its target" };
   return {
     state: "note",
-    what: "scheduling: SCHED_IDLE could not be left again, so a hit costs more than it need",
-    remedy: "run as root, or raise RLIMIT_NICE to 20 ('nice' 0 in limits.conf(5))",
+    what: "scheduling: SCHED_IDLE could not be left again; from another processor a hit costs ten times as much",
+    remedy: "run as root, give CAP_SYS_NICE, or raise RLIMIT_NICE: ulimit -e 20",
   };
 }
 

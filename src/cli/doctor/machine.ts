@@ -1,6 +1,7 @@
 import { accessSync, constants, readFileSync, readdirSync } from "node:fs";
 import { availableParallelism, release } from "node:os";
 import { join } from "node:path";
+import { tryTrace } from "./try-trace.js";
 
 /** How a try to trace a child, started for it, went. */
 export type TraceTrial = { readonly kind: "traced" } | { readonly kind: "refused"; readonly reason: string };
@@ -23,11 +24,13 @@ export interface Machine {
   findProgram(name: string): string | undefined;
   /** Loads a package; rejects where that fails. */
   load(packageName: "koffi" | "iced-x86"): Promise<unknown>;
-  /** Starts a child, traces it and lets it end; absent: it can only be judged from settings. */
-  readonly tryTrace: (() => Promise<TraceTrial>) | undefined;
+  /** SCHED_IDLE can be entered and left; undefined: what finds out does not load. */
+  canRunBeside(): Promise<boolean | undefined>;
+  /** Starts a child, traces it and lets it end. Loads native code: only where that loads. */
+  tryTrace(): Promise<TraceTrial>;
 }
 
-export function thisMachine(tryTrace?: () => Promise<TraceTrial>): Machine {
+export function thisMachine(): Machine {
   return {
     platform: process.platform,
     architecture: process.arch,
@@ -37,9 +40,18 @@ export function thisMachine(tryTrace?: () => Promise<TraceTrial>): Machine {
     readText: (path) => orElse(undefined, () => readFileSync(path, "utf8")),
     readFolder: (path) => orElse([], () => readdirSync(path)),
     findProgram,
-    load: (packageName) => import(packageName),
+    load: async (packageName): Promise<unknown> => import(packageName),
+    canRunBeside,
     tryTrace,
   };
+}
+
+async function canRunBeside(): Promise<boolean | undefined> {
+  const loaded = await import("../../targets/linux/scheduling.js").catch((error: unknown) => {
+    if (error instanceof Error) return undefined; // Its own line of the report says why.
+    throw error;
+  });
+  return loaded?.canRunBeside();
 }
 
 function findProgram(name: string): string | undefined {

@@ -1,5 +1,5 @@
 /** Bits of the capability sets in /proc/PID/status. include/uapi/linux/capability.h. */
-const CAPABILITIES = { CAP_SYS_PTRACE: 19n, CAP_SYS_NICE: 23n } as const;
+const CAPABILITIES = { CAP_SYS_PTRACE: 19n } as const;
 
 /** The fields of a /proc/PID/status that decide what a process may do. proc_pid_status(5). */
 export class ProcessStatus {

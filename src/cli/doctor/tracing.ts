@@ -3,12 +3,16 @@ import type { ProcessStatus } from "./process-status.js";
 import type { Finding } from "./report.js";
 
 /** May this process trace others? First what the settings say, then what a try says. */
-export async function tracing(machine: Machine, status: ProcessStatus): Promise<Finding[]> {
+export async function tracing(
+  machine: Machine,
+  status: ProcessStatus,
+  koffiLoads: boolean,
+): Promise<Finding[]> {
   return [
     traced(status),
     permission(machine, status),
     ...filter(status),
-    await trial(machine, status),
+    await trial(machine, status, koffiLoads),
   ].flat();
 }
 
@@ -78,9 +82,12 @@ function filter(status: ProcessStatus): Finding[] {
 
 const CONTAINER_REMEDY = "start the container with --cap-add=SYS_PTRACE";
 
-async function trial(machine: Machine, status: ProcessStatus): Promise<Finding> {
-  if (machine.tryTrace === undefined) {
-    return { state: "note", what: "tracing: not tried, judged from settings alone" };
+async function trial(machine: Machine, status: ProcessStatus, koffiLoads: boolean): Promise<Finding> {
+  if (!koffiLoads) {
+    return {
+      state: "note",
+      what: "tracing: not tried, since koffi does not load; judged from settings alone",
+    };
   }
   const outcome = await machine.tryTrace();
   if (outcome.kind === "traced") return { state: "ok", what: "tracing: tried on a child, it works" };

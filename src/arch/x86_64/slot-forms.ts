@@ -1,0 +1,225 @@
+import { type Address, addressOf, offsetBy, toBigInt } from "../../base/address.js";
+import { MemoryFault } from "../../base/errors.js";
+import type { Emulated, EmulationMemory } from "./emulate.js";
+import { putInt32, reaches } from "./machine-code.js";
+import type { RegisterFile } from "./registers.js";
+import { type OutOfReach, SlotBuilder, type SlotCode } from "./slot.js";
+
+/** An instruction where the program has it. */
+export interface Original {
+  readonly bytes: Uint8Array;
+  readonly at: Address;
+  /** The address behind it. */
+  readonly next: Address;
+  /** Its memory operand relative to the program counter. */
+  readonly relative: RelativeOperand | undefined;
+}
+
+export interface RelativeOperand {
+  /** Offset of the 32-bit displacement in the instruction. */
+  readonly fieldAt: number;
+  /** The address meant, signed. */
+  readonly target: bigint;
+  /** With a 67h prefix the address is cut to 32 bits: any distance is in reach. */
+  readonly cut: boolean;
+}
+
+/** The instruction itself, its relative operand corrected, and the way on behind it. */
+export function buildCopySlot(original: Original, slot: Address, stop: boolean): SlotCode | OutOfReach {
+  const bytes = relocated(original, slot);
+  if (!(bytes instanceof Uint8Array)) return bytes;
+  const build = new SlotBuilder(slot);
+  build.before(original.at);
+  build.code.append(bytes);
+  build.leave(original.next, stop);
+  return build.finish();
+}
+
+/** The original bytes, such that at `slot` they mean the same memory. Encoding and length stay as they are. */
+function relocated(original: Original, slot: Address): Uint8Array | OutOfReach {
+  const { relative } = original;
+  const bytes = original.bytes.slice();
+  if (relative === undefined) return bytes;
+  const distance = relative.target - BigInt(slot + bytes.length);
+  if (!relative.cut && !reaches(Number(distance)))
+    return { kind: "out-of-reach", near: addressOf(relative.target) ?? original.at };
+  putInt32(bytes, relative.fieldAt, Number(BigInt.asIntN(32, distance)));
+  return bytes;
+}
+
+const SYSCALL_LENGTH = 2;
+
+/**
+ * `syscall` leaves the address behind it in rcx; so the slot puts the original's there, without a
+ * stop: a child process that starts here, a call that is restarted and a return from a signal
+ * handler all pass over it. r11 (the flags) is right by itself.
+ */
+export function buildSystemCallSlot(original: Original, slot: Address, stop: boolean): SlotCode {
+  const { next } = original;
+  const build = new SlotBuilder(slot);
+  build.before(original.at);
+  // To restart a call the kernel goes back by two bytes, into the instruction where it has prefixes.
+  const restart = original.bytes.length - SYSCALL_LENGTH;
+  build.code.append(original.bytes.subarray(0, restart));
+  if (restart > 0) build.before(offsetBy(original.at, restart));
+  build.code.append(original.bytes.subarray(restart));
+  build.unfinished((registers) => {
+    registers.write("rcx", toBigInt(next));
+    registers.pc = next;
+  });
+  build.code.bytes(0x48, 0xb9); // mov rcx, imm64
+  build.code.int64(toBigInt(next));
+  build.leave(next, stop);
+  return build.finish();
+}
+
+/** xbegin: an aborted transaction comes out behind the copy and is led on to where the original says. */
+export function buildTransactionSlot(
+  original: Original,
+  fallback: Address,
+  slot: Address,
+  stop: boolean,
+): SlotCode {
+  const build = new SlotBuilder(slot);
+  build.before(original.at);
+  build.code.bytes(0xc7, 0xf8); // xbegin rel32
+  const field = build.code.length;
+  build.code.int32(0);
+  const behind = build.code.length;
+  build.leave(original.next, stop);
+  build.otherWay();
+  build.code.patchInt32(field, build.code.length - behind);
+  build.leave(fallback, stop);
+  return build.finish();
+}
+
+/** jmp rel. */
+export function buildJumpSlot(original: Original, target: Address, slot: Address, stop: boolean): SlotCode {
+  const build = new SlotBuilder(slot);
+  build.before(original.at);
+  if (stop) build.code.bytes(0x90); // something to trap behind, where the program steps itself
+  if (stop) build.leave(target, stop);
+  else build.code.jump(target);
+  return build.finish();
+}
+
+/**
+ * jcc, loop, jrcxz.
+ * @param form the instruction's short form without its displacement
+ */
+export function buildConditionalSlot(
+  original: Original,
+  form: readonly number[],
+  target: Address,
+  slot: Address,
+  stop: boolean,
+): SlotCode {
+  const build = new SlotBuilder(slot);
+  build.before(original.at);
+  build.code.bytes(...form);
+  const field = build.code.length;
+  build.code.bytes(0);
+  const behind = build.code.length;
+  build.leave(original.next, stop);
+  build.otherWay();
+  build.code.patchInt8(field, build.code.length - behind);
+  build.leave(target, stop);
+  return build.finish();
+}
+
+const CALL_OPERAND = 0x10; // FF /2
+const PUSH_OPERAND = 0x30; // FF /6
+const OPERAND_MASK = 0x38;
+
+/** call rel32: a push of the true return address and a jump. Nothing of it ever needs a stop. */
+export function buildCallSlot(original: Original, target: Address, slot: Address, stop: boolean): SlotCode {
+  const build = new SlotBuilder(slot);
+  build.before(original.at);
+  build.code.bytes(0xff, 0x35); // push [rip+rel32]
+  const field = build.code.length;
+  build.code.int32(0);
+  const behind = build.code.length;
+  build.leave(target, stop);
+  build.code.align();
+  build.code.patchInt32(field, build.code.length - behind);
+  build.code.int64(toBigInt(original.next));
+  return build.finish();
+}
+
+/**
+ * call reg, call [mem], for a thread for which they could not be emulated.
+ *
+ * `push` of the same operand makes the same accesses in the same order and so raises the same
+ * faults; where it does not fault after all, a stop follows, and the rest is done for it. Where
+ * the target is not canonical, the call itself is what faults, and so it is copied.
+ *
+ * @param opcodeAt offset of the opcode FF
+ */
+export function buildIndirectCallSlot(
+  original: Original,
+  opcodeAt: number,
+  slot: Address,
+  because: Emulated | undefined,
+): SlotCode | OutOfReach {
+  const bytes = relocated(original, slot);
+  if (!(bytes instanceof Uint8Array)) return bytes;
+  const build = new SlotBuilder(slot);
+  if (because === "not-canonical") {
+    build.before(original.at, repairStack(offsetBy(slot, bytes.length), original.next));
+    build.code.append(bytes);
+    return build.finish();
+  }
+  build.before(original.at);
+  const modrmAt = opcodeAt + 1;
+  const modrm = bytes[modrmAt] as number;
+  if ((modrm & OPERAND_MASK) !== CALL_OPERAND) throw new Error("not an indirect near call");
+  bytes[modrmAt] = (modrm & ~OPERAND_MASK) | PUSH_OPERAND;
+  build.code.append(bytes);
+  const finish = finishCall(original);
+  build.unfinished(finish);
+  build.stop();
+  build.unfinished(finish);
+  return build.finish();
+}
+
+/** Some processors push first and look at the target then: #GP, but the word below the stack pointer is written. */
+function repairStack(
+  pushed: Address,
+  next: Address,
+): (registers: RegisterFile, memory: EmulationMemory) => void {
+  return (registers, memory) => {
+    const below = addressOf(BigInt.asUintN(64, registers.read("rsp") - 8n));
+    if (below === undefined) return;
+    const word = new Uint8Array(8);
+    const view = new DataView(word.buffer);
+    try {
+      memory.read(below, word);
+      if (view.getBigUint64(0, true) !== toBigInt(pushed)) return;
+      view.setBigUint64(0, toBigInt(next), true);
+      memory.write(below, word);
+    } catch (fault) {
+      // Not there (any more): then nothing of ours is there either.
+      if (!(fault instanceof MemoryFault)) throw fault;
+    }
+  };
+}
+
+/** The target is on top of the stack, where the return address should be. */
+function finishCall(original: Original): (registers: RegisterFile, memory: EmulationMemory) => void {
+  return (registers, memory) => {
+    const { sp } = registers;
+    const word = new Uint8Array(8);
+    const view = new DataView(word.buffer);
+    memory.read(sp, word);
+    const target = addressOf(view.getBigUint64(0, true));
+    if (target === undefined) {
+      // Another thread changed it since: the call has to be tried again, and faults then.
+      registers.sp = offsetBy(sp, word.length);
+      registers.pc = original.at;
+      return;
+    }
+    view.setBigUint64(0, toBigInt(original.next), true);
+    memory.write(sp, word);
+    registers.pc = target;
+  };
+}

@@ -1,0 +1,121 @@
+import { addressOf, toBigInt } from "../../base/address.js";
+import { MemoryFault } from "../../base/errors.js";
+import type { Handler, Hit } from "../../probes/probe.js";
+import { type HandlerOutcome, MISSED, RETURNED } from "../../probes/outcome.js";
+import { ACTION, ANSWER, type Mailbox, TURN } from "./mailbox.js";
+
+/** How long the owner may take to begin, and a handler to end; milliseconds. */
+export interface Patience {
+  readonly owner: number;
+  readonly handler: number;
+}
+
+/** Beyond the handler's own limit: the time that the owner needs to stop it and to answer. */
+const GRACE = 150;
+
+/**
+ * Calls handlers that live in another thread: the engine's side of the hand-over. The target's
+ * thread stands still meanwhile; nothing else waits longer than {@link Patience} allows.
+ */
+export class RemoteHandlers {
+  private serial = 0;
+
+  constructor(
+    private readonly mailbox: Mailbox,
+    /** Wakes the owner where it is not listening already. */
+    private readonly ring: () => void,
+    private readonly patience: Patience,
+  ) {}
+
+  /** A handler of a probe, by the owner's number of the probe. */
+  handler(probe: number, phase: "pre" | "post" | "fault"): Handler {
+    const action = ACTION[phase];
+    return (hit) => this.call(hit, probe, action);
+  }
+
+  /** The `faultHandler` of a probe; its owner still knows the fault that it just reported. */
+  faultHandler(probe: number): (hit: Hit) => void {
+    return (hit) => {
+      this.call(hit, probe, ACTION.faultHandler);
+    };
+  }
+
+  private call(hit: Hit, probe: number, action: number): HandlerOutcome {
+    const { mailbox } = this;
+    if (!this.settled()) return MISSED;
+    this.describe(hit, probe, action);
+    mailbox.pass(TURN.idle, TURN.asked);
+    if (mailbox.get("ownerListens") === 0) this.ring();
+    if (!this.waitFor(TURN.asked, this.patience.owner)) {
+      // Withdrawn before the owner saw it: the hit is missed, and the owner owes no answer.
+      if (mailbox.pass(TURN.asked, TURN.idle)) return MISSED;
+    }
+    if (!this.waitFor(TURN.running, this.patience.handler + GRACE)) {
+      return { kind: "runaway", message: `the handler did not end within ${String(this.patience.handler)} ms` };
+    }
+    const outcome = this.answer(hit);
+    mailbox.pass(TURN.answered, TURN.idle);
+    return outcome;
+  }
+
+  /** A runaway's late answer is taken away; while it still runs, no other handler can. */
+  private settled(): boolean {
+    this.mailbox.pass(TURN.answered, TURN.idle);
+    return this.mailbox.get("turn") === TURN.idle;
+  }
+
+  private waitFor(turn: number, milliseconds: number): boolean {
+    const until = performance.now() + milliseconds;
+    while (this.mailbox.get("turn") === turn) {
+      const left = until - performance.now();
+      if (left <= 0) return false;
+      this.mailbox.waitWhile(turn, left);
+    }
+    return true;
+  }
+
+  private describe(hit: Hit, probe: number, action: number): void {
+    const { mailbox } = this;
+    mailbox.set("serial", ++this.serial);
+    mailbox.set("probe", probe);
+    mailbox.set("action", action);
+    mailbox.set("thread", hit.thread);
+    mailbox.set("space", hit.space);
+    mailbox.set("retries", hit.retries);
+    mailbox.set("handlerFaults", hit.handlerFaults);
+    mailbox.set("registersWritten", 0);
+    mailbox.setWide("at", BigInt.asIntN(64, toBigInt(hit.at)));
+    mailbox.registers.bytes.set(hit.registers.bytes);
+    mailbox.set("hasFault", hit.fault === undefined ? 0 : 1);
+    if (hit.fault !== undefined) {
+      mailbox.writeName(hit.fault.name);
+      mailbox.set("faultNumber", hit.fault.number);
+      mailbox.set("faultCode", hit.fault.code);
+      mailbox.set("faultFlags", (hit.fault.retryable ? 1 : 0) | (hit.fault.address === undefined ? 0 : 2));
+      mailbox.setWide("faultAddress", BigInt.asIntN(64, hit.fault.address ?? 0n));
+    }
+  }
+
+  private answer(hit: Hit): HandlerOutcome {
+    const { mailbox } = this;
+    hit.handlerFaults = mailbox.get("handlerFaults");
+    hit.probe.fencedFaults += mailbox.get("fencedFaults");
+    if (mailbox.get("registersWritten") !== 0) {
+      hit.registers.bytes.set(mailbox.registers.bytes);
+      hit.registers.dirty = true;
+    }
+    switch (mailbox.get("answer")) {
+      case ANSWER.returned:
+        return RETURNED;
+      case ANSWER.handlerFault: {
+        const address = BigInt.asUintN(64, mailbox.getWide("answerAddress"));
+        const reason = addressOf(address) === undefined ? "not-canonical" : "unmapped";
+        return { kind: "handler-fault", fault: new MemoryFault(address, "read", reason), where: mailbox.readText() };
+      }
+      case ANSWER.runaway:
+        return { kind: "runaway", message: mailbox.readText() };
+      default:
+        return { kind: "error", message: mailbox.readText(), where: "" };
+    }
+  }
+}

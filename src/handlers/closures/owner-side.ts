@@ -1,0 +1,215 @@
+import vm from "node:vm";
+import type { RegisterFile } from "../../arch/x86_64/registers.js";
+import { addressOf, type Address } from "../../base/address.js";
+import type { MemoryFault } from "../../base/errors.js";
+import type { InstructionFault, Phase } from "../../probes/instruction-fault.js";
+import type { Memory, SpaceId } from "../../targets/target.js";
+import { type HandlerRegisters, makeHandlerRegisters } from "./handler-registers.js";
+import { type Held, HandlerKit } from "./kit.js";
+import { ACTION, ANSWER, type Mailbox, TURN } from "./mailbox.js";
+
+/** What a handler is told of its hit beside the registers. */
+export interface HitFacts {
+  readonly thread: number;
+  readonly at: Address;
+  readonly phase: Phase;
+  readonly retries: number;
+  /** The instruction fault: in the fault phase, and in a post-handler called for both outcomes. */
+  readonly fault: InstructionFault | undefined;
+}
+
+/** The closures of one probe, by what can be asked. The result is looked at only to refuse promises. */
+export interface Closures {
+  readonly name: string;
+  readonly maxfault: number;
+  readonly pre?: ((registers: HandlerRegisters, kit: HandlerKit, hit: HitFacts) => unknown) | undefined;
+  readonly post?: ((registers: HandlerRegisters, kit: HandlerKit, hit: HitFacts) => unknown) | undefined;
+  readonly fault?: ((registers: HandlerRegisters, kit: HandlerKit, hit: HitFacts) => unknown) | undefined;
+  readonly faultHandler?: ((fault: MemoryFault, held: Held) => unknown) | undefined;
+}
+
+let made = 0;
+
+/** How long one visit may keep the caller's event loop; milliseconds. */
+const VISIT = 5;
+/** How long a visit waits for the next hit before it leaves. */
+const LINGER = 1;
+
+/**
+ * The owner's side: runs the caller's closures, in the caller's thread, for hits that the engine
+ * hands over. Each visit is short, so that timers, input and Ctrl-C are served between; and a
+ * visit that does not end is ended by the interpreter's own watchdog.
+ */
+export class ClosureOwner {
+  private readonly probes = new Map<number, Closures>();
+  private readonly kit: HandlerKit;
+  private readonly registers: HandlerRegisters;
+  private readonly guarded: vm.Script;
+  private readonly name = `trapline visit ${String(made++)}`;
+  private scheduled = false;
+  /** Of the handler that was cancelled last: what its `faultHandler` is told. */
+  private lastFault: MemoryFault | undefined;
+  private lastHeld: Held = [];
+
+  constructor(
+    private readonly mailbox: Mailbox,
+    private readonly memoryOf: (space: SpaceId, thread: number) => Memory,
+    private readonly handlerLimit: number,
+    write: (text: string) => void,
+  ) {
+    this.kit = new HandlerKit(write);
+    this.registers = makeHandlerRegisters(mailbox.registers);
+    // The watchdog of node:vm is the one thing that stops a loop in this very thread; it guards
+    // what is called from such a script. Documentation: node:vm, script.runInThisContext, `timeout`.
+    this.guarded = new vm.Script(`globalThis[Symbol.for(${JSON.stringify(this.name)})]()`);
+    Object.defineProperty(globalThis, Symbol.for(this.name), { value: () => { this.serve(); }, configurable: true });
+  }
+
+  add(id: number, closures: Closures): void {
+    this.probes.set(id, closures);
+  }
+
+  remove(id: number): void {
+    this.probes.delete(id);
+  }
+
+  /** To be called when the engine rings: serves hits until none comes for a moment. */
+  visit(): void {
+    this.scheduled = false;
+    this.mailbox.set("ownerListens", 1);
+    try {
+      this.guarded.runInThisContext({ timeout: this.handlerLimit + VISIT });
+    } catch (error) {
+      if (!isTimeout(error)) throw error;
+      this.answerText(ANSWER.runaway, `the handler did not end within ${String(this.handlerLimit)} ms`);
+      this.mailbox.pass(TURN.running, TURN.answered);
+    } finally {
+      this.mailbox.set("ownerListens", 0);
+    }
+    // Asked between the last look and the flag going down: nobody will ring for that one.
+    if (this.mailbox.get("turn") === TURN.asked) this.schedule();
+  }
+
+  close(): void {
+    Reflect.deleteProperty(globalThis, Symbol.for(this.name));
+  }
+
+  private schedule(): void {
+    if (this.scheduled) return;
+    this.scheduled = true;
+    setImmediate(() => { this.visit(); });
+  }
+
+  private serve(): void {
+    const { mailbox } = this;
+    const end = performance.now() + VISIT;
+    while (performance.now() < end) {
+      const turn = mailbox.get("turn");
+      if (turn === TURN.asked) {
+        if (mailbox.pass(TURN.asked, TURN.running)) this.run();
+      } else if (!mailbox.waitWhile(turn, LINGER)) return;
+    }
+  }
+
+  private run(): void {
+    const { mailbox } = this;
+    const closures = this.probes.get(mailbox.get("probe"));
+    const action = mailbox.get("action");
+    mailbox.set("fencedFaults", 0);
+    const { registers } = mailbox;
+    registers.dirty = false;
+    if (closures === undefined) mailbox.set("answer", ANSWER.returned);
+    else if (action === ACTION.faultHandler) this.runFaultHandler(closures);
+    else this.runHandler(closures, action);
+    mailbox.set("registersWritten", wasWritten(registers) ? 1 : 0);
+    mailbox.pass(TURN.running, TURN.answered);
+  }
+
+  private runHandler(closures: Closures, action: number): void {
+    const { mailbox, kit } = this;
+    const thread = mailbox.get("thread");
+    const memory = this.memoryOf(mailbox.get("space") as SpaceId, thread);
+    kit.begin(mailbox.get("serial"), memory, mailbox.get("handlerFaults"), closures.maxfault);
+    const phase: Phase = action === ACTION.pre ? "pre" : action === ACTION.post ? "post" : "fault";
+    try {
+      const result = closures[phase]?.(this.registers, kit, this.facts(thread, phase));
+      if (isThenable(result)) {
+        // Whatever it settles to comes too late to matter, but must not end the process as unhandled.
+        result.then(undefined, () => undefined);
+        this.answerText(ANSWER.runaway, "the handler returned a promise: handlers are synchronous");
+      } else mailbox.set("answer", ANSWER.returned);
+    } catch (error) {
+      this.answerError(error);
+    }
+    const counts = kit.counts();
+    mailbox.set("handlerFaults", counts.faults);
+    mailbox.set("fencedFaults", counts.fenced);
+  }
+
+  private runFaultHandler(closures: Closures): void {
+    try {
+      if (this.lastFault !== undefined) closures.faultHandler?.(this.lastFault, this.lastHeld);
+      this.mailbox.set("answer", ANSWER.returned);
+    } catch (error) {
+      this.answerError(error);
+    }
+  }
+
+  private answerError(error: unknown): void {
+    const released = this.kit.releaseHeld();
+    this.lastHeld = released.names;
+    const unfenced = this.kit.unfenced(error);
+    if (unfenced === undefined) {
+      this.answerText(ANSWER.error, error instanceof Error ? `${error.name}: ${error.message}` : String(error));
+      return;
+    }
+    this.lastFault = unfenced;
+    this.mailbox.setWide("answerAddress", BigInt.asIntN(64, unfenced.address));
+    this.answerText(ANSWER.handlerFault, sourceLine(error));
+  }
+
+  private answerText(answer: number, text: string): void {
+    this.mailbox.writeText(text);
+    this.mailbox.set("answer", answer);
+  }
+
+  private facts(thread: number, phase: Phase): HitFacts {
+    const { mailbox } = this;
+    // The engine wrote the address of an armed location: canonical.
+    const at = addressOf(mailbox.getWide("at")) as Address;
+    const flags = mailbox.get("faultFlags");
+    const fault: InstructionFault | undefined =
+      mailbox.get("hasFault") === 0
+        ? undefined
+        : {
+            name: mailbox.readName(),
+            number: mailbox.get("faultNumber"),
+            code: mailbox.get("faultCode"),
+            address: (flags & 2) === 0 ? undefined : BigInt.asUintN(64, mailbox.getWide("faultAddress")),
+            retryable: (flags & 1) !== 0,
+          };
+    return { thread, at, phase, retries: mailbox.get("retries"), fault };
+  }
+}
+
+function isTimeout(error: unknown): boolean {
+  return error instanceof Error && "code" in error && error.code === "ERR_SCRIPT_EXECUTION_TIMEOUT";
+}
+
+function isThenable(value: unknown): value is PromiseLike<unknown> {
+  return typeof value === "object" && value !== null && "then" in value && typeof value.then === "function";
+}
+
+const OWN_FRAMES = /[\\/]closures[\\/](kit|owner-side)\.|node:vm/;
+
+/** `file.ts:12:3` of the innermost frame that is the handler's own. */
+function sourceLine(error: unknown): string {
+  const frames = error instanceof Error ? (error.stack ?? "").split("\n").slice(1) : [];
+  const frame = frames.find((line) => !OWN_FRAMES.test(line)) ?? "";
+  return /\(?((?:file:\/\/)?[^\s()]+:\d+:\d+)\)?\s*$/.exec(frame)?.[1] ?? "";
+}
+
+/** Asked through a function: handlers write behind the compiler's back. */
+function wasWritten(registers: RegisterFile): boolean {
+  return registers.dirty;
+}

@@ -1,0 +1,377 @@
+import type * as ir from "../../ir/ir.js";
+import { assertNever } from "../../base/assert-never.js";
+
+/**
+ * IR to the text of a JavaScript function `(k, g, rt, F) => handlers`: `k` is the context, `g` the
+ * globals by slot, `rt` the runtime's functions, `F` the compiled formats and patterns.
+ *
+ * Integers are bigints, wrapped to 64 bits after every operation that can leave the range; strings
+ * hold bytes as characters 0 … 255. Names of scripts get a prefix each, so that none meets ours.
+ */
+export function emit(program: ir.Program): Emitted {
+  const emitter = new Emitter(program.globals);
+  const functions = program.functions.map((each) => emitter.function(each));
+  const handlers = program.handlers.map((each) => emitter.handler(each));
+  const source = `"use strict";\n${emitter.prelude()}${functions.join("\n")}\nreturn [\n${handlers.join(",\n")}\n];`;
+  return { source, formats: emitter.formats, patterns: emitter.patterns };
+}
+
+export interface Emitted {
+  readonly source: string;
+  /** Format strings, by the index that the code uses. */
+  readonly formats: readonly string[];
+  /** Regular expressions of `=~`, likewise. */
+  readonly patterns: readonly string[];
+}
+
+class Emitter {
+  readonly formats: string[] = [];
+  readonly patterns: string[] = [];
+  private inFunction = false;
+  private temporaries = 0;
+  private readonly slots: ReadonlyMap<string, number>;
+
+  constructor(private readonly globals: readonly ir.Global[]) {
+    this.slots = new Map(globals.map((each, slot) => [each.name, slot]));
+  }
+
+  /** Takes the globals out once, so that handlers reach them by one variable each. */
+  prelude(): string {
+    const lines = this.globals.map((each, slot) => {
+      if (each.keys.length > 0) return `const g_${each.name} = g.array(${String(slot)});\n`;
+      return each.type === "statistic" ? `const g_${each.name} = g.statistic(${String(slot)});\n` : "";
+    });
+    return `const longs = g.longs, strings = g.strings;\n${lines.join("")}`;
+  }
+
+  function(fn: ir.Function): string {
+    this.inFunction = true;
+    const parameters = fn.parameters.map((each) => local(each.name)).join(", ");
+    const body = `${locals(fn.locals)}${this.statements(fn.body)}`;
+    const otherwise = fn.returns === "string" ? 'return "";' : fn.returns === "long" ? "return 0n;" : "";
+    return `function f_${fn.name}(where${parameters === "" ? "" : ", "}${parameters}) {\nk.enter(where);\n${body}k.depth--;\n${otherwise}\n}`;
+  }
+
+  handler(handler: ir.Handler): string {
+    this.inFunction = false;
+    return `function () {\n${locals(handler.locals)}${this.statements(handler.body)}}`;
+  }
+
+  private statements(list: readonly ir.Statement[]): string {
+    if (list.length === 0) return "";
+    // Counted by the run of statements, not one by one: a handler stops a few statements early at most.
+    const [first] = list;
+    const where = quote(first?.where ?? "");
+    return `if ((k.actions -= ${String(list.length)}) < 0) k.tooManyActions(${where});\n${list.map((each) => this.statement(each)).join("")}`;
+  }
+
+  private statement(node: ir.Statement): string {
+    switch (node.kind) {
+      case "evaluate":
+        return `${this.discarded(node.expression)};\n`;
+      case "print":
+        // What is printed is bounded by the output, not by the length of a string.
+        return `k.services.print(${node.text.kind === "format" ? this.formatted(node.text, "format") : this.expression(node.text)});\n`;
+      case "print-histogram":
+        return `k.where = ${quote(node.where)};\nk.services.print(rt.renderHistogram(${this.statistic(node.operand)}));\n`;
+      case "aggregate":
+        return `k.where = ${quote(node.where)};\n${this.aggregate(node.place, this.expression(node.value))};\n`;
+      case "if": {
+        const otherwise = node.otherwise.length === 0 ? "" : ` else {\n${this.statements(node.otherwise)}}`;
+        return `if (${this.condition(node.condition)}) {\n${this.statements(node.then)}}${otherwise}\n`;
+      }
+      case "loop": {
+        const step = node.step.map((each) => this.inStep(each)).join(", ");
+        const condition = node.condition === undefined ? "" : this.condition(node.condition);
+        return `${this.statements(node.initial)}for (; ${condition}; ${step}) {\nif (--k.actions < 0) k.tooManyActions(${quote(node.where)});\n${this.statements(node.body)}}\n`;
+      }
+      case "foreach":
+        return this.foreach(node);
+      case "break":
+      case "continue":
+        return `${node.kind};\n`;
+      case "next":
+        return this.inFunction ? "k.next();\n" : "return;\n";
+      case "return":
+        if (node.value === undefined) return "{ k.depth--; return; }\n";
+        return `{ const value = ${this.expression(node.value)}; k.depth--; return value; }\n`;
+      case "delete-element":
+        return `g_${node.array}.delete(${this.keys(node.keys)});\n`;
+      case "clear":
+        return this.clear(node.global);
+      case "reset-local":
+        return `${local(node.name)} = ${zero(node.type)};\n`;
+      case "fence": {
+        const id = String(this.temporaries++);
+        const take =
+          node.message === undefined
+            ? `k.caught(e${id}, d${id});`
+            : `${local(node.message)} = k.caught(e${id}, d${id});`;
+        return `const d${id} = k.depth;\ntry {\n${this.statements(node.body)}} catch (e${id}) {\n${take}\n${this.statements(node.handler)}}\n`;
+      }
+      default:
+        return assertNever(node);
+    }
+  }
+
+  /** The step of a loop is an expression. */
+  private inStep(node: ir.Statement): string {
+    if (node.kind === "evaluate") return this.discarded(node.expression);
+    return `(() => { ${this.statement(node)} })()`;
+  }
+
+  private foreach(node: Extract<ir.Statement, { kind: "foreach" }>): string {
+    const id = String(this.temporaries++);
+    const item = `i${id}`;
+    const operator = node.field ?? "count";
+    const isStatistic = this.globals[this.slots.get(node.array) ?? -1]?.type === "statistic";
+    const by =
+      node.by === undefined
+        ? undefined
+        : node.by > 0
+          ? `{ kind: "key", index: ${String(node.by - 1)} }`
+          : isStatistic
+            ? `{ kind: "statistic", operator: ${quote(operator)} }`
+            : '{ kind: "value" }';
+    const order =
+      by === undefined
+        ? ""
+        : `order: { by: ${by}, direction: "${node.descending ? "descending" : "ascending"}" }, `;
+    const limit = node.limit === undefined ? "" : `limit: ${this.expression(node.limit)}`;
+    const keys = node.keys.map((key, index) => `${local(key)} = ${item}.keys[${String(index)}];\n`).join("");
+    const read = isStatistic ? `rt.extract(${item}.value, ${quote(operator)})` : `${item}.value`;
+    const value = node.value === undefined ? "" : `${local(node.value)} = ${read};\n`;
+    return `for (const ${item} of rt.snapshot(g_${node.array}, { ${order}${limit} })) {\nif (--k.actions < 0) k.tooManyActions(${quote(node.where)});\n${keys}${value}${this.statements(node.body)}}\n`;
+  }
+
+  /** An expression whose value nobody wants: the cheap form of `n++`. */
+  private discarded(node: ir.Expression): string {
+    if (node.kind === "update") return this.update({ ...node, old: false }, true);
+    if (node.kind === "assign" && node.place.kind === "element" && node.place.keys.every(isConstantDuring)) {
+      const { array, keys, where } = node.place;
+      return `(k.where = ${quote(where)}, g_${array}.set(${this.expression(node.value)}, ${this.keys(keys)}))`;
+    }
+    return this.expression(node);
+  }
+
+  /** An expression as JavaScript's own truth, where it is one of truth; else a comparison with 0. */
+  private condition(node: ir.Expression): string {
+    return isTruth(node) ? this.truth(node) : `(${this.expression(node)}) !== 0n`;
+  }
+
+  private truth(node: Truth): string {
+    switch (node.kind) {
+      case "compare":
+        return `${this.expression(node.left)} ${strict(node.operator)} ${this.expression(node.right)}`;
+      case "logic":
+        return `(${this.condition(node.left)}) ${node.operator} (${this.condition(node.right)})`;
+      case "not":
+        return `!(${this.condition(node.operand)})`;
+      case "has":
+        return `g_${node.array}.has(${this.keys(node.keys)})`;
+      case "match":
+        return `${node.negated ? "!" : ""}F.patterns[${String(this.pattern(node.pattern))}].test(${this.expression(node.operand)})`;
+      default:
+        return assertNever(node);
+    }
+  }
+
+  private expression(node: ir.Expression): string {
+    switch (node.kind) {
+      case "long":
+        return node.value < 0n ? `(${node.value.toString()}n)` : `${node.value.toString()}n`;
+      case "string":
+        return quote(node.value);
+      case "local":
+        return local(node.name);
+      case "global":
+        return this.scalar(node);
+      case "element":
+        return `g_${node.array}.get(${this.keys(node.keys)})`;
+      case "arithmetic":
+        return this.arithmetic(
+          node.operator,
+          this.expression(node.left),
+          this.expression(node.right),
+          node.where,
+        );
+      case "compare":
+      case "logic":
+      case "not":
+      case "has":
+      case "match":
+        return `(${this.truth(node)} ? 1n : 0n)`;
+      case "negate":
+        return `BigInt.asIntN(64, -(${this.expression(node.operand)}))`;
+      case "complement":
+        return `~(${this.expression(node.operand)})`;
+      case "concatenate":
+        return `rt.cut(${this.expression(node.left)} + ${this.expression(node.right)})`;
+      case "choose":
+        return `(${this.condition(node.condition)} ? ${this.expression(node.then)} : ${this.expression(node.otherwise)})`;
+      case "assign":
+        return this.assign(node.place, this.expression(node.value));
+      case "update":
+        return this.update(node);
+      case "statistic":
+        return `(k.where = ${quote(node.where)}, rt.extract(${this.statistic(node.operand)}, ${quote(node.field)}))`;
+      case "call":
+        return `f_${node.function}(${[quote(node.where), ...node.arguments.map((each) => this.expression(each))].join(", ")})`;
+      case "intrinsic":
+        return this.intrinsic(node);
+      case "format":
+        return this.formatted(node, "formatToString");
+      default:
+        return assertNever(node);
+    }
+  }
+
+  private formatted(
+    node: Extract<ir.Expression, { kind: "format" }>,
+    by: "format" | "formatToString",
+  ): string {
+    const values = node.arguments.map((each) => this.expression(each)).join(", ");
+    return `rt.${by}(F.formats[${String(this.formatIndex(node.format))}], [${values}])`;
+  }
+
+  /** The place is noted behind the arguments, which may note their own: as one argument more, which nobody reads. */
+  private intrinsic(node: Extract<ir.Expression, { kind: "intrinsic" }>): string {
+    const where = `k.where = ${quote(node.where)}`;
+    const values = node.arguments.map((each) => this.expression(each));
+    const { length } = node.arguments;
+    if (length === 0) return `(${where}, rt.${node.name}())`;
+    return `rt.${node.name}(${[...values, `(${where}, undefined)`].join(", ")})`;
+  }
+
+  private arithmetic(operator: ir.Arithmetic | ".", left: string, right: string, where: string): string {
+    switch (operator) {
+      case ".":
+        return `rt.cut(${left} + ${right})`;
+      case "+":
+      case "-":
+      case "*":
+        return `BigInt.asIntN(64, ${left} ${operator} ${right})`;
+      case "/":
+        return `(k.where = ${quote(where)}, rt.divide(${left}, ${right}))`;
+      case "%":
+        return `(k.where = ${quote(where)}, rt.remainder(${left}, ${right}))`;
+      case "&":
+      case "|":
+      case "^":
+        return `(${left} ${operator} ${right})`;
+      case "<<":
+        return `rt.shiftLeft(${left}, ${right})`;
+      case ">>":
+        return `rt.shiftRight(${left}, ${right})`;
+      case ">>>":
+        return `rt.shiftRightUnsigned(${left}, ${right})`;
+      default:
+        return assertNever(operator);
+    }
+  }
+
+  private assign(place: ir.Place, value: string): string {
+    switch (place.kind) {
+      case "local":
+        return `(${local(place.name)} = ${value})`;
+      case "global":
+        return `(${this.scalar(place)} = ${value})`;
+      case "element":
+        return `(k.where = ${quote(place.where)}, rt.store(g_${place.array}, [${this.keys(place.keys)}], ${value}))`;
+    }
+  }
+
+  private update(node: Extract<ir.Expression, { kind: "update" }>, discarded = false): string {
+    const { place } = node;
+    const value = this.expression(node.value);
+    if (place.kind === "element") {
+      const sum = node.operator === "+" || node.operator === "-";
+      if (sum && !node.old) {
+        const delta = node.operator === "+" ? value : `-(${value})`;
+        return `(k.where = ${quote(place.where)}, g_${place.array}.add(${delta}, ${this.keys(place.keys)}))`;
+      }
+      // The keys are evaluated once, as a reader expects of `a[f()]++`.
+      const apply = `(old) => ${this.arithmetic(node.operator, "old", value, node.where)}`;
+      return `(k.where = ${quote(place.where)}, rt.update(g_${place.array}, [${this.keys(place.keys)}], ${apply}, ${String(node.old)}))`;
+    }
+    if (discarded && place.kind === "global" && (node.operator === "+" || node.operator === "-")) {
+      return `${this.scalar(place)} ${node.operator}= ${value}`; // the array of 64-bit integers wraps by itself
+    }
+    const now = this.assign(place, this.arithmetic(node.operator, this.expression(place), value, node.where));
+    if (!node.old) return now;
+    return `rt.first(${this.expression(place)}, ${now})`;
+  }
+
+  private scalar(place: Extract<ir.Place, { kind: "global" }>): string {
+    const slot = String(this.slots.get(place.name));
+    if (place.type === "statistic") return `g_${place.name}`;
+    return place.type === "string" ? `strings[${slot}]` : `longs[${slot}]`;
+  }
+
+  private clear(name: string): string {
+    const slot = this.slots.get(name) ?? -1;
+    const global = this.globals[slot];
+    if (global === undefined || global.keys.length > 0 || global.type === "statistic")
+      return `g_${name}.clear();\n`;
+    return global.type === "string" ? `strings[${String(slot)}] = "";\n` : `longs[${String(slot)}] = 0n;\n`;
+  }
+
+  private statistic(place: ir.Place): string {
+    return this.expression(place);
+  }
+
+  private aggregate(place: ir.Place, value: string): string {
+    if (place.kind !== "element") return `${this.expression(place)}.add(${value})`;
+    return `g_${place.array}.add(${value}, ${this.keys(place.keys)})`;
+  }
+
+  private keys(keys: readonly ir.Expression[]): string {
+    return keys.map((key) => this.expression(key)).join(", ");
+  }
+
+  private formatIndex(format: string): number {
+    return indexIn(this.formats, format);
+  }
+
+  private pattern(pattern: string): number {
+    return indexIn(this.patterns, pattern);
+  }
+}
+
+/** Expressions that are 1 or 0. */
+type Truth = Extract<ir.Expression, { kind: "compare" | "logic" | "not" | "has" | "match" }>;
+
+function isTruth(node: ir.Expression): node is Truth {
+  return ["compare", "logic", "not", "has", "match"].includes(node.kind);
+}
+
+function strict(operator: ir.Comparison): string {
+  return operator === "==" || operator === "!=" ? `${operator}=` : operator;
+}
+
+/** Keys that the evaluation of a value cannot change, so that they may be evaluated behind it. */
+function isConstantDuring(key: ir.Expression): boolean {
+  return key.kind === "long" || key.kind === "string";
+}
+
+function indexIn(list: string[], item: string): number {
+  const index = list.indexOf(item);
+  return index >= 0 ? index : list.push(item) - 1;
+}
+
+function locals(list: readonly ir.Local[]): string {
+  return list.map((each) => `let ${local(each.name)} = ${zero(each.type)};\n`).join("");
+}
+
+function local(name: string): string {
+  return `l_${name}`;
+}
+
+function zero(type: ir.ValueType): string {
+  return type === "string" ? '""' : "0n";
+}
+
+function quote(text: string): string {
+  // JSON leaves two characters that end a line in JavaScript's older rules; bytes never are those.
+  return JSON.stringify(text);
+}

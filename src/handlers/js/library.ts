@@ -1,0 +1,289 @@
+import { randomInt } from "node:crypto";
+import { argumentLocation, readLocation, systemCallArgument } from "../../arch/x86_64/arguments.js";
+import { readSigned, readUnsigned, registerPart } from "../../arch/x86_64/register-names.js";
+import { MemoryFault } from "../../base/errors.js";
+import { NO_THREAD } from "../../probes/handler-calls.js";
+import type { Key } from "../../runtime/arrays.js";
+import type { LongArray, StringArray } from "../../runtime/arrays.js";
+import { type ByteString, fromText, toText } from "../../runtime/byte-string.js";
+import type { HandlerContext } from "../../runtime/context.js";
+import { ScriptError } from "../../runtime/errors.js";
+import { escapeString, textStrn } from "../../runtime/escape.js";
+import { cString, type Format, type Value } from "../../runtime/format.js";
+import { divide, remainder, shiftLeft, shiftRight, shiftRightUnsigned } from "../../runtime/integers.js";
+import { snapshot } from "../../runtime/sorting.js";
+import { extract, histogramOf, type Statistic } from "../../runtime/statistics.js";
+import * as strings from "../../runtime/strings.js";
+import { errorText } from "./errno.js";
+import { readBytes, readInteger, readString } from "./memory-reads.js";
+import type { Scene } from "./scene.js";
+
+/**
+ * What generated code calls, by the name that it uses: the intrinsics of ir/intrinsics.ts and a few
+ * helpers. Bound to one session's context.
+ */
+export function makeLibrary(k: HandlerContext, scene: Scene): Record<string, unknown> {
+  return {
+    ...operators(k),
+    ...aboutTheHit(k, scene),
+    ...clocks(),
+    ...registersAndArguments(k, scene),
+    ...targetMemory(k),
+    ...faults(k),
+    ...session(k),
+    ...text(k),
+  };
+}
+
+function operators(k: HandlerContext): Record<string, unknown> {
+  const most = k.services.limits.MAXSTRINGLEN;
+  const apply = (format: Format, values: readonly Value[]): ByteString =>
+    format.apply(values, (address, length) => readBytes(k.thread, address, length));
+  return {
+    divide,
+    remainder,
+    shiftLeft,
+    shiftRight,
+    shiftRightUnsigned,
+    extract,
+    snapshot,
+    renderHistogram: (statistic: Statistic | undefined) => histogramOf(statistic).render(k.services.limits),
+    cut: (value: ByteString) => (value.length < most ? value : value.slice(0, most - 1)),
+    format: apply,
+    formatToString: (format: Format, values: readonly Value[]) => cString(apply(format, values), most),
+    first: (old: unknown, _now: unknown) => old,
+    store: <V extends bigint | string>(
+      array: { set(value: V, ...keys: readonly Key[]): void },
+      keys: readonly Key[],
+      value: V,
+    ) => {
+      array.set(value, ...keys);
+      return value;
+    },
+    update: (
+      array: LongArray | StringArray,
+      keys: readonly Key[],
+      change: (old: bigint | string) => bigint | string,
+      old: boolean,
+    ) => {
+      const before = array.get(...keys);
+      const now = change(before);
+      // The change keeps the type of what it was given: the script was checked.
+      (array as { set(value: bigint | string, ...keys: readonly Key[]): void }).set(now, ...keys);
+      return old ? before : now;
+    },
+  };
+}
+
+function aboutTheHit(k: HandlerContext, scene: Scene): Record<string, unknown> {
+  const processes = new Map<number, number>();
+  const pid = (): bigint => {
+    const hit = k.hit;
+    if (hit.thread === NO_THREAD) return 0n;
+    // A thread stays in its process for life; the map is as large as the target has had threads.
+    let process = processes.get(hit.thread);
+    if (process === undefined) {
+      process = hit.facts().process;
+      processes.set(hit.thread, process);
+    }
+    return BigInt(process);
+  };
+  return {
+    pid,
+    tid: () => BigInt(k.hit.thread),
+    ppid: () => BigInt(k.thread.facts().parentProcess),
+    uid: () => BigInt(k.thread.facts().user),
+    euid: () => BigInt(k.thread.facts().user),
+    gid: () => BigInt(k.thread.facts().group),
+    cpu: () => BigInt(k.thread.facts().processor),
+    execname: () => (k.hit.thread === NO_THREAD ? "" : fromText(k.hit.facts().name)),
+    target: () => BigInt(scene.targetProcess),
+    probefunc: () => fromText(scene.functionName(k.hit)),
+    ppfunc: () => fromText(scene.functionName(k.hit)),
+    pp: () => fromText(scene.pointName(k.hit)),
+    pn: () => fromText(scene.pointName(k.hit)),
+    uaddr: () => BigInt.asIntN(64, BigInt(k.hit.at)),
+    addr: () => BigInt.asIntN(64, BigInt(k.hit.at)),
+    is_return: () => (scene.isReturn(k.hit) ? 1n : 0n),
+    usymname: (address: bigint) => fromText(scene.symbolName(k.hit, address)),
+    symname: (address: bigint) => fromText(scene.symbolName(k.hit, address)),
+  };
+}
+
+function clocks(): Record<string, unknown> {
+  // Wall-clock time at a moment of the monotonic clock: nanoseconds come from the latter.
+  const origin = BigInt(Date.now()) * 1_000_000n - process.hrtime.bigint();
+  const now = (): bigint => origin + process.hrtime.bigint();
+  return {
+    gettimeofday_ns: now,
+    gettimeofday_us: () => now() / 1000n,
+    gettimeofday_ms: () => now() / 1_000_000n,
+    gettimeofday_s: () => now() / 1_000_000_000n,
+    // The time-stamp counter cannot be read from here; nanoseconds are as monotonic and as fine.
+    get_cycles: () => process.hrtime.bigint(),
+    ctime: (seconds: bigint) => new Date(Number(seconds) * 1000).toString().slice(0, 24),
+  };
+}
+
+function registersAndArguments(k: HandlerContext, scene: Scene): Record<string, unknown> {
+  const part = (name: ByteString) => {
+    const found = registerPart(name);
+    if (found === undefined) throw new ScriptError(`unknown register: ${name}`);
+    return found;
+  };
+  const argument = (number: bigint): bigint => {
+    const n = Number(number);
+    const hit = k.thread;
+    if (n < 1 || n > 64) throw new ScriptError(`invalid argument number: ${number.toString()}`);
+    const register = scene.systemCall(hit) === undefined ? undefined : systemCallArgument(n);
+    return register === undefined
+      ? readLocation(argumentLocation(n), hit.registers, hit.memory)
+      : hit.registers.read(register);
+  };
+  const signed = (bits: number) => (number: bigint) => BigInt.asIntN(bits, argument(number));
+  // A script's long is signed: an unsigned argument of 64 bits keeps its bits.
+  const unsigned = (bits: number) => (number: bigint) =>
+    BigInt.asIntN(64, BigInt.asUintN(bits, argument(number)));
+  return {
+    register: (name: ByteString) => readSigned(k.thread.registers, part(name)),
+    u_register: (name: ByteString) => BigInt.asIntN(64, readUnsigned(k.thread.registers, part(name))),
+    int_arg: signed(32),
+    s32_arg: signed(32),
+    uint_arg: unsigned(32),
+    u32_arg: unsigned(32),
+    long_arg: signed(64),
+    longlong_arg: signed(64),
+    s64_arg: signed(64),
+    ulong_arg: unsigned(64),
+    ulonglong_arg: unsigned(64),
+    u64_arg: unsigned(64),
+    pointer_arg: unsigned(64),
+    returnval: () => BigInt.asIntN(64, k.thread.registers.read("rax")),
+    asmlinkage: () => undefined,
+    fastcall: () => undefined,
+    syscall_argument: argument,
+    syscall_name: () => fromText(scene.systemCall(k.hit)?.name ?? ""),
+    syscall_nr: () => BigInt(scene.systemCall(k.hit)?.number ?? -1),
+    errno_str: (number: bigint) => fromText(errorText(Number(number))),
+    returnstr: (_format: bigint) => {
+      const value = BigInt.asIntN(64, k.thread.registers.read("rax"));
+      return value < 0n && value > -4096n
+        ? fromText(`${value.toString()} (${errorText(Number(-value))})`)
+        : value.toString();
+    },
+  };
+}
+
+function targetMemory(k: HandlerContext): Record<string, unknown> {
+  const most = k.services.limits.MAXSTRINGLEN;
+  const integer = (bytes: 1 | 2 | 4 | 8, isSigned: boolean) => (at: bigint) =>
+    BigInt.asIntN(64, readInteger(k.thread, at, bytes, isSigned));
+  /** With a message of the script's own, a bad address is no fault: the message is the result. */
+  const orElse = (read: () => ByteString, message: ByteString | undefined): ByteString => {
+    if (message === undefined) return read();
+    try {
+      return read();
+    } catch (error) {
+      if (error instanceof MemoryFault) return message;
+      throw error;
+    }
+  };
+  const quoted = (bytes: ByteString): ByteString =>
+    escapeString(bytes, { maxStringLength: most, quoted: true });
+  const bounded = (length: bigint): number => Math.max(0, Math.min(Number(length), most - 1));
+  return {
+    user_string: (at: bigint, message?: ByteString) =>
+      orElse(() => readString(k.thread, at, most - 1), message),
+    user_string2: (at: bigint, message: ByteString) =>
+      orElse(() => readString(k.thread, at, most - 1), message),
+    user_string_n: (at: bigint, length: bigint, message?: ByteString) =>
+      orElse(() => readString(k.thread, at, bounded(length)), message),
+    user_string_warn: (at: bigint) => orElse(() => readString(k.thread, at, most - 1), undefined),
+    user_string_quoted: (at: bigint) => (at === 0n ? "NULL" : quoted(readString(k.thread, at, most - 1))),
+    user_string_n_quoted: (at: bigint, length: bigint) =>
+      at === 0n ? "NULL" : quoted(readString(k.thread, at, bounded(length))),
+    user_buffer_quoted: (at: bigint, length: bigint, shown: bigint) =>
+      at === 0n
+        ? "NULL"
+        : escapeString(readBytes(k.thread, at, bounded(length < shown ? length : shown)), {
+            maxStringLength: most,
+            quoted: true,
+            buffer: true,
+          }),
+    user_char: integer(1, true),
+    user_int8: integer(1, true),
+    user_uint8: integer(1, false),
+    user_short: integer(2, true),
+    user_int16: integer(2, true),
+    user_ushort: integer(2, false),
+    user_uint16: integer(2, false),
+    user_int: integer(4, true),
+    user_int32: integer(4, true),
+    user_uint: integer(4, false),
+    user_uint32: integer(4, false),
+    user_long: integer(8, true),
+    user_int64: integer(8, true),
+    user_ulong: integer(8, false),
+    user_uint64: integer(8, false),
+  };
+}
+
+function faults(k: HandlerContext): Record<string, unknown> {
+  const long = (value: boolean): bigint => (value ? 1n : 0n);
+  return {
+    faulted: () => long(k.hit.fault !== undefined),
+    fault_name: () => k.hit.fault?.name ?? "",
+    fault_address: () => BigInt.asIntN(64, k.hit.fault?.address ?? 0n),
+    fault_code: () => BigInt(k.hit.fault?.code ?? 0),
+    fault_retryable: () => long(k.hit.fault?.retryable === true),
+    fault_str: () => {
+      const { fault } = k.hit;
+      if (fault === undefined) return "";
+      const at = fault.address === undefined ? "" : ` at 0x${fault.address.toString(16)}`;
+      return `${fault.name}${at} (code ${String(fault.code)})`;
+    },
+    probe_retries: () => BigInt(k.hit.retries),
+  };
+}
+
+function session(k: HandlerContext): Record<string, unknown> {
+  return {
+    exit: () => {
+      k.services.exit();
+    },
+    error: (message: ByteString) => {
+      throw new ScriptError(message, undefined);
+    },
+    warn: (message: ByteString) => {
+      k.services.warn(message);
+    },
+    log: (message: ByteString) => {
+      k.services.log(message);
+    },
+    ftrace: (message: ByteString) => {
+      k.services.log(message);
+    },
+  };
+}
+
+function text(k: HandlerContext): Record<string, unknown> {
+  const most = k.services.limits.MAXSTRINGLEN;
+  const tokenizer = new strings.Tokenizer();
+  return {
+    strlen: strings.strlen,
+    substr: strings.substr,
+    isinstr: strings.isinstr,
+    strtol: strings.strtol,
+    stringat: strings.stringat,
+    strpos: strings.strpos,
+    str_replace: (value: ByteString, part: ByteString, by: ByteString) =>
+      strings.str_replace(value, part, by, most),
+    text_str: (value: ByteString) => escapeString(value, { maxStringLength: most, quoted: false }),
+    text_strn: (value: ByteString, length: bigint, quotes: bigint) => textStrn(value, length, quotes, most),
+    tokenize: (value: ByteString, delimiters: ByteString) => tokenizer.next(value, delimiters),
+    toupper: (value: ByteString) => fromText(toText(value).toUpperCase()),
+    tolower: (value: ByteString) => fromText(toText(value).toLowerCase()),
+    randint: (bound: bigint) =>
+      bound <= 0n ? 0n : BigInt(randomInt(Number(bound < 2n ** 47n ? bound : 2n ** 47n))),
+  };
+}

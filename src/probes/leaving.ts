@@ -1,0 +1,63 @@
+import { TargetGone } from "../base/errors.js";
+import type { ProbeCore } from "./core.js";
+import type { Stop, Target, ThreadId } from "../targets/target.js";
+
+/** How long a thread may take to stop; one that sleeps in the kernel for ever must not keep us. */
+const PATIENCE = 1000;
+
+/**
+ * Takes everything out of the target: text first, so that no new hit begins, then the threads out
+ * of the slots, then the slots' memory. Threads that do not stop in time (a vfork parent, D state)
+ * keep their slots, which are then only a few pages of unused memory.
+ *
+ * @param onStop told of stops that are none of the core's: ends of threads, system calls
+ */
+export function leave(core: ProbeCore, target: Target, onStop: (stop: Stop) => void): void {
+  unlessGone(() => { core.restoreAllText(); });
+  stopAll(core, target, onStop);
+  const stopped = new Set<ThreadId>();
+  for (const thread of target.threads()) {
+    unlessGone(() => {
+      if (!target.isStopped(thread)) return;
+      core.leadOut(thread);
+      stopped.add(thread);
+    });
+  }
+  const { unmap } = target.capabilities;
+  if (unmap === undefined) return;
+  for (const space of core.probedSpaces()) {
+    const threads = [...target.threadsOf(space.id)];
+    const [first] = threads;
+    if (first === undefined || !threads.every((thread) => stopped.has(thread))) continue;
+    unlessGone(() => {
+      for (const region of space.slots.mapped()) unmap(first, region.start, region.end - region.start);
+    });
+  }
+}
+
+function stopAll(core: ProbeCore, target: Target, onStop: (stop: Stop) => void): void {
+  const until = performance.now() + PATIENCE;
+  let asked = new Set<ThreadId>();
+  for (;;) {
+    const running = [...target.threads()].filter((thread) => !target.isStopped(thread));
+    if (running.length === 0) return;
+    for (const thread of running) if (!asked.has(thread)) unlessGone(() => { target.interrupt(thread); });
+    asked = new Set([...asked, ...running]);
+    const stop = target.wait(until);
+    if (stop === undefined) {
+      if (performance.now() >= until) return;
+      continue;
+    }
+    unlessGone(() => { core.noteWhileLeaving(stop); });
+    onStop(stop);
+  }
+}
+
+/** SIGKILL may come between any two of our calls; a thread that is gone needs nothing of us. */
+function unlessGone(body: () => void): void {
+  try {
+    body();
+  } catch (error) {
+    if (!(error instanceof TargetGone)) throw error;
+  }
+}

@@ -1,0 +1,70 @@
+import type { Emulated } from "../arch/x86_64/emulate.js";
+import type { RegisterFile } from "../arch/x86_64/registers.js";
+import { type SlotPoint, slotPoint } from "../arch/x86_64/slot.js";
+import { type Address, formatAddress } from "../base/address.js";
+import { ProbeRefused } from "../base/errors.js";
+import type { Memory, Target, ThreadId } from "../targets/target.js";
+import type { Location, Slot, SlotForm } from "./location.js";
+import type { ProbedSpace } from "./space.js";
+
+/** Why emulating was not possible, where the slot's form depends on it. */
+export type Obstacle = Exclude<Emulated, "done">;
+
+export function slotForm(stopAfter: boolean, because: Obstacle | undefined): SlotForm {
+  const end = stopAfter ? "stopping" : "boosted";
+  return because === undefined ? end : `${end}, ${because}`;
+}
+
+/**
+ * Writes a slot of a location, at the first hit that needs it: the thread that hit it stands in
+ * user mode at a breakpoint, the one place where code can be run in it without disturbing a system
+ * call.
+ *
+ * @throws ProbeRefused no memory can be had, or none is near enough
+ */
+export function writeSlot(
+  target: Target,
+  thread: ThreadId,
+  space: ProbedSpace,
+  location: Location,
+  stopAfter: boolean,
+  because: Obstacle | undefined,
+): Slot {
+  const { mapNear } = target.capabilities;
+  if (mapNear === undefined) {
+    throw new ProbeRefused(location.address, "no-slot", "this target cannot hold out-of-line slots");
+  }
+  let near = location.address;
+  // A second try where an operand, not the text, decides how near the slot must be.
+  for (let attempt = 0; attempt < 2; attempt++) {
+    const address = space.slots.reserve(near, (wanted, length) => mapNear(thread, wanted, length));
+    const options = because === undefined ? { stopAfter } : { stopAfter, because };
+    const code = location.displacement.buildSlot(address, options);
+    if (code.kind === "out-of-reach") {
+      near = code.near;
+      continue;
+    }
+    space.memory.writeText(address, code.bytes);
+    const slot: Slot = { address, location, code, form: slotForm(stopAfter, because) };
+    space.slots.enter(slot);
+    location.slots.set(slot.form, slot);
+    return slot;
+  }
+  throw new ProbeRefused(
+    location.address,
+    "out-of-reach",
+    `no slot can be within reach of both the instruction and ${formatAddress(near)}`,
+  );
+}
+
+/** What a program counter in a slot means; undefined where none can be. */
+export function pointAt(slot: Slot, pc: Address): SlotPoint | undefined {
+  return slotPoint(slot.code, pc - slot.address);
+}
+
+/** Moves the program counter (and what else shows the slot) to where the thread would be without us. */
+export function settle(slot: Slot, registers: RegisterFile, memory: Memory): void {
+  const point = pointAt(slot, registers.pc);
+  if (point?.kind === "unfinished") point.finish(registers, memory);
+  else registers.pc = point?.at ?? slot.location.address;
+}

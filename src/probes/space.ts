@@ -1,0 +1,23 @@
+import type { Address } from "../base/address.js";
+import type { Memory, SpaceId } from "../targets/target.js";
+import type { Location } from "./location.js";
+import { SlotSpace } from "./slots.js";
+
+/** What the core keeps of one address space: its locations and their slots. */
+export class ProbedSpace {
+  readonly locations = new Map<Address, Location>();
+  slots = new SlotSpace();
+
+  constructor(
+    readonly id: SpaceId,
+    readonly memory: Memory,
+  ) {}
+
+  /** The books of a forked copy: its text already holds the same breakpoints. */
+  copy(id: SpaceId, memory: Memory): ProbedSpace {
+    const space = new ProbedSpace(id, memory);
+    for (const [address, location] of this.locations) space.locations.set(address, location.copyTo(id));
+    space.slots = this.slots.copy((original) => space.locations.get(original.address));
+    return space;
+  }
+}

@@ -1,0 +1,133 @@
+import { MemoryFault } from "../base/errors.js";
+import type { Hit } from "../probes/probe.js";
+import { type HandlerOutcome, RETURNED } from "../probes/outcome.js";
+import { NO_THREAD } from "../probes/handler-calls.js";
+import { MESSAGES, ScriptError } from "./errors.js";
+import type { Limits } from "./limits.js";
+
+/** What the session does for handlers: output, messages, its own end. */
+export interface SessionServices {
+  /** Bytes as characters. */
+  print(text: string): void;
+  warn(text: string): void;
+  log(text: string): void;
+  /** The script asked for the end of the session. */
+  exit(): void;
+  readonly limits: Limits;
+  /** An unfenced fault counts as a script error (`--strict-faults`). */
+  readonly strictFaults: boolean;
+}
+
+/** `next` out of a function: leaves the handler, not the function. No fence catches it. */
+class NextProbe extends Error {}
+
+/** A fault past MAXFAULT: no fence stops it. */
+class FaultLimit extends Error {
+  constructor(readonly fault: MemoryFault) {
+    super(fault.message);
+  }
+}
+
+/**
+ * What generated code works with: one object for all handlers of a session. It decides what a
+ * fence catches (S7a): script errors and this hit's handler faults, and nothing else.
+ */
+export class HandlerContext {
+  /** Statements that the handler may still execute. */
+  actions = 0;
+  depth = 0;
+  /** Where the operation at hand stands: set before whatever can fail. */
+  where = "";
+  private current: Hit | undefined;
+
+  constructor(readonly services: SessionServices) {}
+
+  /** The hit whose handler runs. */
+  get hit(): Hit {
+    if (this.current === undefined) throw new Error("no handler is being run");
+    return this.current;
+  }
+
+  /** The hit, where it must be one of a thread. @throws ScriptError in begin, end, error and timer probes */
+  get thread(): Hit {
+    const { hit } = this;
+    if (hit.thread === NO_THREAD)
+      throw new ScriptError("no thread of the target is concerned in this probe", this.where);
+    return hit;
+  }
+
+  /** Runs a handler, and contains whatever it raises. The plain way allocates nothing. */
+  run(handler: () => void, hit: Hit): HandlerOutcome {
+    this.current = hit;
+    const { limits } = this.services;
+    this.actions = hit.thread === NO_THREAD ? limits.MAXACTION_INTERRUPTIBLE : limits.MAXACTION;
+    this.depth = 0;
+    try {
+      handler();
+      return RETURNED;
+    } catch (error) {
+      return this.outcome(error);
+    } finally {
+      this.current = undefined;
+    }
+  }
+
+  /**
+   * For a fence: the message for its catch part.
+   *
+   * @throws what is no business of a fence, unchanged: bugs, `next`, faults past MAXFAULT
+   */
+  caught(error: unknown, depth: number): string {
+    if (error instanceof ScriptError) {
+      if (!error.catchable) throw error;
+      this.depth = depth;
+      return error.message;
+    }
+    if (!(error instanceof MemoryFault)) throw error;
+    const { hit } = this;
+    hit.handlerFaults++;
+    if (hit.handlerFaults > this.services.limits.MAXFAULT) throw new FaultLimit(error);
+    hit.probe.fencedFaults++;
+    this.depth = depth;
+    return describeFault(error, this.where);
+  }
+
+  /** Called when {@link actions} ran out. */
+  tooManyActions(where: string): never {
+    throw new ScriptError(MESSAGES.actionLimit, where);
+  }
+
+  /** A function is entered. */
+  enter(where: string): void {
+    if (++this.depth > this.services.limits.MAXNESTING) throw new ScriptError(MESSAGES.nestingLimit, where);
+  }
+
+  next(): never {
+    throw new NextProbe();
+  }
+
+  private outcome(error: unknown): HandlerOutcome {
+    if (error instanceof NextProbe) return RETURNED;
+    if (error instanceof ScriptError)
+      return { kind: "error", message: error.message, where: error.near ?? this.where };
+    const fault = error instanceof FaultLimit ? error.fault : error;
+    if (fault instanceof MemoryFault) {
+      if (!(error instanceof FaultLimit)) this.hit.handlerFaults++;
+      if (this.services.strictFaults)
+        return { kind: "error", message: describeFault(fault, this.where), where: this.where };
+      return { kind: "handler-fault", fault, where: this.where };
+    }
+    if (error instanceof RangeError && error.message.includes('call stack')) {
+      return { kind: "error", message: "the handler overflowed the stack", where: this.where };
+    }
+    throw error;
+  }
+}
+
+/** As SystemTap words it; the operation tells whether a string was copied or a number read. */
+function describeFault(fault: MemoryFault, where: string): string {
+  const address = `0x${fault.address.toString(16).padStart(16, "0")}`;
+  return /'user_(string|buffer)/.test(where)
+    ? `user string copy fault -14 at ${address} [man error::fault]`
+    : `${fault.access} fault [man error::fault] at ${address}`;
+}

@@ -1,0 +1,185 @@
+import type { Position } from "./position.js";
+
+/** A script as it was written. */
+export interface Script {
+  readonly probes: readonly ProbeNode[];
+  readonly aliases: readonly AliasNode[];
+  readonly globals: readonly GlobalNode[];
+  readonly functions: readonly FunctionNode[];
+}
+
+export type TypeName = "long" | "string";
+export type PhaseWord = "pre" | "post" | "fault";
+
+export interface ProbeNode {
+  readonly position: Position;
+  /** Empty where none was written: see row S12. */
+  readonly phases: readonly PhaseWord[];
+  readonly points: readonly PointNode[];
+  readonly body: Block;
+}
+
+/** `probe NAME = POINTS { BODY }`: `=` puts the body in front of the probe's, `+=` behind it. */
+export interface AliasNode {
+  readonly position: Position;
+  readonly name: readonly string[];
+  readonly points: readonly PointNode[];
+  readonly body: Block;
+  readonly epilogue: boolean;
+}
+
+export interface PointNode {
+  readonly position: Position;
+  readonly components: readonly ComponentNode[];
+  /** `?`: no error where nothing matches. */
+  readonly optional: boolean;
+  /** `!`: as `?`, and where it matches the points behind it are left out. */
+  readonly sufficient: boolean;
+}
+
+export interface ComponentNode {
+  readonly name: string;
+  readonly argument: string | bigint | undefined;
+  readonly position: Position;
+}
+
+export interface GlobalNode {
+  readonly position: Position;
+  readonly name: string;
+  readonly initial: Expression | undefined;
+  readonly size: bigint | undefined;
+  readonly wraps: boolean;
+}
+
+export interface FunctionNode {
+  readonly position: Position;
+  readonly name: string;
+  readonly parameters: readonly {
+    readonly name: string;
+    readonly type: TypeName | undefined;
+    readonly position: Position;
+  }[];
+  readonly returns: TypeName | undefined;
+  readonly body: Block;
+}
+
+export interface Block {
+  readonly kind: "block";
+  readonly position: Position;
+  readonly statements: readonly Statement[];
+}
+
+export type Statement =
+  | Block
+  | { readonly kind: "empty"; readonly position: Position }
+  | { readonly kind: "expression"; readonly position: Position; readonly expression: Expression }
+  | {
+      readonly kind: "if";
+      readonly position: Position;
+      readonly condition: Expression;
+      readonly then: Statement;
+      readonly otherwise: Statement | undefined;
+    }
+  | {
+      readonly kind: "for";
+      readonly position: Position;
+      readonly initial: Expression | undefined;
+      readonly condition: Expression | undefined;
+      readonly step: Expression | undefined;
+      readonly body: Statement;
+    }
+  | ForeachNode
+  | { readonly kind: "break" | "continue" | "next"; readonly position: Position }
+  | { readonly kind: "return"; readonly position: Position; readonly value: Expression | undefined }
+  | { readonly kind: "delete"; readonly position: Position; readonly target: Expression }
+  | {
+      readonly kind: "try";
+      readonly position: Position;
+      readonly body: Statement;
+      readonly message: string | undefined;
+      readonly handler: Statement;
+    };
+
+export interface ForeachNode {
+  readonly kind: "foreach";
+  readonly position: Position;
+  readonly keys: readonly string[];
+  /** `foreach (v = [k] in a)`. */
+  readonly value: string | undefined;
+  readonly array: string;
+  /** 0: by value; n: by the n-th key. */
+  readonly sortBy: number | undefined;
+  readonly descending: boolean;
+  /** `@count` and the like, for statistics. */
+  readonly statistic: string | undefined;
+  readonly limit: Expression | undefined;
+  readonly body: Statement;
+}
+
+export type Expression =
+  | { readonly kind: "number"; readonly position: Position; readonly value: bigint }
+  | { readonly kind: "string"; readonly position: Position; readonly value: string }
+  | { readonly kind: "name"; readonly position: Position; readonly name: string }
+  | {
+      readonly kind: "element";
+      readonly position: Position;
+      readonly name: string;
+      readonly keys: readonly Expression[];
+    }
+  | {
+      readonly kind: "call";
+      readonly position: Position;
+      readonly name: string;
+      readonly arguments: readonly Expression[];
+    }
+  | {
+      readonly kind: "unary";
+      readonly position: Position;
+      readonly operator: "-" | "+" | "!" | "~";
+      readonly operand: Expression;
+    }
+  | {
+      readonly kind: "increment";
+      readonly position: Position;
+      readonly by: 1n | -1n;
+      readonly prefix: boolean;
+      readonly target: Expression;
+    }
+  | {
+      readonly kind: "binary";
+      readonly position: Position;
+      readonly operator: string;
+      readonly left: Expression;
+      readonly right: Expression;
+    }
+  | {
+      readonly kind: "assign";
+      readonly position: Position;
+      readonly operator: string;
+      readonly target: Expression;
+      readonly value: Expression;
+    }
+  | {
+      readonly kind: "ternary";
+      readonly position: Position;
+      readonly condition: Expression;
+      readonly then: Expression;
+      readonly otherwise: Expression;
+    }
+  | {
+      readonly kind: "in";
+      readonly position: Position;
+      readonly keys: readonly Expression[];
+      readonly array: string;
+    }
+  /** `@count(x)`, `@hist_log(x)`, `@hist_linear(x, low, high, width)`. */
+  | {
+      readonly kind: "statistic";
+      readonly position: Position;
+      readonly name: string;
+      readonly operand: Expression;
+      readonly parameters: readonly bigint[];
+    }
+  /** `$name`, `@var(…)`, `@defined($name)`: what debug information would tell. */
+  | { readonly kind: "context"; readonly position: Position; readonly name: string }
+  | { readonly kind: "defined"; readonly position: Position; readonly operand: Expression };

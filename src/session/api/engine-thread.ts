@@ -1,0 +1,261 @@
+import { parentPort, receiveMessageOnPort, workerData, type MessagePort } from "node:worker_threads";
+import { assertNever } from "../../base/assert-never.js";
+import { TargetError, TraplineError, UsageError } from "../../base/errors.js";
+import { RemoteHandlers } from "../../handlers/closures/engine-side.js";
+import { Mailbox } from "../../handlers/closures/mailbox.js";
+import type { HandlerOutcome } from "../../probes/outcome.js";
+import { RETURNED } from "../../probes/outcome.js";
+import type { Location } from "../../probes/location.js";
+import type { Handler, Probe } from "../../probes/probe.js";
+import { DOORBELL } from "../../targets/linux/doorbell-words.js";
+import { loadedAt } from "../../symbols/vaddr.js";
+import { LinuxTarget } from "../../targets/linux/target.js";
+import { CONTINUE, type ExitStatus, type SpaceId, type ThreadId } from "../../targets/target.js";
+import { Engine, type EngineListener } from "../engine.js";
+import { locate } from "../lookup.js";
+import { type Command, COUNTERS, type EngineData, type Notice, type RegisterRequest, type Reply } from "./protocol.js";
+
+/** How long the engine waits at most before it looks for commands that nobody rang for; milliseconds. */
+const LONGEST_WAIT = 1000;
+
+interface Registration {
+  readonly probe: Probe;
+  readonly request: RegisterRequest;
+}
+
+/** The engine's thread for targets of the TypeScript API: owns ptrace, keeps the probes, calls handlers by mailbox. */
+class EngineThread implements EngineListener {
+  private readonly registrations = new Map<number, Registration>();
+  private readonly counters: Float64Array;
+  private readonly remote: RemoteHandlers;
+  private engine!: Engine;
+  private mainStatus: ExitStatus | undefined;
+  private firstProcess = 0 as ThreadId;
+  private paused = true;
+  private leaving = false;
+
+  constructor(
+    private readonly port: MessagePort,
+    private readonly data: EngineData,
+  ) {
+    this.counters = new Float64Array(data.counters);
+    this.remote = new RemoteHandlers(
+      new Mailbox(data.mailbox),
+      () => { this.publish(); this.tell({ kind: "visit" }); },
+      data.patience,
+    );
+  }
+
+  async run(): Promise<void> {
+    const { start, doorbell } = this.data;
+    const target =
+      start.kind === "launch" ? LinuxTarget.launch(start.command, { doorbell }) : LinuxTarget.attach(start.pid, { doorbell });
+    this.engine = new Engine(target, this);
+    this.engine.begin();
+    const [thread] = target.threads();
+    if (thread === undefined) throw new TargetError("the target ended before it could be probed");
+    this.firstProcess = target.facts(thread).process as ThreadId;
+    if (start.kind === "launch") this.holdAtEntry(thread, target.spaceOf(thread));
+    else this.ready();
+    while (this.engine.alive && !this.leaving) {
+      // The same deadline for many hits: each new one costs a system call.
+      this.engine.step(Math.ceil(performance.now() / LONGEST_WAIT + 1) * LONGEST_WAIT);
+      this.obeyAll();
+    }
+    await this.engine.leave();
+    new Mailbox(this.data.mailbox).set("left", 1);
+    this.publish();
+    this.tell({ kind: "ended", status: this.mainStatus });
+    // Counters stay readable, and late commands get their answer, until the caller lets go.
+    while (!this.leaving) this.obey(this.nextCommand());
+    this.port.close();
+  }
+
+  probeDisarmed(probe: Probe, why: string): void {
+    const id = this.idOf(probe);
+    if (id !== undefined) this.tell({ kind: "disarmed", probe: id, why });
+  }
+
+  handlerFailed(probe: Probe, outcome: HandlerOutcome): void {
+    const id = this.idOf(probe);
+    if (outcome.kind === "error" && id !== undefined) {
+      this.tell({ kind: "handler-error", probe: id, message: outcome.message });
+    }
+  }
+
+  locationLost(location: Location, why: string): void {
+    for (const entry of location.entries) this.probeDisarmed(entry.probe, why);
+  }
+
+  processGone(thread: ThreadId, status: ExitStatus): void {
+    if (thread === this.firstProcess) this.mainStatus = status;
+  }
+
+  /**
+   * A launched program is held at its entry point: its libraries are there to be probed, its own
+   * code has not begun. The place to hold it is a handler, so the core needs no way of its own.
+   */
+  private holdAtEntry(thread: ThreadId, space: SpaceId): void {
+    const main = this.engine.programs.main(space);
+    if (main === undefined) throw new TargetError("the launched program's image was not found in its memory map");
+    const { core } = this.engine;
+    const probe = core.register({
+      name: "entry point",
+      internal: true,
+      pre: () => {
+        core.unregister(probe);
+        this.ready();
+        while (this.paused) this.obey(this.nextCommand());
+        return RETURNED;
+      },
+    });
+    core.arm(probe, space, loadedAt(main.elf.entry, main.bias));
+    this.engine.target.resume(thread, CONTINUE);
+  }
+
+  private ready(): void {
+    this.tell({ kind: "ready", pid: this.firstProcess });
+  }
+
+  /** Does what was asked meanwhile; never waits. */
+  private obeyAll(): void {
+    for (;;) {
+      const message = receiveMessageOnPort(this.port);
+      if (message === undefined) return;
+      this.obey(message.message as NumberedCommand);
+    }
+  }
+
+  private nextCommand(): NumberedCommand {
+    const words = new Int32Array(this.data.doorbell);
+    for (;;) {
+      const message = receiveMessageOnPort(this.port);
+      if (message !== undefined) return message.message as NumberedCommand;
+      Atomics.wait(words, DOORBELL.rung, 0, LONGEST_WAIT);
+      Atomics.store(words, DOORBELL.rung, 0);
+    }
+  }
+
+  private obey({ command, number }: NumberedCommand): void {
+    try {
+      this.execute(command);
+      this.publish();
+      this.reply({ kind: "done", command: number });
+    } catch (error) {
+      if (!(error instanceof TraplineError)) throw error;
+      this.reply({ kind: "failed", command: number, ...described(error) });
+    }
+  }
+
+  private execute(command: Command): void {
+    switch (command.kind) {
+      case "register":
+        this.register(command.probe, command.request);
+        return;
+      case "unregister":
+        this.engine.core.unregister(this.registered(command.probe).probe);
+        return;
+      case "disarm":
+        this.engine.core.disarm(this.registered(command.probe).probe);
+        return;
+      case "arm": {
+        const { probe, request } = this.registered(command.probe);
+        this.armEverywhere(probe, request);
+        return;
+      }
+      case "run":
+        this.paused = false;
+        return;
+      case "leave":
+        this.paused = false;
+        this.leaving = true;
+        return;
+      default:
+        assertNever(command);
+    }
+  }
+
+  private register(id: number, request: RegisterRequest): void {
+    const { phases } = request;
+    const handler = (phase: "pre" | "post" | "fault"): Handler | undefined =>
+      phases[phase] ? this.remote.handler(id, phase) : undefined;
+    const probe = this.engine.core.register({
+      name: request.name,
+      pre: handler("pre"),
+      post: handler("post"),
+      fault: handler("fault"),
+      postOn: request.postOn,
+      maxCancelled: request.maxCancelled,
+      faultHandler: phases.faultHandler ? this.remote.faultHandler(id) : undefined,
+    });
+    try {
+      this.armEverywhere(probe, request);
+    } catch (error) {
+      this.engine.core.unregister(probe);
+      throw error;
+    }
+    this.registrations.set(id, { probe, request });
+  }
+
+  /** In every space that has the place; at least one must. */
+  private armEverywhere(probe: Probe, request: RegisterRequest): void {
+    let armed = 0;
+    let refusal: TraplineError | undefined;
+    for (const space of this.engine.programs.allSpaces()) {
+      try {
+        const place = locate(this.engine, space, request.where);
+        this.engine.core.arm(probe, space, place.address, { fileByte: place.fileByte });
+        armed++;
+      } catch (error) {
+        if (!(error instanceof TraplineError)) throw error;
+        refusal = error;
+      }
+    }
+    if (armed === 0) throw refusal ?? new TargetError("the target is gone: nothing can be probed in it any more");
+  }
+
+  private registered(id: number): Registration {
+    const registration = this.registrations.get(id);
+    if (registration === undefined) throw new UsageError("the probe is not registered (any more)");
+    return registration;
+  }
+
+  private idOf(probe: Probe): number | undefined {
+    for (const [id, each] of this.registrations) if (each.probe === probe) return id;
+    return undefined;
+  }
+
+  /** Makes the counters of all probes visible to the caller. */
+  private publish(): void {
+    for (const [id, { probe }] of this.registrations) {
+      for (const [index, name] of COUNTERS.entries()) this.counters[id * COUNTERS.length + index] = probe[name];
+    }
+  }
+
+  private tell(notice: Notice): void {
+    this.port.postMessage(notice);
+  }
+
+  private reply(reply: Reply): void {
+    this.port.postMessage(reply);
+  }
+}
+
+interface NumberedCommand {
+  readonly number: number;
+  readonly command: Command;
+}
+
+function described(error: TraplineError): { name: string; message: string; remedy: string | undefined } {
+  return { name: error.name, message: error.message, remedy: error.remedy };
+}
+
+// A worker has a parent port, by definition; only being run as a program by mistake would lack it.
+if (parentPort === null) throw new UsageError("engine-thread is started by trapline itself");
+const port = parentPort;
+try {
+  await new EngineThread(port, workerData as EngineData).run();
+} catch (error) {
+  if (!(error instanceof TraplineError)) throw error;
+  port.postMessage({ kind: "refused", ...described(error) } satisfies Notice);
+}

@@ -1,0 +1,71 @@
+import type { ExitStatus } from "../../targets/target.js";
+
+/** What the caller's thread asks of the engine's thread. Each is answered by a {@link Reply}. */
+export type Command =
+  | { readonly kind: "register"; readonly probe: number; readonly request: RegisterRequest }
+  | { readonly kind: "unregister"; readonly probe: number }
+  | { readonly kind: "disarm"; readonly probe: number }
+  | { readonly kind: "arm"; readonly probe: number }
+  | { readonly kind: "run" }
+  | { readonly kind: "leave" };
+
+/** A probe as it crosses to the engine: the closures stay with the caller. */
+export interface RegisterRequest {
+  readonly name: string;
+  readonly where: Where;
+  readonly phases: { readonly pre: boolean; readonly post: boolean; readonly fault: boolean; readonly faultHandler: boolean };
+  readonly postOn: "completion" | "both";
+  readonly maxCancelled: number;
+}
+
+/** Where a kprobe goes. */
+export type Where =
+  | { readonly kind: "symbol"; readonly symbol: string; readonly offset: number; readonly module: string | undefined }
+  | { readonly kind: "address"; readonly address: bigint };
+
+export type Reply =
+  | { readonly kind: "done"; readonly command: number }
+  | { readonly kind: "failed"; readonly command: number; readonly name: string; readonly message: string; readonly remedy: string | undefined };
+
+/** What the engine's thread tells of its own accord. */
+export type Notice =
+  /** The target is there and can be probed. */
+  | { readonly kind: "ready"; readonly pid: number }
+  | { readonly kind: "refused"; readonly name: string; readonly message: string; readonly remedy: string | undefined }
+  /** A handler is to be run: visit the mailbox. */
+  | { readonly kind: "visit" }
+  | { readonly kind: "ended"; readonly status: ExitStatus | undefined }
+  /** The engine disarmed a probe by itself. */
+  | { readonly kind: "disarmed"; readonly probe: number; readonly why: string }
+  /** A handler raised something that is no fault of the target. */
+  | { readonly kind: "handler-error"; readonly probe: number; readonly message: string };
+
+export type EngineStart =
+  | { readonly kind: "launch"; readonly command: readonly string[] }
+  | { readonly kind: "attach"; readonly pid: number };
+
+export interface EngineData {
+  readonly start: EngineStart;
+  readonly mailbox: SharedArrayBuffer;
+  readonly doorbell: SharedArrayBuffer;
+  readonly counters: SharedArrayBuffer;
+  readonly patience: { readonly owner: number; readonly handler: number };
+}
+
+/** Counters of a probe, in the order in which they stand in the shared memory. */
+export const COUNTERS = [
+  "hits",
+  "completed",
+  "faulted",
+  "abandoned",
+  "nmissed",
+  "retries",
+  "fencedFaults",
+  "handlerFaults",
+  "handlerErrors",
+] as const;
+
+export type CounterName = (typeof COUNTERS)[number];
+
+/** Probes that one target can have through the API. */
+export const MAXIMUM_PROBES = 20_000;

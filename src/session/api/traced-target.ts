@@ -1,0 +1,303 @@
+import { Worker } from "node:worker_threads";
+import { writeSync } from "node:fs";
+import { assertNever } from "../../base/assert-never.js";
+import { TargetError, TargetGone, UsageError } from "../../base/errors.js";
+import { Mailbox } from "../../handlers/closures/mailbox.js";
+import { ClosureOwner, type Closures } from "../../handlers/closures/owner-side.js";
+import { Doorbell } from "../../targets/linux/doorbell.js";
+import { SpaceMemory } from "../../targets/linux/memory.js";
+import type { ExitStatus, Memory, SpaceId } from "../../targets/target.js";
+import type { Kprobe } from "./kprobe.js";
+import { type Command, COUNTERS, type EngineData, type EngineStart, MAXIMUM_PROBES, type Notice, type Reply, type Where } from "./protocol.js";
+import { RegisteredProbe } from "./registered-probe.js";
+
+export interface TargetOptions {
+  /** How long a handler may run before it is stopped and its probe disarmed; milliseconds. Default 250. */
+  readonly handlerLimit?: number;
+  /** How long the caller's event loop may be busy before a hit is counted as missed; milliseconds. Default 1000. */
+  readonly ownerLimit?: number;
+  /** Receives what handlers print. Default: standard output. */
+  readonly write?: (text: string) => void;
+}
+
+/** Starts a program, and holds it at its entry point, its libraries loaded, until {@link TracedTarget.run}. */
+export async function launch(options: TargetOptions & { readonly command: readonly string[] }): Promise<TracedTarget> {
+  return TracedTarget.start({ kind: "launch", command: options.command }, options);
+}
+
+/** Seizes a running process with all its threads; it goes on running. */
+export async function attach(options: TargetOptions & { readonly pid: number }): Promise<TracedTarget> {
+  return TracedTarget.start({ kind: "attach", pid: options.pid }, options);
+}
+
+interface Pending {
+  readonly resolve: () => void;
+  readonly reject: (error: Error) => void;
+}
+
+/**
+ * A target under trace. Its engine runs in a thread of its own; handlers run in this one, so they
+ * see the caller's variables. Disposing detaches: the target goes on as it would have without us.
+ */
+export class TracedTarget implements AsyncDisposable {
+  private readonly pending = new Map<number, Pending>();
+  private readonly probes = new Map<number, RegisteredProbe>();
+  private readonly memories = new Map<number, Memory>();
+  private readonly ended: Promise<ExitStatus | undefined>;
+  private settleEnded!: (status: ExitStatus | undefined) => void;
+  private gone = false;
+  private nextCommand = 1;
+  private nextProbe = 1;
+  private readonly owner: ClosureOwner;
+
+  private constructor(
+    /** The process. */
+    readonly pid: number,
+    private readonly worker: Worker,
+    private readonly doorbell: Doorbell,
+    private readonly mailbox: Mailbox,
+    private readonly counters: Float64Array,
+    options: TargetOptions,
+  ) {
+    this.ended = new Promise((resolve) => {
+      this.settleEnded = resolve;
+    });
+    this.owner = new ClosureOwner(
+      mailbox,
+      (space, thread) => this.memoryOf(space, thread),
+      options.handlerLimit ?? HANDLER_LIMIT,
+      options.write ?? writeToStandardOutput,
+    );
+    worker.on("message", (message: Notice | Reply) => { this.receive(message); });
+    worker.on("error", (error) => { this.fail(error); });
+    worker.on("exit", () => { this.fail(new TargetGone("the engine's thread has ended")); });
+    process.on("exit", this.leaveAtExit);
+  }
+
+  /** @throws TargetError the target cannot be had */
+  static async start(start: EngineStart, options: TargetOptions): Promise<TracedTarget> {
+    const doorbell = new Doorbell();
+    const mailbox = new Mailbox();
+    const counters = new SharedArrayBuffer(8 * COUNTERS.length * MAXIMUM_PROBES);
+    const workerData: EngineData = {
+      start,
+      mailbox: mailbox.memory,
+      doorbell: doorbell.buffer,
+      counters,
+      patience: { owner: options.ownerLimit ?? OWNER_LIMIT, handler: options.handlerLimit ?? HANDLER_LIMIT },
+    };
+    const worker = new Worker(new URL("./engine-thread.js", import.meta.url), { workerData });
+    const pid = await firstNotice(worker);
+    return new TracedTarget(pid, worker, doorbell, mailbox, new Float64Array(counters), options);
+  }
+
+  /**
+   * Registers a probe; the instruction at the location is then watched at once.
+   *
+   * @throws TargetError no such symbol
+   * @throws TargetError the instruction cannot take a probe: the message says why
+   */
+  async registerKprobe(kprobe: Kprobe): Promise<RegisteredProbe> {
+    const where = whereOf(kprobe);
+    const id = this.nextProbe++;
+    if (id >= MAXIMUM_PROBES) throw new UsageError(`more than ${String(MAXIMUM_PROBES)} probes in one target`);
+    const name = kprobe.name ?? describe(where);
+    const probe = new RegisteredProbe(name, id, this.counters, (command) => this.ask(command), () => {
+      this.probes.delete(id);
+      this.owner.remove(id);
+    });
+    this.probes.set(id, probe);
+    this.owner.add(id, closuresOf(kprobe, probe));
+    try {
+      await this.ask({
+        kind: "register",
+        probe: id,
+        request: {
+          name,
+          where,
+          phases: {
+            pre: kprobe.preHandler !== undefined,
+            post: kprobe.postHandler !== undefined,
+            fault: kprobe.postFaultHandler !== undefined,
+            faultHandler: kprobe.faultHandler !== undefined,
+          },
+          postOn: kprobe.postOn ?? "completion",
+          maxCancelled: kprobe.maxcancelled ?? 100,
+        },
+      });
+    } catch (error) {
+      this.probes.delete(id);
+      this.owner.remove(id);
+      throw error;
+    }
+    return probe;
+  }
+
+  /**
+   * Lets a launched target go, and waits until it has ended.
+   *
+   * @returns how its first process ended; undefined where we were not told
+   */
+  async run(): Promise<ExitStatus | undefined> {
+    await this.go();
+    return this.ended;
+  }
+
+  /** Lets a launched target go, and returns. */
+  async go(): Promise<void> {
+    await this.ask({ kind: "run" });
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    if (!this.gone) {
+      await this.ask({ kind: "leave" });
+      await this.ended;
+    }
+    this.close();
+  }
+
+  private async ask(command: Command): Promise<void> {
+    if (this.gone) throw new TargetGone("the target is gone, or was detached from");
+    const number = this.nextCommand++;
+    const answered = new Promise<void>((resolve, reject) => {
+      this.pending.set(number, { resolve, reject });
+    });
+    this.worker.postMessage({ number, command });
+    this.doorbell.ring();
+    return answered;
+  }
+
+  private receive(message: Notice | Reply): void {
+    switch (message.kind) {
+      case "done":
+        this.take(message.command)?.resolve();
+        return;
+      case "failed":
+        this.take(message.command)?.reject(revive(message));
+        return;
+      case "visit":
+        this.owner.visit();
+        return;
+      case "ended":
+        this.settleEnded(message.status);
+        return;
+      case "disarmed": {
+        const probe = this.probes.get(message.probe);
+        if (probe !== undefined) probe.disarmedBecause = message.why;
+        return;
+      }
+      case "handler-error":
+        this.probes.get(message.probe)?.errors.push(message.message);
+        return;
+      case "ready":
+      case "refused":
+        return;
+      default:
+        assertNever(message);
+    }
+  }
+
+  private take(number: number): Pending | undefined {
+    const pending = this.pending.get(number);
+    this.pending.delete(number);
+    return pending;
+  }
+
+  private fail(error: unknown): void {
+    this.gone = true;
+    const reason = error instanceof Error ? error : new Error(String(error));
+    for (const pending of this.pending.values()) pending.reject(reason);
+    this.pending.clear();
+    this.settleEnded(undefined);
+    this.close();
+  }
+
+  private close(): void {
+    this.gone = true;
+    this.owner.close();
+    process.removeListener("exit", this.leaveAtExit);
+  }
+
+  /** The process ends with the target still probed: breakpoints left behind would kill it. */
+  private readonly leaveAtExit = (): void => {
+    if (this.gone) return;
+    this.worker.postMessage({ number: this.nextCommand++, command: { kind: "leave" } satisfies Command });
+    const until = performance.now() + EXIT_PATIENCE;
+    while (this.mailbox.get("left") === 0 && performance.now() < until) {
+      this.doorbell.ring();
+      this.mailbox.waitWhile(this.mailbox.get("turn"), 2);
+    }
+  };
+
+  private memoryOf(space: SpaceId, thread: number): Memory {
+    let memory = this.memories.get(space);
+    if (memory === undefined) {
+      memory = new SpaceMemory(() => [thread], `process ${String(this.pid)}`);
+      this.memories.set(space, memory);
+    }
+    return memory;
+  }
+}
+
+/** Milliseconds. */
+const HANDLER_LIMIT = 250;
+const OWNER_LIMIT = 1000;
+const EXIT_PATIENCE = 3000;
+
+function writeToStandardOutput(text: string): void {
+  // Not process.stdout: it would make a pipe that the target shares non-blocking.
+  writeSync(1, text);
+}
+
+function whereOf(kprobe: Kprobe): Where {
+  if (kprobe.address !== undefined) {
+    if (kprobe.symbolName !== undefined) throw new UsageError("a kprobe has a symbolName or an address, not both");
+    return { kind: "address", address: BigInt(kprobe.address) + BigInt(kprobe.offset ?? 0) };
+  }
+  if (kprobe.symbolName === undefined) throw new UsageError("a kprobe needs a symbolName or an address");
+  return { kind: "symbol", symbol: kprobe.symbolName, offset: kprobe.offset ?? 0, module: kprobe.module };
+}
+
+function describe(where: Where): string {
+  if (where.kind === "address") return `0x${where.address.toString(16)}`;
+  return where.offset === 0 ? where.symbol : `${where.symbol}+0x${where.offset.toString(16)}`;
+}
+
+function closuresOf(kprobe: Kprobe, probe: RegisteredProbe): Closures {
+  return {
+    name: probe.name,
+    maxfault: kprobe.maxfault ?? 64,
+    pre: (registers, kit, hit) => kprobe.preHandler?.(probe, registers, kit, hit),
+    post: (registers, kit, hit) => kprobe.postHandler?.(probe, registers, kit, hit),
+    fault: (registers, kit, hit) =>
+      hit.fault === undefined ? undefined : kprobe.postFaultHandler?.(probe, registers, kit, hit.fault, hit),
+    faultHandler: (fault, held) => kprobe.faultHandler?.(probe, fault, held),
+  };
+}
+
+/** Waits for the engine's first word. @returns the process's number @throws TargetError it was refused */
+async function firstNotice(worker: Worker): Promise<number> {
+  return new Promise((resolve, reject) => {
+    const onMessage = (notice: Notice): void => {
+      worker.off("error", reject);
+      if (notice.kind === "ready") resolve(notice.pid);
+      else if (notice.kind === "refused") reject(revive(notice));
+      else reject(new TargetError("the target ended before it could be probed"));
+    };
+    worker.once("message", onMessage);
+    worker.once("error", reject);
+  });
+}
+
+/** Errors lose their class between threads. */
+function revive(error: { readonly name: string; readonly message: string; readonly remedy: string | undefined }): Error {
+  const options = error.remedy === undefined ? {} : { remedy: error.remedy };
+  switch (error.name) {
+    case "UsageError":
+      return new UsageError(error.message, options);
+    case "TargetGone":
+      return new TargetGone(error.message, options);
+    default:
+      return new TargetError(error.message, options);
+  }
+}

@@ -1,0 +1,145 @@
+import type { CoreListener, CoreOptions } from "../probes/core.js";
+import { ProbeCore } from "../probes/core.js";
+import { leave } from "../probes/leaving.js";
+import { TargetGone } from "../base/errors.js";
+import { CONTINUE, type ExitStatus, type SpaceId, type Stop, type Target, type ThreadId } from "../targets/target.js";
+import { Programs } from "./programs.js";
+import { Timers } from "./timers.js";
+
+/** What happens in a target beside hits. Threads are stopped while their event is told. */
+export interface EngineListener extends CoreListener {
+  readonly processBegins?: (thread: ThreadId, space: SpaceId) => void;
+  readonly processEnds?: (thread: ThreadId, space: SpaceId) => void;
+  readonly processGone?: (thread: ThreadId, status: ExitStatus) => void;
+  readonly threadBegins?: (thread: ThreadId) => void;
+  readonly threadEnds?: (thread: ThreadId) => void;
+  readonly threadCopied?: (parent: ThreadId, child: ThreadId, space: SpaceId) => void;
+  readonly threadGone?: (thread: ThreadId) => void;
+  readonly systemCall?: (thread: ThreadId, phase: "entry" | "exit", number: number) => void;
+  /** Programs or libraries came or went in a space. */
+  readonly imagesChanged?: (space: SpaceId) => void;
+  /** The dynamic linker is done with a program: what its IFUNCs selected can be read. */
+  readonly imagesRelocated?: (space: SpaceId) => void;
+}
+
+/**
+ * A target being traced: its stops go to the probe core, its comings and goings to the session.
+ * Lives in one thread, which waits nowhere but in {@link step}.
+ */
+export class Engine {
+  readonly core: ProbeCore;
+  readonly programs: Programs;
+  readonly timers = new Timers();
+  /** Processes by the thread whose number is theirs: for begin and end of a process. */
+  private readonly live = new Set<ThreadId>();
+
+  constructor(
+    readonly target: Target,
+    private readonly listener: EngineListener,
+    options: CoreOptions = {},
+  ) {
+    this.core = new ProbeCore(target, listener, options);
+    this.programs = new Programs(target, this.core, {
+      changed: (space) => { listener.imagesChanged?.(space); },
+      relocated: (space) => { listener.imagesRelocated?.(space); },
+    });
+  }
+
+  /** Takes in the processes that are there at the beginning, stopped or running. */
+  begin(): void {
+    const spaces = new Set<SpaceId>();
+    for (const thread of this.target.threads()) {
+      this.live.add(thread);
+      spaces.add(this.target.spaceOf(thread));
+    }
+    for (const space of spaces) this.programs.refresh(space);
+  }
+
+  /** Any thread left to wait for? */
+  get alive(): boolean {
+    return this.live.size > 0;
+  }
+
+  /** Waits for one stop or until a time (or the next timer), and deals with it. */
+  step(until: number): void {
+    const stop = this.live.size > 0 ? this.target.wait(Math.min(until, this.timers.next())) : undefined;
+    if (stop !== undefined) this.deal(stop);
+    const now = performance.now();
+    if (now >= this.timers.next()) this.timers.run(now);
+  }
+
+  /** Leaves the target as it would be without us. */
+  async leave(): Promise<void> {
+    try {
+      leave(this.core, this.target, (stop) => {
+        if (stop.kind === "thread-gone") this.onGone(stop);
+      });
+    } finally {
+      await this.target[Symbol.asyncDispose]();
+    }
+  }
+
+  private deal(stop: Stop): void {
+    try {
+      if (this.core.handle(stop)) return;
+      this.event(stop);
+    } catch (error) {
+      // The thread died under our hands (SIGKILL may come at any moment); its end is reported by itself.
+      if (!(error instanceof TargetGone)) throw error;
+    }
+  }
+
+  private event(stop: Stop): void {
+    switch (stop.kind) {
+      case "thread-start":
+        this.live.add(stop.thread);
+        if (stop.copyOf !== undefined) {
+          this.programs.copy(stop.copyOf, stop.space);
+          this.listener.threadCopied?.(stop.parent, stop.thread, stop.space);
+        }
+        if (stop.newProcess) this.listener.processBegins?.(stop.thread, stop.space);
+        this.listener.threadBegins?.(stop.thread);
+        this.target.resume(stop.thread, CONTINUE);
+        return;
+      case "exec":
+        this.live.delete(stop.former);
+        this.live.add(stop.thread);
+        this.programs.refresh(stop.space);
+        this.listener.processBegins?.(stop.thread, stop.space);
+        this.target.resume(stop.thread, CONTINUE);
+        return;
+      case "thread-exiting":
+        this.listener.threadEnds?.(stop.thread);
+        if (this.isLast(stop.thread)) this.listener.processEnds?.(stop.thread, this.target.spaceOf(stop.thread));
+        this.target.resume(stop.thread, CONTINUE);
+        return;
+      case "thread-gone":
+        this.onGone(stop);
+        return;
+      case "system-call":
+        this.listener.systemCall?.(stop.thread, stop.phase, stop.number);
+        this.target.resume(stop.thread, CONTINUE);
+        return;
+      case "breakpoint":
+      case "signal":
+      case "step":
+      case "interrupted":
+        return;
+    }
+  }
+
+  private onGone(stop: Extract<Stop, { kind: "thread-gone" }>): void {
+    this.live.delete(stop.thread);
+    this.listener.threadGone?.(stop.thread);
+    this.programs.dropIfEmpty(stop.space);
+    if (stop.processExit !== undefined) this.listener.processGone?.(stop.thread, stop.processExit);
+  }
+
+  private isLast(thread: ThreadId): boolean {
+    const process = this.target.facts(thread).process;
+    for (const other of this.live) {
+      if (other !== thread && this.target.facts(other).process === process) return false;
+    }
+    return true;
+  }
+}

@@ -1,0 +1,112 @@
+import type { Address } from "../../base/address.js";
+import { ProbeRefused } from "../../base/errors.js";
+import { instructionStarts } from "../../arch/x86_64/decode.js";
+import type { FunctionLocation } from "../../symbols/elf/functions.js";
+import { matchesLibrary } from "../../symbols/programs.js";
+import { formatVaddr, loadedAt, unloadedFrom, type Vaddr } from "../../symbols/vaddr.js";
+import type { Memory } from "../../targets/target.js";
+import { selectedImplementation } from "../indirect-functions.js";
+import { fileByte } from "../lookup.js";
+import type { Image } from "../programs.js";
+import type { Point } from "./point.js";
+
+/** Programs that run, and where they are on disk: what `process` and `process("PATH")` mean now. */
+export interface ProgramNames {
+  /** Real path of the target's main program. */
+  readonly target: string | undefined;
+  /** Real path of `process("PATH")`. */
+  resolve(path: string): string;
+}
+
+/** The images of a space that a point is about. */
+export function imagesOf(point: TextPoint, images: readonly Image[], names: ProgramNames): readonly Image[] {
+  const { program, library } = point;
+  const path =
+    program.kind === "path" ? names.resolve(program.path) : program.kind === "target" ? names.target : undefined;
+  const own = images.filter((image) => (path === undefined ? image.isMain : image.path === path));
+  if (library === undefined || own.length === 0) return own;
+  return images.filter((image) => !image.isMain && matchesLibrary(library, { path: image.path, soname: () => image.elf.soname }));
+}
+
+/** One place that a point names, in one image of one space. */
+export interface TextPlace {
+  readonly address: Address;
+  readonly fileByte: number | undefined;
+  readonly image: Image;
+  /** Of the function, for messages. */
+  readonly name: string;
+}
+
+type TextPoint = Extract<Point, { kind: "function" | "statement" }>;
+
+/**
+ * The places that a point names in an image. Functions whose implementation is not selected yet
+ * (IFUNCs before the dynamic linker is done) are left for later.
+ *
+ * @throws ProbeRefused a statement that is no instruction's beginning
+ */
+export function placesIn(
+  point: TextPoint,
+  image: Image,
+  images: readonly Image[],
+  memory: Memory,
+): readonly TextPlace[] {
+  if (point.kind === "statement") return [statementIn(Number(point.vaddr) as Vaddr, image)];
+  const places = new Map<Address, TextPlace>();
+  for (const found of image.elf.functions(point.functions)) {
+    const address = entryOf(found, image, images, memory);
+    if (address !== undefined && !places.has(address)) {
+      places.set(address, { address, image, name: found.name, fileByte: fileByte(image, address) });
+    }
+  }
+  return [...places.values()];
+}
+
+function entryOf(
+  found: FunctionLocation,
+  image: Image,
+  images: readonly Image[],
+  memory: Memory,
+): Address | undefined {
+  return found.kind === "ifunc"
+    ? selectedImplementation(image, found, images, memory)
+    : loadedAt(found.vaddr, image.bias);
+}
+
+function statementIn(vaddr: Vaddr, image: Image): TextPlace {
+  const address = loadedAt(vaddr, image.bias);
+  const bounds = image.elf.functionBounds(vaddr);
+  if (bounds !== undefined && bounds.start < vaddr) {
+    const body = image.elf.bytesAt(bounds.start, vaddr - bounds.start + 15);
+    const starts = instructionStarts(body, loadedAt(bounds.start, image.bias));
+    if (address < starts.decodedUpTo && !starts.starts.includes(address)) {
+      throw new ProbeRefused(
+        address,
+        "inside-instruction",
+        `${formatVaddr(vaddr)} of ${image.path} is inside an instruction`,
+      );
+    }
+  }
+  return { address, image, name: nameAt(image, address), fileByte: fileByte(image, address) };
+}
+
+/** The function that an address of an image belongs to; `"<unknown>"` where no symbol tells. */
+export function nameAt(image: Image, address: Address): string {
+  return image.elf.symbolAt(unloadedFrom(address, image.bias))?.name ?? "<unknown>";
+}
+
+/**
+ * Refuses places where a displaced instruction would do harm that the instruction itself does not
+ * tell.
+ *
+ * @throws ProbeRefused
+ */
+export function refuseHarm(place: TextPlace): void {
+  const vaddr = unloadedFrom(place.address, place.image.bias);
+  for (const sequence of place.image.elf.restartableSequences()) {
+    if (vaddr >= sequence.range.start && vaddr < sequence.range.end) {
+      // The kernel drops a sequence whose program counter it finds elsewhere, without its abort handler.
+      throw new ProbeRefused(place.address, "rseq-section", "it is in a restartable sequence (rseq)");
+    }
+  }
+}

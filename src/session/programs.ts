@@ -1,0 +1,202 @@
+import type { Address } from "../base/address.js";
+import { MemoryFault, ProbeRefused, TargetGone, TraplineError } from "../base/errors.js";
+import type { ProbeCore } from "../probes/core.js";
+import { RETURNED } from "../probes/outcome.js";
+import type { Probe } from "../probes/probe.js";
+import { dynamicLinkerFacts } from "../symbols/elf/dynamic-linker.js";
+import { ElfImage } from "../symbols/elf/image.js";
+import { type LoadBias, loadedAt, type Vaddr } from "../symbols/vaddr.js";
+import type { Mapping, SpaceId, Target } from "../targets/target.js";
+
+/** DT_SONAME of dynamic linkers: glibc's ld-linux-x86-64.so.2 and ld64.so.1, musl's libc (which is its own). */
+const DYNAMIC_LINKER = /^ld(-|64|\.)|^libc\.musl|^libc\.so$/;
+
+/** An ELF file as it is mapped in one space. */
+export interface Image {
+  readonly space: SpaceId;
+  /** As the kernel shows it. */
+  readonly path: string;
+  readonly elf: ElfImage;
+  /** What to add to an address of the file to have the address in memory. */
+  readonly bias: LoadBias;
+  /** The program itself, not a library. */
+  readonly isMain: boolean;
+  /** Its executable ranges in memory. */
+  readonly text: readonly Mapping[];
+}
+
+/**
+ * Which programs and libraries are mapped where. Follows the dynamic linker by a probe of its own
+ * at the place that it calls for debuggers.
+ */
+export class Programs {
+  private readonly spaces = new Map<SpaceId, Image[]>();
+  private readonly files = new Map<string, ElfImage | undefined>();
+  private readonly linkerProbe: Probe;
+  private readonly entryProbe: Probe;
+
+  constructor(
+    private readonly target: Target,
+    private readonly core: ProbeCore,
+    private readonly tell: {
+      readonly changed: (space: SpaceId) => void;
+      /** A program stands at its entry point: the dynamic linker has done its relocations. */
+      readonly relocated: (space: SpaceId) => void;
+    },
+  ) {
+    this.entryProbe = core.register({
+      name: "entry points",
+      internal: true,
+      pre: (hit) => {
+        this.tell.relocated(hit.space);
+        return RETURNED;
+      },
+    });
+    this.linkerProbe = core.register({
+      name: "library loads",
+      internal: true,
+      pre: (hit) => {
+        this.refresh(hit.space);
+        return RETURNED;
+      },
+    });
+  }
+
+  images(space: SpaceId): readonly Image[] {
+    return this.spaces.get(space) ?? [];
+  }
+
+  main(space: SpaceId): Image | undefined {
+    return this.images(space).find((image) => image.isMain);
+  }
+
+  allSpaces(): Iterable<SpaceId> {
+    return this.spaces.keys();
+  }
+
+  /** The image whose text holds this address. */
+  at(space: SpaceId, address: Address): Image | undefined {
+    return this.images(space).find((image) => image.text.some((range) => address >= range.start && address < range.end));
+  }
+
+  /** Reads the mappings again; tells when something came or went. */
+  refresh(space: SpaceId): void {
+    const before = this.spaces.get(space);
+    const mappings = this.target.mappings(space);
+    const now = this.imagesIn(space, mappings, before ?? []);
+    this.spaces.set(space, now);
+    const gone = (before ?? []).filter((image) => !now.includes(image));
+    if (gone.length > 0) {
+      this.core.forget(space, (address) => gone.some((image) => image.text.some((range) => address >= range.start && address < range.end)));
+    }
+    if (before === undefined || gone.length > 0 || now.some((image) => !before.includes(image))) {
+      this.watchLinker(now);
+      if (before === undefined) this.watchEntry(now);
+      this.tell.changed(space);
+    }
+  }
+
+  /** A forked space maps what its parent maps. */
+  copy(from: SpaceId, to: SpaceId): void {
+    this.spaces.set(to, this.images(from).map((image) => ({ ...image, space: to })));
+  }
+
+  dropIfEmpty(space: SpaceId): void {
+    for (const thread of this.target.threadsOf(space)) if (this.target.spaceOf(thread) === space) return;
+    this.spaces.delete(space);
+  }
+
+  private imagesIn(space: SpaceId, mappings: readonly Mapping[], before: readonly Image[]): Image[] {
+    const byPath = new Map<string, Mapping[]>();
+    for (const mapping of mappings) {
+      if (!mapping.path.startsWith("/") && mapping.path !== "[vdso]") continue;
+      const list = byPath.get(mapping.path);
+      if (list === undefined) byPath.set(mapping.path, [mapping]);
+      else list.push(mapping);
+    }
+    const main = this.mainPath(space);
+    const images: Image[] = [];
+    for (const [path, ranges] of byPath) {
+      const text = ranges.filter((range) => range.executable);
+      const first = text[0];
+      if (first === undefined) continue;
+      const known = before.find((image) => image.path === path && image.text[0]?.start === first.start);
+      const image = known ?? this.open(space, path, ranges, text, path === main);
+      if (image !== undefined) images.push(image);
+    }
+    return images;
+  }
+
+  private open(space: SpaceId, path: string, ranges: readonly Mapping[], text: readonly Mapping[], isMain: boolean): Image | undefined {
+    const elf = this.file(space, path, ranges);
+    const bias = elf?.loadBias(ranges, path);
+    return elf === undefined || bias === undefined ? undefined : { space, path, elf, bias, isMain, text };
+  }
+
+  /** Files that are no ELF (a mapped archive, a JIT's dump) are no images; that is no error. */
+  private file(space: SpaceId, path: string, ranges: readonly Mapping[]): ElfImage | undefined {
+    const key = ranges[0]?.deleted === true ? `${path}:${String(space)}` : path;
+    if (this.files.has(key)) return this.files.get(key);
+    let elf: ElfImage | undefined;
+    try {
+      elf = path === "[vdso]" ? this.vdso(space, ranges) : ElfImage.open(this.fileOf(space, path, ranges));
+    } catch (error) {
+      if (!(error instanceof TraplineError)) throw error;
+    }
+    this.files.set(key, elf);
+    return elf;
+  }
+
+  private vdso(space: SpaceId, ranges: readonly Mapping[]): ElfImage | undefined {
+    const range = ranges[0];
+    if (range === undefined) return undefined;
+    const bytes = new Uint8Array(range.end - range.start);
+    this.target.memory(space).read(range.start, bytes);
+    return ElfImage.fromBytes(bytes, "[vdso]");
+  }
+
+  /** A file that was deleted or replaced can still be read through the process that maps it. */
+  private fileOf(space: SpaceId, path: string, ranges: readonly Mapping[]): string {
+    const process = this.processOf(space);
+    if (process === undefined) return path;
+    const first = ranges[0];
+    if (first?.deleted === true) {
+      const hex = (address: Address): string => address.toString(16);
+      return `/proc/${String(process)}/map_files/${hex(first.start)}-${hex(first.end)}`;
+    }
+    return `/proc/${String(process)}/root${path}`;
+  }
+
+  private mainPath(space: SpaceId): string | undefined {
+    for (const thread of this.target.threadsOf(space)) return this.target.facts(thread).executable;
+    return undefined;
+  }
+
+  private processOf(space: SpaceId): number | undefined {
+    for (const thread of this.target.threadsOf(space)) return this.target.facts(thread).process;
+    return undefined;
+  }
+
+  private watchEntry(images: readonly Image[]): void {
+    const main = images.find((image) => image.isMain);
+    if (main !== undefined) this.watch(this.entryProbe, main, main.elf.entry);
+  }
+
+  private watchLinker(images: readonly Image[]): void {
+    for (const image of images) {
+      if (!DYNAMIC_LINKER.test(image.elf.soname ?? "")) continue;
+      const { changeHook } = dynamicLinkerFacts(image.elf);
+      if (changeHook === undefined) continue;
+      this.watch(this.linkerProbe, image, changeHook);
+    }
+  }
+
+  private watch(probe: Probe, image: Image, vaddr: Vaddr): void {
+    try {
+      this.core.arm(probe, image.space, loadedAt(vaddr, image.bias));
+    } catch (error) {
+      // Without it, what comes later is not seen: what is there can still be probed.
+      if (!(error instanceof ProbeRefused || error instanceof MemoryFault || error instanceof TargetGone)) throw error;
+    }
+  }
+}

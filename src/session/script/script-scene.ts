@@ -1,0 +1,65 @@
+import { addressOf } from "../../base/address.js";
+import type { Scene } from "../../handlers/js/scene.js";
+import { NO_THREAD } from "../../probes/handler-calls.js";
+import type { Hit } from "../../probes/probe.js";
+import { unloadedFrom } from "../../symbols/vaddr.js";
+import type { Engine } from "../engine.js";
+import { nameAt } from "../points/places.js";
+import type { Point } from "../points/point.js";
+import type { SystemCallProbes } from "./system-calls.js";
+import type { TextProbes } from "./text-probes.js";
+
+/** Names for the places that hits are at. Looked up when a handler asks, and kept by address. */
+export class ScriptScene implements Scene {
+  targetProcess = 0;
+  private readonly functions = new Map<string, string>();
+
+  constructor(
+    private readonly engine: Engine,
+    private readonly texts: TextProbes,
+    private readonly calls: SystemCallProbes,
+    private readonly points: ReadonlyMap<number, Point>,
+  ) {}
+
+  pointName(hit: Hit): string {
+    const point = this.points.get(hit.probe.id);
+    const { name } = hit.probe.definition;
+    if (point?.kind !== "function") return name;
+    // The pattern gives way to the function that it matched here.
+    return name.replace(/function\("[^"]*"\)/, () => `function("${this.functionName(hit)}")`);
+  }
+
+  functionName(hit: Hit): string {
+    const call = this.calls.current;
+    if (call !== undefined) return call.name;
+    if (hit.thread === NO_THREAD) return "";
+    const entry = this.texts.returningFrom(hit.probe) ?? hit.at;
+    const key = `${String(hit.space)}:${String(entry)}`;
+    let name = this.functions.get(key);
+    if (name === undefined) {
+      const image = this.engine.programs.at(hit.space, entry);
+      name = image === undefined ? "" : nameAt(image, entry);
+      this.functions.set(key, name);
+    }
+    return name;
+  }
+
+  symbolName(hit: Hit, value: bigint): string {
+    const number = `0x${BigInt.asUintN(64, value).toString(16)}`;
+    const address = addressOf(value);
+    if (address === undefined || hit.thread === NO_THREAD) return number;
+    const image = this.engine.programs.at(hit.space, address);
+    const symbol = image?.elf.symbolAt(unloadedFrom(address, image.bias));
+    if (symbol === undefined) return number;
+    return symbol.offset === 0 ? symbol.name : `${symbol.name}+0x${symbol.offset.toString(16)}`;
+  }
+
+  systemCall(): { readonly number: number; readonly name: string } | undefined {
+    return this.calls.current;
+  }
+
+  isReturn(hit: Hit): boolean {
+    const point = this.points.get(hit.probe.id);
+    return (point?.kind === "function" || point?.kind === "system-call") && point.where === "return";
+  }
+}

@@ -1,0 +1,131 @@
+import { readdirSync, readFileSync } from "node:fs";
+import { parentPort, workerData } from "node:worker_threads";
+import { UsageError } from "../../base/errors.js";
+import { emit } from "../../handlers/js/emit.js";
+import { DescriptorWriter, openFile } from "../../output/descriptor-writer.js";
+import { JsonSink } from "../../output/json-sink.js";
+import type { Sink } from "../../output/sink.js";
+import { TextSink } from "../../output/text-sink.js";
+import { parseDefinitions } from "../../runtime/limits.js";
+import { compile, type CompileOptions, parseScript } from "../../script/compile.js";
+import { resolveProgram } from "../../symbols/programs.js";
+import { DOORBELL } from "../../targets/linux/doorbell-words.js";
+import type { SessionOptions } from "../options.js";
+import type { ProgramNames } from "../points/places.js";
+import { commandWords } from "./command.js";
+import { describeProgram, describeScript } from "./describe.js";
+import { StaticPoints } from "./listing.js";
+import { resolvePoint } from "./point-text.js";
+import { type Problem, problemOf } from "./problems.js";
+import { type Outside, ScriptSession } from "./script-session.js";
+
+/** What the session's thread is given. */
+export interface ScriptThreadData {
+  readonly doorbell: SharedArrayBuffer;
+  /** One word: see {@link Outside.stopRequest}. */
+  readonly stop: SharedArrayBuffer;
+}
+
+/** How it ended. */
+export type ScriptThreadEnd = { readonly status: number } | { readonly problem: Problem };
+
+const STANDARD_OUTPUT = 1;
+const STANDARD_ERROR = 2;
+
+/** The whole session, in its own thread: ptrace binds a target to one, and it must be free to wait. */
+async function main(options: SessionOptions, { doorbell, stop }: ScriptThreadData): Promise<number> {
+  const messages = new DescriptorWriter(STANDARD_ERROR, { name: "standard error" });
+  const say = (line: string): void => {
+    messages.writeText(`${line}\n`);
+    messages.flush();
+  };
+  const names = programNames(options);
+  const output = options.outputFile === undefined ? new DescriptorWriter(STANDARD_OUTPUT, { name: "standard output" }) : openFile(options.outputFile);
+  const print = (text: string): number => {
+    output.writeText(text);
+    output.close();
+    return 0;
+  };
+  const limits = parseDefinitions([...options.definitions].map(([name, value]) => `${name}=${value}`));
+  if (options.list !== undefined) return list(options.list.pattern, compileOptions(options, limits), names, print);
+  const toCompile = compileOptions(options, limits);
+  if (options.lastPass === 1) return print(describeScript(parseScript(toCompile).script));
+  const compiled = compile(toCompile);
+  if (options.lastPass === 2) return print(describeProgram(compiled));
+  if (options.lastPass === 3) return print(emit(compiled.program).source + "\n");
+  const sink: Sink = options.json
+    ? new JsonSink(output)
+    : new TextSink({ output, messages, table: options.timing, quiet: options.suppressWarnings, verbose: options.verbosity > 0 });
+  const session = new ScriptSession(options, limits, compiled, names, sink, outside(doorbell, stop), say);
+  return options.lastPass === 4 ? 0 : session.run();
+}
+
+function outside(doorbell: SharedArrayBuffer, stop: SharedArrayBuffer): Outside {
+  const bell = new Int32Array(doorbell);
+  const word = new Int32Array(stop);
+  return {
+    doorbell,
+    stopRequest: () => Atomics.load(word, 0),
+    idle: (until) => {
+      Atomics.wait(bell, DOORBELL.rung, 0, Math.max(0, until - performance.now()));
+      Atomics.store(bell, DOORBELL.rung, 0);
+    },
+  };
+}
+
+function programNames(options: SessionOptions): ProgramNames & { target: string | undefined } {
+  const resolved = new Map<string, string>();
+  const resolve = (path: string): string => {
+    let found = resolved.get(path);
+    if (found === undefined) {
+      found = resolveProgram(path, process.env["PATH"]);
+      resolved.set(path, found);
+    }
+    return found;
+  };
+  const [program] = options.command === undefined ? [] : commandWords(options.command);
+  return { target: program === undefined ? undefined : resolve(program), resolve };
+}
+
+function compileOptions(options: SessionOptions, limits: CompileOptions["limits"]): CompileOptions {
+  return {
+    name: options.script.name,
+    text: options.script.text,
+    arguments: options.scriptArguments,
+    limits,
+    globals: options.globals,
+    library: tapset(),
+  };
+}
+
+/** The library of the language itself, beside the compiled sources. */
+function tapset(): CompileOptions["library"] {
+  const folder = new URL("../../tapset/", import.meta.url);
+  return readdirSync(folder)
+    .filter((name) => name.endsWith(".stp"))
+    .sort()
+    .map((name) => ({ name: `tapset/${name}`, text: readFileSync(new URL(name, folder), "utf8") }));
+}
+
+/** `-l`: the points that a pattern matches, one a line. */
+function list(pattern: string, options: CompileOptions, names: ProgramNames, print: (text: string) => number): number {
+  const { script, sources } = parseScript({ ...options, text: `probe ${pattern} {}`, name: "<input>" });
+  using files = new StaticPoints(names);
+  const lines = script.probes.flatMap((probe) => probe.points).flatMap((node) => files.list(resolvePoint(node, sources)));
+  print(lines.map((line) => `${line}\n`).join(""));
+  return lines.length === 0 ? 1 : 0;
+}
+
+if (parentPort === null) throw new UsageError("script-thread is started by trapline itself");
+const port = parentPort;
+// Everything is loaded by now; what is to be done comes when the command line has been read.
+port.once("message", (options: SessionOptions) => {
+  main(options, workerData as ScriptThreadData).then(
+    (status) => {
+      port.postMessage({ status } satisfies ScriptThreadEnd);
+    },
+    (error: unknown) => {
+      port.postMessage({ problem: problemOf(error) } satisfies ScriptThreadEnd);
+    },
+  );
+});

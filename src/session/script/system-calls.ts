@@ -1,0 +1,135 @@
+import { systemCallName } from "../../arch/x86_64/system-call-names.js";
+import type { InstructionFault } from "../../probes/instruction-fault.js";
+import type { ProbeCore } from "../../probes/core.js";
+import type { Probe } from "../../probes/probe.js";
+import { compileGlob, type Glob } from "../../symbols/glob.js";
+import type { Target, ThreadId } from "../../targets/target.js";
+import type { Point } from "../points/point.js";
+
+type SystemCallPoint = Extract<Point, { kind: "system-call" }>;
+
+interface Watched {
+  readonly probe: Probe;
+  readonly glob: Glob | undefined;
+  readonly where: "entry" | "return";
+  readonly concerns: (thread: ThreadId) => boolean;
+}
+
+/** One call of one thread that a probe counted. */
+interface Call {
+  readonly number: number;
+  readonly retries: number;
+  readonly probes: readonly Watched[];
+}
+
+const EFAULT = 14n;
+/**
+ * Results that no program sees: the call was interrupted and is made again (ERESTARTSYS,
+ * ERESTARTNOINTR, ERESTARTNOHAND, ERESTART_RESTARTBLOCK). Linux include/linux/errno.h.
+ */
+const RESTARTS: ReadonlySet<bigint> = new Set([512n, 513n, 514n, 516n]);
+const RESTART_SYSCALL = 219;
+
+/**
+ * Probes on system calls (row S11). `pre` is the entry, `post` the normal return, `fault` a call
+ * that ended with EFAULT or that was interrupted to be restarted; the restart is a retry.
+ */
+export class SystemCallProbes {
+  private readonly watched: Watched[] = [];
+  private readonly under = new Map<ThreadId, Call>();
+  /** Calls that were interrupted to be made again. */
+  private readonly interrupted = new Map<ThreadId, Call>();
+  private now: { readonly number: number; readonly name: string } | undefined;
+
+  constructor(
+    private readonly target: Target,
+    private readonly core: ProbeCore,
+  ) {}
+
+  get any(): boolean {
+    return this.watched.length > 0;
+  }
+
+  add(probe: Probe, point: SystemCallPoint, concerns: (thread: ThreadId) => boolean): void {
+    this.watched.push({
+      probe,
+      glob: point.name === undefined ? undefined : compileGlob(point.name),
+      where: point.where,
+      concerns,
+    });
+  }
+
+  /** The call that the handler now running is about. */
+  get current(): { readonly number: number; readonly name: string } | undefined {
+    return this.now;
+  }
+
+  onStop(thread: ThreadId, phase: "entry" | "exit", number: number): void {
+    if (phase === "entry") this.onEntry(thread, number);
+    else this.onExit(thread);
+  }
+
+  threadGone(thread: ThreadId): void {
+    const call = this.under.get(thread);
+    if (call !== undefined) for (const each of call.probes) each.probe.abandoned++;
+    this.under.delete(thread);
+    this.interrupted.delete(thread);
+  }
+
+  private onEntry(thread: ThreadId, number: number): void {
+    const before = this.interrupted.get(thread);
+    this.interrupted.delete(thread);
+    const again = before !== undefined && (number === before.number || number === RESTART_SYSCALL);
+    const meant = again ? before.number : number;
+    const name = systemCallName(meant) ?? `sys_${String(meant)}`;
+    const probes = this.watched.filter(
+      (each) => each.probe.armed && (each.glob?.matches(name) ?? true) && each.concerns(thread),
+    );
+    if (probes.length === 0) {
+      this.under.delete(thread);
+      return;
+    }
+    const retries = again ? before.retries + 1 : 0;
+    this.under.set(thread, { number: meant, retries, probes });
+    this.about({ number: meant, name }, () => {
+      for (const each of probes) {
+        const phase = each.where === "entry" ? "pre" : undefined;
+        this.core.fire(each.probe, phase ?? "none", thread, { retries, part: "begin" });
+      }
+    });
+  }
+
+  private onExit(thread: ThreadId): void {
+    const call = this.under.get(thread);
+    if (call === undefined) return;
+    this.under.delete(thread);
+    const result = -BigInt.asIntN(64, this.target.registers(thread).read("rax"));
+    const restarts = RESTARTS.has(result);
+    if (restarts) this.interrupted.set(thread, call);
+    const fault = faultOf(result, restarts);
+    const name = systemCallName(call.number) ?? `sys_${String(call.number)}`;
+    this.about({ number: call.number, name }, () => {
+      for (const each of call.probes) {
+        // A `.return` point sees every result that the program sees, as pre; a restart is none.
+        const phase = each.where === "return" ? (restarts ? "none" : "pre") : fault === undefined ? "post" : "fault";
+        const details = { retries: call.retries, part: "end" as const };
+        this.core.fire(each.probe, phase, thread, fault === undefined ? details : { ...details, fault });
+      }
+    });
+  }
+
+  private about(call: { readonly number: number; readonly name: string }, body: () => void): void {
+    this.now = call;
+    try {
+      body();
+    } finally {
+      this.now = undefined;
+    }
+  }
+}
+
+function faultOf(result: bigint, restarts: boolean): InstructionFault | undefined {
+  if (restarts) return { name: "ERESTART", number: Number(result), code: 0, address: undefined, retryable: true };
+  if (result === EFAULT) return { name: "EFAULT", number: Number(EFAULT), code: 0, address: undefined, retryable: false };
+  return undefined;
+}

@@ -1,0 +1,177 @@
+import { closeSync, openSync, readFileSync, readSync, readdirSync } from "node:fs";
+import { TargetError, TargetGone } from "../../base/errors.js";
+import type { ThreadId } from "../target.js";
+import { ERRNO, SYS, errorName, systemCall3 } from "./kernel.js";
+import { isGone } from "./memory.js";
+import { readFile, readStat, readStatus, statusField } from "./process-files.js";
+import { PTRACE, SEIZE_OPTIONS, ptrace } from "./ptrace.js";
+import type { Tracer } from "./tracer.js";
+
+/** Field 9 of `/proc/PID/stat`, counted from field 3; bit of a kernel thread. include/linux/sched.h. */
+const FLAGS = 9 - 3;
+const PF_KTHREAD = 0x00200000;
+
+/**
+ * Seizes all threads of a running process; they go on running.
+ *
+ * @param pid a process; a thread's TID means the thread's process
+ * @throws TargetError the process cannot be traced; the message says why, the remedy what to do
+ */
+export function attach(tracer: Tracer, pid: number): void {
+  if (!Number.isSafeInteger(pid) || pid <= 0) throw new TargetError(`${pid} is not a process ID`);
+  const process = refuse(pid);
+  const space = tracer.book.newSpace();
+  // Threads that start meanwhile belong to seized creators and are traced from birth, or are found
+  // in the next round.
+  for (let found = true; found;) {
+    found = false;
+    for (const thread of threadsOf(process)) {
+      if (tracer.book.find(thread) !== undefined) continue;
+      const result = ptrace(PTRACE.SEIZE, thread, 0, SEIZE_OPTIONS);
+      if (result === -ERRNO.ESRCH) continue;
+      if (result < 0) {
+        // Traced from birth: its creator's event tells about it.
+        if (tracedBy(thread) === systemCall3(SYS.gettid, 0, 0, 0)) continue;
+        if (isEnding(thread)) continue;
+        throw notPermitted(process, thread, result);
+      }
+      tracer.book.add(thread, process, space);
+      found = true;
+    }
+  }
+  if (space.threads.size === 0) throw new TargetError(`process ${process} has just ended`);
+}
+
+function threadsOf(process: number): ThreadId[] {
+  try {
+    return readdirSync(`/proc/${process}/task`).map((name) => Number(name) as ThreadId);
+  } catch (error) {
+    if (isGone(error)) return [];
+    throw error;
+  }
+}
+
+/** Refuses what cannot or must not be traced, before anything is changed. @returns the process ID */
+function refuse(pid: number): number {
+  let status: ReadonlyMap<string, string>;
+  try {
+    status = readStatus(pid);
+  } catch (error) {
+    if (error instanceof TargetGone) throw new TargetError(`no such process: ${pid}`);
+    throw error;
+  }
+  const group = Number(statusField(status, "Tgid"));
+  if (group === process.pid) throw new TargetError(`${pid} is Trapline itself: it cannot trace itself`);
+  if ((Number(readStat(pid)[FLAGS]) & PF_KTHREAD) !== 0)
+    throw new TargetError(
+      `${pid} (${statusField(status, "Name")}) is a kernel thread: only processes can be traced`,
+      {
+        remedy: "probe the kernel through a GDB stub instead",
+      },
+    );
+  if (threadsOf(group).every(isEnding))
+    throw new TargetError(`process ${group} has already ended (a zombie that its parent has not waited for)`);
+  const tracing = Number(statusField(status, "TracerPid"));
+  if (tracing !== 0)
+    throw new TargetError(`process ${group} is already traced by process ${tracing}${nameOf(tracing)}`, {
+      remedy: "a process can have one tracer only: end the other one first",
+    });
+  refuseOtherMachines(group);
+  return group;
+}
+
+function isEnding(thread: number): boolean {
+  try {
+    const state = readStat(thread)[0];
+    return state === "Z" || state === "X";
+  } catch (error) {
+    if (error instanceof TargetGone) return true;
+    throw error;
+  }
+}
+
+function nameOf(pid: number): string {
+  try {
+    return ` (${readFile(pid, "comm").trim()})`;
+  } catch (error) {
+    if (error instanceof TargetGone) return "";
+    throw error;
+  }
+}
+
+function tracedBy(thread: number): number {
+  try {
+    return Number(statusField(readStatus(thread), "TracerPid"));
+  } catch (error) {
+    if (error instanceof TargetGone) return 0;
+    throw error;
+  }
+}
+
+const ELF_CLASS_64 = 2;
+const EM_X86_64 = 62;
+
+/** Looks at the ELF header of the main program. */
+function refuseOtherMachines(pid: number): void {
+  const header = Buffer.alloc(20);
+  try {
+    const file = openSync(`/proc/${pid}/exe`, "r");
+    readSync(file, header, 0, header.length, 0);
+    closeSync(file);
+  } catch {
+    // Not ours to read: seizing will say why.
+    return;
+  }
+  if (header.readUInt32BE(0) !== 0x7f454c46) return; // "\x7fELF"
+  if (header[4] !== ELF_CLASS_64)
+    throw new TargetError(`process ${pid} is a 32-bit program: only x86-64 programs can be traced`);
+  if (header.readUInt16LE(18) !== EM_X86_64)
+    throw new TargetError(`process ${pid} is not an x86-64 program (ELF machine ${header.readUInt16LE(18)})`);
+}
+
+/** Words for EPERM of PTRACE_SEIZE: which rule of ptrace(2), "Ptrace access mode checking", it was. */
+function notPermitted(pid: number, thread: number, result: number): TargetError {
+  if (result !== -ERRNO.EPERM)
+    return new TargetError(`cannot trace thread ${thread} of process ${pid}: ${errorName(result)}`);
+  const other = tracedBy(thread);
+  if (other !== 0)
+    return new TargetError(`process ${pid} is already traced by process ${other}${nameOf(other)}`);
+  const theirs = Number(statusField(readStatus(pid), "Uid").split("\t")[0]);
+  const ours = process.geteuid?.() ?? -1;
+  if (ours !== 0 && theirs !== ours)
+    return new TargetError(
+      `not permitted to trace process ${pid}: it belongs to user ${theirs}, we are ${ours}`,
+      {
+        remedy: "run as that user or as root",
+      },
+    );
+  const scope = yamaScope();
+  if (scope >= 3)
+    return new TargetError(
+      "not permitted to trace: kernel.yama.ptrace_scope is 3, which allows no ptrace at all",
+      {
+        remedy: "boot with a lower kernel.yama.ptrace_scope",
+      },
+    );
+  if (scope >= 1 && ours !== 0)
+    return new TargetError(`not permitted to trace process ${pid}: kernel.yama.ptrace_scope is ${scope}`, {
+      remedy:
+        scope === 1
+          ? "launch the program with -c, run as root, or set kernel.yama.ptrace_scope to 0 (sysctl)"
+          : "run as root, or set kernel.yama.ptrace_scope to 0 (sysctl)",
+    });
+  return new TargetError(
+    `not permitted to trace process ${pid}: it is not dumpable (set-user-ID, or it asked for it by prctl), or CAP_SYS_PTRACE is missing here`,
+    { remedy: "run with CAP_SYS_PTRACE (containers: --cap-add=SYS_PTRACE)" },
+  );
+}
+
+/** kernel.yama.ptrace_scope; 0 where the kernel has no Yama. */
+function yamaScope(): number {
+  try {
+    return Number(readFileSync("/proc/sys/kernel/yama/ptrace_scope", "utf8"));
+  } catch (error) {
+    if (isGone(error)) return 0;
+    throw error;
+  }
+}

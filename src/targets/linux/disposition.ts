@@ -1,0 +1,21 @@
+import type { Disposition, SignalInfo, ThreadId } from "../target.js";
+import { readStatus, statusField } from "./process-files.js";
+import { isStopSignal } from "./signals.js";
+
+/** Signals whose default action is to do nothing: SIGCHLD, SIGCONT, SIGURG, SIGWINCH. signal(7). */
+const IGNORED_BY_DEFAULT: ReadonlySet<number> = new Set([17, 18, 23, 28]);
+
+/**
+ * What a signal would do to a thread that is about to receive it. A synchronous signal that the
+ * program blocks or ignores was given the default action by the kernel before we were told
+ * (force_sig_info_to_task in kernel/signal.c), so what the masks now say holds for it too.
+ */
+export function dispositionOf(thread: ThreadId, signal: SignalInfo): Disposition {
+  const status = readStatus(thread);
+  const has = (field: string): boolean =>
+    (BigInt(`0x${statusField(status, field)}`) & (1n << BigInt(signal.number - 1))) !== 0n;
+  if (has("SigCgt")) return "handled";
+  if (has("SigIgn")) return "ignored";
+  if (isStopSignal(signal.number)) return "stops";
+  return IGNORED_BY_DEFAULT.has(signal.number) ? "ignored" : "fatal";
+}

@@ -1,0 +1,89 @@
+import type { Address } from "../../base/address.js";
+import type { ReturnToken } from "../target.js";
+
+/** A watch is given up after so many system calls of the handler: it will hardly return any more. */
+const PATIENCE = 10_000;
+
+interface Watch {
+  readonly token: ReturnToken;
+  /** The interrupted place. */
+  readonly pc: Address;
+  readonly sp: Address;
+  systemCalls: number;
+  /** The handler runs on the interrupted stack, below the interrupted frame; unknown before its first system call. */
+  sameStack: boolean | undefined;
+}
+
+/** A handler's own frames are not larger than this, where it runs on the interrupted stack. */
+const SAME_STACK = 1024 * 1024;
+
+/** `returned` of a watch that has no business at this stop. */
+const NONE: ReturnToken = 0;
+
+/**
+ * Signal handlers that a thread is in and whose return to the interrupted place is of interest,
+ * innermost last. While there are any the thread runs from system call to system call, and each
+ * rt_sigreturn is looked at.
+ */
+export class ReturnWatches {
+  private readonly stack: Watch[] = [];
+  private arrived: Watch | undefined;
+
+  get active(): boolean {
+    return this.stack.length > 0;
+  }
+
+  begin(token: ReturnToken, pc: Address, sp: Address): void {
+    this.arrived = undefined;
+    this.stack.push({ token, pc, sp, systemCalls: 0, sameStack: undefined });
+  }
+
+  /**
+   * The thread is about to return from a handler, to `pc` with stack pointer `sp`.
+   * Handlers that were left by siglongjmp are still on the stack above the one that returns.
+   */
+  sigreturn(pc: Address, sp: Address): void {
+    const index = this.stack.findLastIndex((watch) => watch.pc === pc && watch.sp === sp);
+    if (index < 0) return;
+    this.arrived = this.stack[index];
+    this.stack.length = index;
+  }
+
+  /** Some other system call, with this stack pointer. */
+  systemCall(sp: Address): void {
+    this.arrived = undefined;
+    for (const watch of this.stack) {
+      watch.systemCalls++;
+      watch.sameStack ??= sp <= watch.sp && watch.sp - sp < SAME_STACK;
+    }
+    // The stack grows down: above the interrupted frame, the handler is no more.
+    while (this.stack.length > 0) {
+      const watch = this.stack[this.stack.length - 1] as Watch; // length checked
+      if (watch.systemCalls < PATIENCE && !(watch.sameStack === true && sp > watch.sp)) return;
+      this.stack.pop();
+    }
+  }
+
+  /**
+   * The thread stopped at a breakpoint at `pc`.
+   * @returns the token of the watch whose handler just returned here, or 0
+   */
+  breakpoint(pc: Address, sp: Address): ReturnToken {
+    const arrived = this.arrived;
+    this.arrived = undefined;
+    if (arrived?.pc === pc && arrived.sp === sp) return arrived.token;
+    // Back at the watched place, and not by rt_sigreturn: the handler was left in another way.
+    while (this.stack.length > 0) {
+      const watch = this.stack[this.stack.length - 1] as Watch; // length checked
+      if (watch.pc !== pc || watch.sp !== sp) break;
+      this.stack.pop();
+    }
+    return NONE;
+  }
+
+  /** The thread did something else than arrive: what returned, returned elsewhere. */
+  clear(): void {
+    this.stack.length = 0;
+    this.arrived = undefined;
+  }
+}

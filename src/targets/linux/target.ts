@@ -1,0 +1,149 @@
+import type { RegisterFile } from "../../arch/x86_64/registers.js";
+import { TargetError } from "../../base/errors.js";
+import type {
+  Capabilities,
+  Disposition,
+  Mapping,
+  Memory,
+  Resume,
+  SignalInfo,
+  SpaceId,
+  Stop,
+  Target,
+  ThreadFacts,
+  ThreadId,
+} from "../target.js";
+import { attach } from "./attach.js";
+import { dispositionOf } from "./disposition.js";
+import { detachAll } from "./detach.js";
+import { readFacts } from "./facts.js";
+import { mapNear, unmap } from "./injection.js";
+import { type LaunchOptions, launch } from "./launch.js";
+import { Tracer } from "./tracer.js";
+
+export interface LinuxOptions {
+  /** The buffer of a {@link Doorbell}, for waking {@link LinuxTarget.wait} from another thread. */
+  readonly doorbell?: SharedArrayBuffer;
+}
+
+/**
+ * A Linux process, its threads, and the processes that it starts, by ptrace.
+ *
+ * All calls must come from the thread that made the object. That thread must have no other target,
+ * and no child processes of its own (other threads may): their ends would be taken for ours.
+ *
+ * After exec by a thread that was not the leader, `thread-gone` is told of all others, the leader
+ * included, before `exec`; the thread then has the leader's number and a new {@link RegisterFile}.
+ *
+ * Needs Linux 5.3 (PTRACE_GET_SYSCALL_INFO).
+ */
+export class LinuxTarget implements Target {
+  readonly capabilities: Capabilities;
+
+  private constructor(private readonly tracer: Tracer) {
+    this.capabilities = {
+      stepsAlone: true,
+      mapNear: (thread, near, length) => mapNear(tracer, tracer.stoppedThread(thread), near, length),
+      unmap: (thread, at, length) => unmap(tracer, tracer.stoppedThread(thread), at, length),
+    };
+  }
+
+  /**
+   * Starts a program and returns with its thread stopped before its first instruction (no stop is
+   * reported for that); {@link resume} sets it going.
+   * @param argv program, looked up in PATH, and arguments
+   * @throws TargetError it cannot be executed or traced
+   */
+  static launch(argv: readonly string[], options: LinuxOptions & LaunchOptions = {}): LinuxTarget {
+    return LinuxTarget.begin(options, (tracer) => launch(tracer, argv, options));
+  }
+
+  /**
+   * Seizes all threads of a running process, which goes on running.
+   * @throws TargetError it cannot be traced
+   */
+  static attach(pid: number, options: LinuxOptions = {}): LinuxTarget {
+    return LinuxTarget.begin(options, (tracer) => attach(tracer, pid));
+  }
+
+  private static begin(options: LinuxOptions, start: (tracer: Tracer) => void): LinuxTarget {
+    if (process.platform !== "linux" || process.arch !== "x64")
+      throw new TargetError(
+        `processes can be traced on Linux x86-64 only; this is ${process.platform} ${process.arch}`,
+      );
+    const tracer = new Tracer(options.doorbell);
+    try {
+      start(tracer);
+    } catch (error) {
+      tracer.dispose();
+      throw error;
+    }
+    return new LinuxTarget(tracer);
+  }
+
+  threads(): Iterable<ThreadId> {
+    return this.tracer.book.ids();
+  }
+
+  spaceOf(thread: ThreadId): SpaceId {
+    return this.tracer.book.get(thread).space.id;
+  }
+
+  threadsOf(space: SpaceId): Iterable<ThreadId> {
+    return this.tracer.book.threadsOf(space);
+  }
+
+  isStopped(thread: ThreadId): boolean {
+    return this.tracer.book.get(thread).stopped;
+  }
+
+  /** With nothing traced any more it returns undefined at the deadline; at once if there is neither deadline nor doorbell. */
+  wait(until: number): Stop | undefined {
+    return this.tracer.wait(until);
+  }
+
+  resume(thread: ThreadId, how: Resume): void {
+    this.tracer.resume(thread, how);
+  }
+
+  interrupt(thread: ThreadId): void {
+    this.tracer.interrupt(thread);
+  }
+
+  registers(id: ThreadId): RegisterFile {
+    const thread = this.tracer.stoppedThread(id);
+    this.tracer.fetchRegisters(thread);
+    return thread.registers;
+  }
+
+  memory(space: SpaceId): Memory {
+    return this.tracer.book.space(space).memory;
+  }
+
+  mappings(space: SpaceId): readonly Mapping[] {
+    return this.tracer.book.space(space).memory.mappings();
+  }
+
+  facts(thread: ThreadId): ThreadFacts {
+    this.tracer.book.get(thread);
+    return readFacts(thread);
+  }
+
+  disposition(thread: ThreadId, signal: SignalInfo): Disposition {
+    return dispositionOf(thread, signal);
+  }
+
+  traceSystemCalls(on: boolean): void {
+    this.tracer.traceSystemCalls(on);
+  }
+
+  /**
+   * Lets all threads go, launched programs too: they run on. Breakpoints must have been taken out
+   * before. Takes a second at most.
+   */
+  [Symbol.asyncDispose](): Promise<void> {
+    detachAll(this.tracer);
+    this.tracer.dispose();
+    return Promise.resolve();
+  }
+}

@@ -1,0 +1,152 @@
+import { RegisterFile, registerIndex } from "../../arch/x86_64/registers.js";
+import type { Address } from "../../base/address.js";
+import { TargetGone } from "../../base/errors.js";
+import type { SpaceId, ThreadId } from "../target.js";
+import { SharedBytes } from "./kernel.js";
+import { SpaceMemory } from "./memory.js";
+import { PTRACE } from "./ptrace.js";
+import type { ReturnWatches } from "./return-watch.js";
+
+/** `struct user_regs_struct`, 27 words. arch/x86/include/asm/user_64.h. */
+export const REGISTER_BYTES = 27 * 8;
+const RIP_WORD = 2 * registerIndex("rip");
+
+/** A thread that is traced. */
+export class Thread {
+  readonly registers: RegisterFile;
+  readonly registersAddress: number;
+  /** The registers as 32-bit words, and what they were when they were fetched. */
+  readonly words: Int32Array;
+  private readonly fetched = new Int32Array(REGISTER_BYTES / 4);
+  /** `registers` hold what the thread has. */
+  registersValid = false;
+  /** Stands still and was reported, or is about to be. */
+  stopped = false;
+  /** Its creator's event came, its own first stop not yet. */
+  starting:
+    | { readonly parent: ThreadId; readonly newProcess: boolean; readonly copyOf: SpaceId | undefined }
+    | undefined;
+  /** Signal that `deliver` would deliver; 0 none. */
+  pendingSignal = 0;
+  /** Stopped by an `int3`. */
+  trapped = false;
+  /** In a job-control stop: continue means PTRACE_LISTEN. */
+  groupStopped = false;
+  interruptAsked = false;
+  /** We sent an interrupt, for whatever reason, which has not been seen yet. */
+  disturbed = false;
+  /** Number of the system call whose entry was seen last. */
+  systemCall = -1;
+  /** Set between the event of an exec and the exit of its system call: the TID before it. */
+  execFrom: ThreadId | undefined;
+  /** Request with which the thread was last set going: a stop that is nobody's business repeats it. */
+  going: number = PTRACE.CONT;
+  watches: ReturnWatches | undefined;
+
+  constructor(
+    readonly id: ThreadId,
+    /** Thread group: the PID. Changes for nobody: exec makes the thread that lives on the leader. */
+    readonly process: number,
+    readonly space: Space,
+  ) {
+    const memory = new SharedBytes(REGISTER_BYTES);
+    this.registersAddress = memory.address;
+    this.registers = new RegisterFile(memory.buffer);
+    this.words = memory.words;
+  }
+
+  /** The registers were just filled. */
+  noteFetched(): void {
+    this.registersValid = true;
+    this.fetched.set(this.words);
+  }
+
+  /** Whether all registers but the program counter are as they were fetched. */
+  onlyCounterChanged(): boolean {
+    const { words, fetched } = this;
+    for (let i = 0; i < words.length; i++)
+      if (words[i] !== fetched[i] && i !== RIP_WORD && i !== RIP_WORD + 1) return false;
+    return true;
+  }
+}
+
+/** An address space and who lives in it. */
+export class Space {
+  readonly threads = new Map<ThreadId, Thread>();
+  readonly memory: SpaceMemory;
+  /** Address of a `syscall` instruction in the space, once looked for. */
+  systemCallInstruction: Address | undefined;
+
+  constructor(readonly id: SpaceId) {
+    this.memory = new SpaceMemory(() => this.threads.keys(), `address space ${id}`);
+  }
+}
+
+/** All threads and spaces of a target. */
+export class ThreadBook {
+  private readonly byId = new Map<ThreadId, Thread>();
+  private readonly spaces = new Map<SpaceId, Space>();
+  private spaceCount = 0;
+
+  get size(): number {
+    return this.byId.size;
+  }
+
+  find(id: ThreadId): Thread | undefined {
+    return this.byId.get(id);
+  }
+
+  /** @throws TargetGone no such thread, or no longer */
+  get(id: ThreadId): Thread {
+    const thread = this.byId.get(id);
+    if (thread === undefined) throw new TargetGone(`thread ${id} is gone`);
+    return thread;
+  }
+
+  ids(): Iterable<ThreadId> {
+    return this.byId.keys();
+  }
+
+  all(): Iterable<Thread> {
+    return this.byId.values();
+  }
+
+  newSpace(): Space {
+    const space = new Space(++this.spaceCount as SpaceId);
+    this.spaces.set(space.id, space);
+    return space;
+  }
+
+  /** @throws TargetGone no thread of the space lives */
+  /** None where the space is gone. */
+  threadsOf(id: SpaceId): Iterable<ThreadId> {
+    return this.spaces.get(id)?.threads.keys() ?? [];
+  }
+
+  space(id: SpaceId): Space {
+    const space = this.spaces.get(id);
+    if (space === undefined) throw new TargetGone(`address space ${id} is gone`);
+    return space;
+  }
+
+  add(id: ThreadId, process: number, space: Space): Thread {
+    const thread = new Thread(id, process, space);
+    this.byId.set(id, thread);
+    space.threads.set(id, thread);
+    return thread;
+  }
+
+  remove(thread: Thread): void {
+    this.byId.delete(thread.id);
+    const space = thread.space;
+    space.threads.delete(thread.id);
+    if (space.threads.size > 0) return;
+    space.memory.close();
+    this.spaces.delete(space.id);
+  }
+
+  /** Closes every space. */
+  clear(): void {
+    for (const thread of [...this.byId.values()]) this.remove(thread);
+  }
+}

@@ -1,0 +1,484 @@
+import { type Address, offsetBy } from "../../base/address.js";
+import { TargetGone } from "../../base/errors.js";
+import type { Resume, ReturnToken, Stop, ThreadId } from "../target.js";
+import { readFacts } from "./facts.js";
+import { ERRNO, SYS, SharedBytes, errorName } from "./kernel.js";
+import { PTRACE, PTRACE_EVENT, SYSTEM_CALL_STOP, ptrace } from "./ptrace.js";
+import { restartInterrupted } from "./restart.js";
+import { ReturnWatches } from "./return-watch.js";
+import { Scheduling } from "./scheduling.js";
+import { SIG, SI, codeOf, decodeSignal, isStopSignal, setAddress, signalOf } from "./signals.js";
+import { Starter } from "./starter.js";
+import { StatusQueue } from "./status-queue.js";
+import { type Space, type Thread, ThreadBook } from "./threads.js";
+import { isCaught, sharesMemory } from "./kinship.js";
+import { exitStatus, isStopped, stopEvent, stopSignal } from "./wait-status.js";
+import { Waiter } from "./waiter.js";
+
+/** The only stop of a hot path: one object, refilled. */
+interface BreakpointStop {
+  readonly kind: "breakpoint";
+  thread: ThreadId;
+  at: Address;
+  returned: ReturnToken;
+}
+
+/** So many stops in a row may come from one thread before the others are looked for. */
+const FAIR_AFTER = 16;
+
+/** `struct ptrace_syscall_info`: op is the first byte, 1 entry, 2 exit. ptrace(2). */
+const PTRACE_GET_SYSCALL_INFO = 0x420e;
+const SYSCALL_INFO_BYTES = 88;
+const SYSCALL_NONE = 0;
+const SYSCALL_ENTRY = 1;
+
+/** `si_code` of the siginfo of an exit stop. ptrace(2), PTRACE_EVENT stops. */
+const EXIT_STOP_CODE = (PTRACE_EVENT.EXIT << 8) | SIG.TRAP;
+
+/** Where rt_sigreturn finds the interrupted registers: `struct ucontext`, asm/sigcontext.h. */
+const UCONTEXT_RSP = 160;
+const UCONTEXT_RIP = 168;
+
+/**
+ * Owns ptrace: turns wait statuses into stops, and sets threads going again. What is only ptrace's
+ * own (group stops, events of parents, watched returns) happens here and is not reported.
+ */
+export class Tracer {
+  readonly book = new ThreadBook();
+  readonly waiter: Waiter;
+  private readonly ready: Stop[] = [];
+  /** Wait statuses that were collected, or met while one thread alone was waited for. */
+  readonly pending = new StatusQueue();
+  private lastThread = 0;
+  private inARow = 0;
+  /** First stops of threads whose creator's event has not come yet, and ends of such threads. */
+  private readonly early = new Map<number, "stopped" | "gone">();
+  private readonly breakpoint: BreakpointStop = {
+    kind: "breakpoint",
+    thread: 0 as ThreadId,
+    at: 0 as Address,
+    returned: 0,
+  };
+  private readonly message = new SharedBytes(8);
+  private readonly callInfo = new SharedBytes(SYSCALL_INFO_BYTES);
+  private readonly siginfo: SharedBytes;
+  private readonly scheduling: Scheduling;
+  private readonly starter = new Starter();
+  private readonly frame = new Uint8Array(8 * 2);
+  private readonly frameView = new DataView(this.frame.buffer);
+  private tracingCalls = false;
+
+  constructor(doorbell: SharedArrayBuffer | undefined) {
+    this.waiter = new Waiter(doorbell);
+    this.siginfo = this.waiter.siginfo;
+    this.scheduling = new Scheduling(this.waiter.bell);
+  }
+
+  /** @param until as {@link Target.wait} */
+  wait(until: number): Stop | undefined {
+    const stop = this.ready.shift();
+    if (stop !== undefined) return stop;
+    if (this.waiter.isOver(until)) return undefined;
+    for (;;) {
+      let next: Stop | undefined;
+      if (this.pending.shift()) {
+        this.waiter.fetched = false;
+        next = this.interpret(this.pending.thread as ThreadId, this.pending.status);
+      } else {
+        if (this.waiter.wait(until) !== "stop") return undefined;
+        this.beFair();
+        next = this.interpret(this.waiter.thread as ThreadId, this.waiter.status);
+      }
+      if (next !== undefined) return next;
+      if (this.waiter.isOver(until)) return undefined;
+    }
+  }
+
+  /**
+   * Of several threads that stand the kernel reports the one that was attached to first: hitting
+   * in dense succession it would keep us from ever seeing the others. So all that stand now are
+   * collected, and have their turn before it.
+   */
+  private beFair(): void {
+    if (this.book.size === 1) return;
+    const thread = this.waiter.thread;
+    if (thread === this.lastThread && ++this.inARow < FAIR_AFTER) return;
+    this.lastThread = thread;
+    this.inARow = 0;
+    while (this.waiter.poll()) this.pending.push(this.waiter.polledThread, this.waiter.polledStatus);
+  }
+
+  /** Reports a stop at the next wait. */
+  later(stop: Stop): void {
+    this.ready.push(stop);
+  }
+
+  resume(id: ThreadId, how: Resume): void {
+    const thread = this.stoppedThread(id);
+    switch (how.kind) {
+      case "continue":
+        return this.go(thread, this.usualRequest(thread), 0);
+      case "step":
+        return this.go(thread, PTRACE.SINGLESTEP, 0);
+      case "deliver": {
+        const signal = thread.pendingSignal;
+        if (how.address !== undefined) this.changeAddress(thread, how.address);
+        if (how.watch !== undefined && how.watch !== 0 && isCaught(thread.id, signal)) {
+          this.fetchRegisters(thread);
+          thread.watches ??= new ReturnWatches();
+          thread.watches.begin(how.watch, thread.registers.pc, thread.registers.sp);
+        }
+        return this.go(thread, this.usualRequest(thread), signal);
+      }
+    }
+  }
+
+  interrupt(id: ThreadId): void {
+    const thread = this.book.get(id);
+    if (thread.stopped || thread.interruptAsked) return;
+    thread.interruptAsked = true;
+    this.askToStop(thread);
+  }
+
+  traceSystemCalls(on: boolean): void {
+    this.tracingCalls = on;
+    // Running threads learn it by a stop that is not reported; stopped ones when they are resumed.
+    for (const thread of this.book.all())
+      if (!thread.stopped && !thread.interruptAsked) this.askToStop(thread);
+  }
+
+  /** Registers of a stopped thread, fetched if they were not. */
+  fetchRegisters(thread: Thread): void {
+    if (thread.registersValid) return;
+    this.check(thread, ptrace(PTRACE.GETREGS, thread.id, 0, thread.registersAddress));
+    thread.noteFetched();
+  }
+
+  /** Puts registers that were written in place. */
+  storeRegisters(thread: Thread): void {
+    if (!thread.registers.dirty) return;
+    this.check(thread, ptrace(PTRACE.SETREGS, thread.id, 0, thread.registersAddress));
+    thread.registers.dirty = false;
+  }
+
+  stoppedThread(id: ThreadId): Thread {
+    const thread = this.book.get(id);
+    if (!thread.stopped) throw new Error(`thread ${id} is not stopped`);
+    return thread;
+  }
+
+  /** A call about a stopped thread came back. @throws TargetGone it was killed meanwhile */
+  check(thread: Thread, result: number): void {
+    if (result >= 0) return;
+    if (result === -ERRNO.ESRCH) throw new TargetGone(`thread ${thread.id} is gone`);
+    throw new Error(`ptrace on thread ${thread.id}: ${errorName(result)}`);
+  }
+
+  private askToStop(thread: Thread): void {
+    thread.disturbed = true;
+    const result = ptrace(PTRACE.INTERRUPT, thread.id);
+    // ESRCH: it is ending, which its own stop will say.
+    if (result < 0 && result !== -ERRNO.ESRCH) this.check(thread, result);
+  }
+
+  private usualRequest(thread: Thread): number {
+    if (thread.groupStopped) return PTRACE.LISTEN;
+    return this.tracingCalls || thread.watches?.active === true || thread.execFrom !== undefined
+      ? PTRACE.SYSCALL
+      : PTRACE.CONT;
+  }
+
+  private go(thread: Thread, request: number, signal: number): void {
+    thread.stopped = false;
+    thread.registersValid = false;
+    thread.pendingSignal = 0;
+    thread.trapped = false;
+    thread.groupStopped = false;
+    if (request !== PTRACE.LISTEN) thread.going = request;
+    const result = thread.registers.dirty
+      ? this.starter.start(thread, request, signal)
+      : ptrace(request, thread.id, 0, signal);
+    // ESRCH: it was killed while it stood; the end comes through wait.
+    if (result < 0 && result !== -ERRNO.ESRCH) this.check(thread, result);
+  }
+
+  /** Sets a thread going again whose stop is nobody's business, as it was going before. */
+  private goOn(thread: Thread, signal = 0): void {
+    const stepping = thread.going === PTRACE.SINGLESTEP && !thread.groupStopped;
+    this.go(thread, stepping ? PTRACE.SINGLESTEP : this.usualRequest(thread), signal);
+  }
+
+  private changeAddress(thread: Thread, address: bigint): void {
+    this.fetchSiginfo(thread);
+    setAddress(this.siginfo.view, address);
+    this.check(thread, ptrace(PTRACE.SETSIGINFO, thread.id, 0, this.siginfo.address));
+  }
+
+  private fetchSiginfo(thread: Thread): void {
+    this.check(thread, ptrace(PTRACE.GETSIGINFO, thread.id, 0, this.siginfo.address));
+  }
+
+  /** A wait status becomes a stop, or is dealt with here. */
+  private interpret(id: ThreadId, status: number): Stop | undefined {
+    const thread = this.book.find(id);
+    if (thread === undefined) {
+      this.noteStranger(id, status);
+      return undefined;
+    }
+    if (!isStopped(status)) return this.ended(thread, status);
+    thread.stopped = true;
+    thread.registersValid = false;
+    if (this.waiter.fetched) thread.noteFetched();
+    this.scheduling.stopped(thread.process, id);
+    try {
+      return this.readStop(thread, stopSignal(status), stopEvent(status));
+    } catch (error) {
+      // Killed between its stop and our look at it: its end follows.
+      if (!(error instanceof TargetGone)) throw error;
+      thread.stopped = false;
+      return undefined;
+    }
+  }
+
+  /** A thread whose creator's event was not told yet, and never will be where its creator was killed. */
+  private noteStranger(id: ThreadId, status: number): void {
+    const stopped = isStopped(status);
+    const ends = stopped && stopEvent(status) === PTRACE_EVENT.EXIT;
+    // On its way out it must not stand: the leader of its group could not end before it.
+    if (ends) ptrace(PTRACE.CONT, id);
+    this.early.set(id, stopped && !ends ? "stopped" : "gone");
+  }
+
+  private readStop(thread: Thread, signal: number, event: number): Stop | undefined {
+    switch (event) {
+      case PTRACE_EVENT.NONE:
+        return signal === (SIG.TRAP | SYSTEM_CALL_STOP)
+          ? this.systemCallStop(thread)
+          : this.signalStop(thread, signal);
+      case PTRACE_EVENT.FORK:
+      case PTRACE_EVENT.VFORK:
+      case PTRACE_EVENT.CLONE:
+        return this.childCreated(thread);
+      case PTRACE_EVENT.EXEC:
+        return this.executed(thread);
+      case PTRACE_EVENT.EXIT:
+        thread.interruptAsked = false;
+        return { kind: "thread-exiting", thread: thread.id };
+      case PTRACE_EVENT.STOP:
+        return this.eventStop(thread, signal);
+      default:
+        this.goOn(thread);
+        return undefined;
+    }
+  }
+
+  private signalStop(thread: Thread, signal: number): Stop {
+    if (!this.waiter.fetched) this.fetchSiginfo(thread);
+    const code = codeOf(this.siginfo.view);
+    // Killed since, it stands at its exit already: that stop will be told by itself.
+    if (signalOf(this.siginfo.view) !== signal || code === EXIT_STOP_CODE)
+      throw new TargetGone(`thread ${thread.id} is ending`);
+    thread.pendingSignal = signal;
+    thread.interruptAsked = false;
+    this.waiter.expect(thread);
+    if (signal === SIG.TRAP && code === SI.KERNEL) {
+      this.fetchRegisters(thread);
+      const at = offsetBy(thread.registers.pc, -1);
+      thread.trapped = true;
+      const stop = this.breakpoint;
+      stop.thread = thread.id;
+      stop.at = at;
+      stop.returned = thread.watches === undefined ? 0 : thread.watches.breakpoint(at, thread.registers.sp);
+      return stop;
+    }
+    if (signal === SIG.TRAP && code > 0 && thread.going === PTRACE.SINGLESTEP) {
+      thread.going = PTRACE.CONT;
+      return { kind: "step", thread: thread.id };
+    }
+    return { kind: "signal", thread: thread.id, signal: decodeSignal(signal, this.siginfo.view) };
+  }
+
+  private systemCallStop(thread: Thread): Stop | undefined {
+    this.check(thread, ptrace(PTRACE_GET_SYSCALL_INFO, thread.id, SYSCALL_INFO_BYTES, this.callInfo.address));
+    const operation = this.callInfo.bytes[0];
+    if (operation === SYSCALL_NONE) throw new TargetGone(`thread ${thread.id} is ending`);
+    const entry = operation === SYSCALL_ENTRY;
+    if (!entry && thread.execFrom !== undefined) {
+      const former = thread.execFrom;
+      thread.execFrom = undefined;
+      return { kind: "exec", thread: thread.id, former, space: thread.space.id };
+    }
+    this.fetchRegisters(thread);
+    // Bits 32 … 63 are not part of the number. arch/x86/entry/syscall_64.c, do_syscall_64.
+    const number = Number(BigInt.asIntN(32, thread.registers.read("orig_rax")));
+    if (entry) thread.systemCall = number;
+    if (entry && thread.watches?.active === true) this.watchSystemCall(thread, number);
+    if (!this.tracingCalls) {
+      this.goOn(thread);
+      return undefined;
+    }
+    thread.interruptAsked = false;
+    return {
+      kind: "system-call",
+      thread: thread.id,
+      phase: entry ? "entry" : "exit",
+      number: entry ? number : thread.systemCall,
+    };
+  }
+
+  private watchSystemCall(thread: Thread, number: number): void {
+    const sp = thread.registers.sp;
+    if (number !== SYS.rt_sigreturn) {
+      thread.watches?.systemCall(sp);
+      return;
+    }
+    if (thread.space.memory.readSome(offsetBy(sp, UCONTEXT_RSP), this.frame) < this.frame.length) return;
+    thread.watches?.sigreturn(
+      Number(this.frameView.getBigInt64(UCONTEXT_RIP - UCONTEXT_RSP, true)) as Address,
+      Number(this.frameView.getBigInt64(0, true)) as Address,
+    );
+  }
+
+  /** PTRACE_EVENT_STOP: a job-control stop, its end, an interrupt, or a new thread's first stop. */
+  private eventStop(thread: Thread, signal: number): Stop | undefined {
+    thread.groupStopped = isStopSignal(signal);
+    if (thread.starting !== undefined) return this.started(thread);
+    const disturbed = thread.disturbed;
+    thread.disturbed = false;
+    if (disturbed && !thread.groupStopped) {
+      this.fetchRegisters(thread);
+      restartInterrupted(thread.id, thread.registers);
+    }
+    if (!thread.interruptAsked) {
+      this.goOn(thread);
+      return undefined;
+    }
+    thread.interruptAsked = false;
+    return { kind: "interrupted", thread: thread.id };
+  }
+
+  private childCreated(parent: Thread): Stop | undefined {
+    this.check(parent, ptrace(PTRACE.GETEVENTMSG, parent.id, 0, this.message.address));
+    const id = this.message.words[0] as number as ThreadId; // 8 bytes long
+    const early = this.early.get(id);
+    this.early.delete(id);
+    let stop: Stop | undefined;
+    if (early !== "gone") stop = this.addChild(parent, id, early === "stopped");
+    this.goOn(parent);
+    return stop;
+  }
+
+  private addChild(parent: Thread, id: ThreadId, stopped: boolean): Stop | undefined {
+    let process: number;
+    let space: Space;
+    try {
+      process = readFacts(id).process;
+      space = sharesMemory(parent.id, id) ? parent.space : this.book.newSpace();
+    } catch (error) {
+      if (!(error instanceof TargetGone)) throw error;
+      // Killed before it ran; its end comes through wait, for nobody.
+      process = id;
+      space = parent.space;
+    }
+    const child = this.book.add(id, process, space);
+    child.starting = {
+      parent: parent.id,
+      newProcess: process === id,
+      copyOf: space === parent.space ? undefined : parent.space.id,
+    };
+    if (!stopped) return undefined;
+    child.stopped = true;
+    return this.started(child);
+  }
+
+  private started(thread: Thread): Stop | undefined {
+    const starting = thread.starting;
+    if (starting === undefined) return undefined;
+    thread.starting = undefined;
+    thread.interruptAsked = false;
+    return { kind: "thread-start", thread: thread.id, space: thread.space.id, ...starting };
+  }
+
+  /**
+   * A thread has executed a program, and has the TID of its group's leader from now on. The stop
+   * is reported at the exit of the system call: only there can registers be changed for good.
+   */
+  private executed(reported: Thread): Stop | undefined {
+    this.check(reported, ptrace(PTRACE.GETEVENTMSG, reported.id, 0, this.message.address));
+    const former = this.message.words[0] as number as ThreadId; // 8 bytes long
+    for (const other of [...this.book.all()]) {
+      if (other.process !== reported.process || other.id === former) continue;
+      this.forget(other);
+    }
+    const before = this.book.find(former);
+    if (before !== undefined) this.remove(before);
+    const thread = this.book.add(reported.id, reported.process, this.book.newSpace());
+    thread.stopped = true;
+    thread.execFrom = former;
+    this.goOn(thread);
+    return this.ready.shift();
+  }
+
+  /** Processes whose creator was killed before its event could be told: they stand, and nobody would know. */
+  private adoptOrphans(ended: Thread): void {
+    const processes = new Set<number>();
+    for (const thread of this.book.all()) processes.add(thread.process);
+    for (const [id, seen] of this.early) {
+      if (seen === "gone") continue;
+      try {
+        const facts = readFacts(id);
+        // Its creator lives, and the event is still to come; or it is a thread, and dies with the others.
+        if (processes.has(facts.parentProcess) || facts.process !== id) continue;
+      } catch (error) {
+        if (error instanceof TargetGone) continue;
+        throw error;
+      }
+      this.early.delete(id);
+      const child = this.book.add(id as ThreadId, id, this.book.newSpace());
+      child.stopped = true;
+      this.later({
+        kind: "thread-start",
+        thread: child.id,
+        space: child.space.id,
+        copyOf: ended.space.id,
+        parent: ended.id,
+        newProcess: true,
+      });
+    }
+  }
+
+  /** A thread that exec ended without a word. */
+  private forget(thread: Thread): void {
+    this.later({ kind: "thread-gone", thread: thread.id, space: thread.space.id, processExit: undefined });
+    this.remove(thread);
+  }
+
+  private ended(thread: Thread, status: number): Stop {
+    this.remove(thread);
+    if (this.early.size > 0) this.adoptOrphans(thread);
+    return {
+      kind: "thread-gone",
+      thread: thread.id,
+      space: thread.space.id,
+      processExit: thread.id === thread.process ? exitStatus(status) : undefined,
+    };
+  }
+
+  /** Detaches threads whose creator's event never came: it was killed in between. */
+  letStrangersGo(): void {
+    for (const [id, seen] of this.early) if (seen === "stopped") ptrace(PTRACE.DETACH, id);
+    this.early.clear();
+  }
+
+  remove(thread: Thread): void {
+    this.waiter.forget(thread);
+    this.book.remove(thread);
+  }
+
+  dispose(): void {
+    this.waiter.expect(undefined);
+    this.book.clear();
+    this.waiter.dispose();
+    this.scheduling.dispose();
+  }
+}

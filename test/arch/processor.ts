@@ -1,0 +1,180 @@
+import { execFileSync } from "node:child_process";
+import { mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import path from "node:path";
+import { type Address, addressOf } from "../../src/base/address.js";
+import { MemoryFault } from "../../src/base/errors.js";
+import { REGISTERS, RegisterFile, type RegisterName } from "../../src/arch/x86_64/registers.js";
+
+/** The layout that run-instruction.c makes; keep the two together. */
+export const CODE = 0x2000_0000 as Address;
+export const DATA = 0x2000_1000 as Address;
+export const STACK = 0x2000_2000 as Address;
+export const NEAR_SLOT = 0x9fff_0000 as Address;
+export const FAR_SLOT = 0x5000_0000_0000 as Address;
+export const MEMORY_LENGTH = 2 * 4096;
+
+const CASE_CODE = 64;
+const REGISTER_BYTES = 8 * REGISTERS.length;
+const CASE_LENGTH = 16 + CASE_CODE + REGISTER_BYTES;
+const RESULT_LENGTH = 24 + 2 * REGISTER_BYTES + MEMORY_LENGTH;
+
+export interface Run {
+  readonly codeAt: Address;
+  readonly code: Uint8Array;
+  readonly registers: RegisterFile;
+}
+
+export interface Outcome {
+  readonly signal: number;
+  readonly code: number;
+  readonly address: bigint;
+  readonly vectors: bigint;
+  readonly registers: RegisterFile;
+  /** Of the process that the instruction created; all 0 where it created none. */
+  readonly newProcess: RegisterFile;
+  readonly memory: Uint8Array;
+}
+
+/** Whether the machine has a C compiler; where not, tests on the processor are counted as skipped. */
+export const compiler: string | undefined = ["gcc", "cc"].find((name) => {
+  try {
+    execFileSync(name, ["--version"], { stdio: "ignore" });
+    return true;
+  } catch {
+    return false; // not there: the question was whether it is
+  }
+});
+
+const source = path.resolve(import.meta.dirname, "../../../test/arch/run-instruction.c");
+
+/** Runs code on the processor, one after the other, each from its own registers and the same memory. */
+export function runAll(runs: readonly Run[]): Outcome[] {
+  const folder = mkdtempSync(path.join(tmpdir(), "trapline-arch-"));
+  try {
+    const binary = path.join(folder, "run");
+    execFileSync(compiler as string, ["-O1", "-o", binary, source]);
+    const cases = path.join(folder, "cases");
+    const results = path.join(folder, "results");
+    writeFileSync(cases, encode(runs));
+    execFileSync(binary, [cases, results], { stdio: ["ignore", "ignore", "inherit"] });
+    return decode(new Uint8Array(readFileSync(results)), runs.length);
+  } finally {
+    rmSync(folder, { recursive: true });
+  }
+}
+
+function encode(runs: readonly Run[]): Uint8Array {
+  const bytes = new Uint8Array(runs.length * CASE_LENGTH);
+  const view = new DataView(bytes.buffer);
+  runs.forEach((run, index) => {
+    const start = index * CASE_LENGTH;
+    view.setBigUint64(start, BigInt(run.codeAt), true);
+    view.setUint32(start + 8, run.code.length, true);
+    bytes.set(run.code, start + 16);
+    bytes.set(run.registers.bytes, start + 16 + CASE_CODE);
+  });
+  return bytes;
+}
+
+function decode(bytes: Uint8Array, count: number): Outcome[] {
+  if (bytes.length !== count * RESULT_LENGTH) throw new Error(`${String(bytes.length)} bytes of results`);
+  const view = new DataView(bytes.buffer, bytes.byteOffset);
+  return Array.from({ length: count }, (_, index) => {
+    const start = index * RESULT_LENGTH;
+    const registers = new RegisterFile();
+    const newProcess = new RegisterFile();
+    const registersAt = start + 24;
+    const newProcessAt = registersAt + REGISTER_BYTES;
+    const memoryAt = newProcessAt + REGISTER_BYTES;
+    registers.bytes.set(bytes.subarray(registersAt, newProcessAt));
+    newProcess.bytes.set(bytes.subarray(newProcessAt, memoryAt));
+    return {
+      signal: view.getInt32(start, true),
+      code: view.getInt32(start + 4, true),
+      address: view.getBigUint64(start + 8, true),
+      vectors: view.getBigUint64(start + 16, true),
+      registers,
+      newProcess,
+      memory: bytes.slice(memoryAt, start + RESULT_LENGTH),
+    };
+  });
+}
+
+/** The memory of the child as a case finds it. */
+export function freshMemory(): Uint8Array {
+  const memory = new Uint8Array(MEMORY_LENGTH).map((_, index) => (index * 7 + (index >> 8)) & 0xff);
+  const view = new DataView(memory.buffer);
+  view.setBigUint64(0x100, BigInt(CODE + 0x200), true);
+  view.setBigUint64(4096 + 0x800, BigInt(CODE + 0x200), true);
+  return memory;
+}
+
+/** That memory as the emulation sees it. */
+export class ModelMemory {
+  constructor(readonly bytes: Uint8Array = freshMemory()) {}
+
+  read(at: Address, into: Uint8Array): void {
+    const offset = this.offset(at, into.length, "read");
+    into.set(this.bytes.subarray(offset, offset + into.length));
+  }
+
+  write(at: Address, bytes: Uint8Array): void {
+    this.bytes.set(bytes, this.offset(at, bytes.length, "write"));
+  }
+
+  private offset(at: Address, length: number, access: "read" | "write"): number {
+    const offset = at - DATA;
+    if (offset < 0 || offset + length > MEMORY_LENGTH) throw new MemoryFault(BigInt(at), access, "unmapped");
+    return offset;
+  }
+}
+
+export function registerFile(values: Partial<Record<RegisterName, bigint>>): RegisterFile {
+  const registers = new RegisterFile();
+  for (const name of REGISTERS) registers.write(name, values[name] ?? 0n);
+  return registers;
+}
+
+/** `rax=1 rip=2`, of those that differ. */
+export function differences(one: RegisterFile, other: RegisterFile): string {
+  return REGISTERS.filter((name) => one.read(name) !== other.read(name))
+    .map((name) => `${name}: ${one.read(name).toString(16)} / ${other.read(name).toString(16)}`)
+    .join(", ");
+}
+
+export function addressIn(value: bigint): Address {
+  const address = addressOf(value);
+  if (address === undefined) throw new Error(`0x${value.toString(16)} is not canonical`);
+  return address;
+}
+
+/** Assembles lines, each by itself; offsets of branches are relative to their own start. */
+export function assemble(lines: readonly string[]): Uint8Array[] {
+  const folder = mkdtempSync(path.join(tmpdir(), "trapline-as-"));
+  try {
+    const text = lines
+      .map((line) => `1: ${line}\n2: .pushsection .lengths,"a"\n.long 2b-1b\n.popsection`)
+      .join("\n");
+    const file = path.join(folder, "all.s");
+    writeFileSync(file, `.intel_syntax noprefix\n.text\n${text}\n`);
+    execFileSync(compiler as string, ["-c", "-o", path.join(folder, "all.o"), file], {
+      stdio: ["ignore", "ignore", "inherit"],
+    });
+    const section = (name: string): Buffer => {
+      const out = path.join(folder, "section");
+      execFileSync("objcopy", ["-O", "binary", "-j", name, path.join(folder, "all.o"), out]);
+      return readFileSync(out);
+    };
+    const code = section(".text");
+    const lengths = section(".lengths");
+    let at = 0;
+    return lines.map((_, index) => {
+      const length = lengths.readUInt32LE(4 * index);
+      at += length;
+      return Uint8Array.from(code.subarray(at - length, at));
+    });
+  } finally {
+    rmSync(folder, { recursive: true });
+  }
+}
