@@ -14,8 +14,8 @@ _trapline() {
     -o) compopt -o filenames 2>/dev/null ; COMPREPLY=($(compgen -f -- "$word")) ; return ;;
     -D)
         compopt -o nospace 2>/dev/null
-        COMPREPLY=($(compgen -S = -W 'MAXACTION MAXCANCELLED MAXERRORS MAXFAULT MAXMAPENTRIES MAXNESTING
-            MAXSTRINGLEN' -- "$word"))
+        COMPREPLY=($(compgen -S = -W 'HIST_ELISION HIST_WIDTH MAXACTION MAXACTION_INTERRUPTIBLE MAXCANCELLED
+            MAXERRORS MAXFAULT MAXMAPENTRIES MAXNESTING MAXSKIPPED MAXSTRINGLEN STP_MAX_BUCKETS' -- "$word"))
         return
         ;;
     -e | -G | -l | -L | -T) return ;;

@@ -96,9 +96,9 @@ Exit status: 0; 1 the script or its session failed; 2 the command line or the
 target cannot be used.
 
 Examples:
-  trapline -e 'probe process.function("main") { println(pp()) }' -c ls
+  trapline -e 'probe process.function("main") { println(pp()) }' -c 'perl -e 1'
   trapline count.stp -x 4711 -T 10 -t
-  trapline -l 'process("/bin/ls").function("x*")'`;
+  trapline -l 'process("perl").function("Perl_pp_s*")'`;
 
 function sessionCommand(version: string): Command {
   const command = new Command("trapline")
