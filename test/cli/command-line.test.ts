@@ -8,7 +8,7 @@ type Session = Extract<Request, { kind: "session" }>;
 function session(...words: string[]): Session {
   const request = parseCommandLine(words, "1.2.3");
   assert.equal(request.kind, "session");
-  return request as Session;
+  return request;
 }
 
 function refusal(...words: string[]): string {

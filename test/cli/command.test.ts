@@ -1,5 +1,6 @@
 import assert from "node:assert/strict";
-import { spawnSync } from "node:child_process";
+import { spawn, spawnSync } from "node:child_process";
+import { once } from "node:events";
 import { closeSync, mkdtempSync, openSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
@@ -55,7 +56,8 @@ void test("a script error gives 1, a target that is not there 2", () => {
 
 void test("nobody reading standard error or the help is harmless", () => {
   for (const words of ["--jsn 2>&1 >/dev/null", "--help"]) {
-    const line = `{ "$0" "$1" ${words}; echo "$?" >&3; } 3>"$2" | exec sleep 0`;
+    // The reader is gone for certain before the command starts.
+    const line = `{ sleep 0.2; "$0" "$1" ${words}; echo "$?" >&3; } 3>"$2" | true`;
     const folder = mkdtempSync(join(tmpdir(), "trapline-cli-"));
     try {
       const file = join(folder, "status");
@@ -93,3 +95,28 @@ void test("the doctor tries what it says, here", () => {
   assert.equal(status, 0, stdout);
   assert.match(stdout, /^ok {3}tracing: tried on a child, it works$/m);
 });
+
+/** Starts an endless session, sends the signals once it runs, and gives what it printed and its status. */
+async function interrupted(
+  script: string,
+  signals: readonly NodeJS.Signals[],
+): Promise<[string, number | null]> {
+  const child = spawn(process.execPath, [MAIN, "-e", script], { stdio: ["ignore", "pipe", "inherit"] });
+  let printed = "";
+  child.stdout.setEncoding("utf8").on("data", (text: string) => {
+    if (printed === "") for (const signal of signals) child.kill(signal);
+    printed += text;
+  });
+  const [status] = (await once(child, "close")) as [number | null];
+  return [printed, status];
+}
+
+const ENDLESS = 'probe timer.ms(50) { println("on") } probe end { println("ended") }';
+
+for (const signal of ["SIGINT", "SIGTERM", "SIGHUP"] as const) {
+  void test(`${signal} ends a session as exit() does`, { timeout: 20_000 }, async () => {
+    const [printed, status] = await interrupted(ENDLESS, [signal]);
+    assert.match(printed, /^(on\n)+ended\n$/);
+    assert.equal(status, 0);
+  });
+}

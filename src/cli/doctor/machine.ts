@@ -1,10 +1,7 @@
 import { accessSync, constants, readFileSync, readdirSync } from "node:fs";
 import { availableParallelism, release } from "node:os";
 import { join } from "node:path";
-import { tryTrace } from "./try-trace.js";
-
-/** How a try to trace a child, started for it, went. */
-export type TraceTrial = { readonly kind: "traced" } | { readonly kind: "refused"; readonly reason: string };
+import { type TraceTrial, tryTrace } from "./try-trace.js";
 
 /** What the doctor can ask of a machine. Nothing here loads native code but {@link load}. */
 export interface Machine {

@@ -1,6 +1,8 @@
 import { TargetError } from "../../base/errors.js";
 import type { Stop } from "../../targets/target.js";
-import type { TraceTrial } from "./machine.js";
+
+/** How a try to trace a child, started for it, went. */
+export type TraceTrial = { readonly kind: "traced" } | { readonly kind: "refused"; readonly reason: string };
 
 const PATIENCE_MILLISECONDS = 5000;
 
