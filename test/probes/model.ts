@@ -175,7 +175,7 @@ export class Model {
 
   private change(kind: "unregister" | "disarm" | "arm", which: number): void {
     const registered = this.probes[which % Math.max(1, this.probes.length)];
-    if (registered === undefined || !registered.registered) return;
+    if (!registered?.registered) return;
     if (kind === "arm") {
       this.arm(this.probes.indexOf(registered));
     } else if (kind === "disarm") this.core.disarm(registered.probe);

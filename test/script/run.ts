@@ -3,7 +3,7 @@ import { MemoryFault } from "../../src/base/errors.js";
 import { compileHandlers } from "../../src/handlers/js/compile.js";
 import type { Scene } from "../../src/handlers/js/scene.js";
 import { NO_THREAD } from "../../src/probes/handler-calls.js";
-import { Hit } from "../../src/probes/hit.js";
+import { Hit } from "../../src/probes/probe.js";
 import type { HandlerOutcome } from "../../src/probes/outcome.js";
 import { Probe } from "../../src/probes/probe.js";
 import { HandlerContext, type SessionServices } from "../../src/runtime/context.js";
