@@ -70,7 +70,7 @@ export const OPTION_GROUPS = [
 ] as const satisfies readonly OptionGroup[];
 
 /** The spellings in an option's flags: `["-h", "--help"]`. */
-export function spellings(option: OptionFacts): string[] {
+function spellings(option: OptionFacts): string[] {
   return option.flags.split(/[ ,]+/).filter((word) => word.startsWith("-"));
 }
 

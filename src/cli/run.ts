@@ -6,7 +6,7 @@ import type { Machine } from "./doctor/machine.js";
 import { report } from "./doctor/report.js";
 import { readScript } from "./script-source.js";
 
-export const EXIT = { ok: 0, failed: 1, unusable: 2 } as const;
+const EXIT = { ok: 0, failed: 1, unusable: 2 } as const;
 
 /** Runs one session to its end and gives the exit status. */
 export type RunSession = (options: SessionOptions, interrupts: Interrupts) => Promise<number>;
