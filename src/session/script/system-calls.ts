@@ -22,6 +22,14 @@ interface Call {
   readonly probes: readonly Watched[];
 }
 
+/** A call to be made again, perhaps only when a handler of signals, which makes calls too, returned. */
+interface Interrupted {
+  readonly call: Call;
+  /** Where it is made again: behind the instruction, and the stack there. */
+  readonly pc: number;
+  readonly sp: number;
+}
+
 const EFAULT = 14n;
 /**
  * Results that no program sees: the call was interrupted and is made again (ERESTARTSYS,
@@ -29,6 +37,10 @@ const EFAULT = 14n;
  */
 const RESTARTS: ReadonlySet<bigint> = new Set([512n, 513n, 514n, 516n]);
 const RESTART_SYSCALL = 219;
+const RT_SIGRETURN = 15;
+const SYSCALL_LENGTH = 2;
+/** Calls of one thread that may wait for their restart at once, each under a handler of signals. */
+const MAXIMUM_INTERRUPTED = 16;
 
 /**
  * Probes on system calls (row S11). `pre` is the entry, `post` the normal return, `fault` a call
@@ -38,7 +50,7 @@ export class SystemCallProbes {
   private readonly watched: Watched[] = [];
   private readonly under = new Map<ThreadId, Call>();
   /** Calls that were interrupted to be made again. */
-  private readonly interrupted = new Map<ThreadId, Call>();
+  private readonly interrupted = new Map<ThreadId, Interrupted[]>();
   private now: { readonly number: number; readonly name: string } | undefined;
 
   constructor(
@@ -66,7 +78,10 @@ export class SystemCallProbes {
 
   onStop(thread: ThreadId, phase: "entry" | "exit", number: number): void {
     if (phase === "entry") this.onEntry(thread, number);
-    else this.onExit(thread);
+    else {
+      this.onExit(thread);
+      if (number === RT_SIGRETURN) this.onHandlerLeft(thread);
+    }
   }
 
   threadGone(thread: ThreadId): void {
@@ -77,10 +92,8 @@ export class SystemCallProbes {
   }
 
   private onEntry(thread: ThreadId, number: number): void {
-    const before = this.interrupted.get(thread);
-    this.interrupted.delete(thread);
-    const again = before !== undefined && (number === before.number || number === RESTART_SYSCALL);
-    const meant = again ? before.number : number;
+    const before = this.restarted(thread, number);
+    const meant = before?.number ?? number;
     const name = systemCallName(meant) ?? `sys_${String(meant)}`;
     const probes = this.watched.filter(
       (each) => each.probe.armed && (each.glob?.matches(name) ?? true) && each.concerns(thread),
@@ -89,7 +102,7 @@ export class SystemCallProbes {
       this.under.delete(thread);
       return;
     }
-    const retries = again ? before.retries + 1 : 0;
+    const retries = before === undefined ? 0 : before.retries + 1;
     this.under.set(thread, { number: meant, retries, probes });
     this.about({ number: meant, name }, () => {
       for (const each of probes) {
@@ -105,7 +118,7 @@ export class SystemCallProbes {
     this.under.delete(thread);
     const result = -BigInt.asIntN(64, this.target.registers(thread).read("rax"));
     const restarts = RESTARTS.has(result);
-    if (restarts) this.interrupted.set(thread, call);
+    if (restarts) this.interrupt(thread, call);
     const fault = faultOf(result, restarts);
     const name = systemCallName(call.number) ?? `sys_${String(call.number)}`;
     this.about({ number: call.number, name }, () => {
@@ -117,6 +130,37 @@ export class SystemCallProbes {
         this.core.fire(each.probe, phase, thread, fault === undefined ? details : { ...details, fault });
       }
     });
+  }
+
+  private interrupt(thread: ThreadId, call: Call): void {
+    const { pc, sp } = this.target.registers(thread);
+    const calls = this.interrupted.get(thread) ?? [];
+    this.interrupted.set(thread, calls);
+    calls.push({ call, pc, sp });
+    if (calls.length > MAXIMUM_INTERRUPTED) calls.shift();
+  }
+
+  /** The interrupted call that is now made again; those inside of it were left for good. */
+  private restarted(thread: ThreadId, number: number): Call | undefined {
+    const calls = this.interrupted.get(thread);
+    if (calls === undefined || calls.length === 0) return undefined;
+    const { pc, sp } = this.target.registers(thread);
+    const index = calls.findLastIndex(
+      (each) =>
+        each.pc === pc && each.sp === sp && (number === each.call.number || number === RESTART_SYSCALL),
+    );
+    return index < 0 ? undefined : calls.splice(index)[0]?.call;
+  }
+
+  /** Without SA_RESTART the thread goes on behind the call, which gave EINTR: a next one is no restart. */
+  private onHandlerLeft(thread: ThreadId): void {
+    const calls = this.interrupted.get(thread);
+    if (calls === undefined) return;
+    const { pc, sp } = this.target.registers(thread);
+    const index = calls.findLastIndex(
+      (each) => each.sp === sp && (each.pc === pc || each.pc === pc + SYSCALL_LENGTH),
+    );
+    if (index >= 0) calls.length = calls[index]?.pc === pc ? index : index + 1;
   }
 
   private about(call: { readonly number: number; readonly name: string }, body: () => void): void {
