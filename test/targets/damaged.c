@@ -21,7 +21,7 @@ void round_trip(void);
 __asm__(
     ".text\n"
     "the_place: .globl the_damage\n.type the_damage, @function\nthe_damage: incq count(%rip)\n"
-    "  jmp *%r15\n"
+    ".globl the_jump\n.type the_jump, @function\nthe_jump: jmp *%r15\n"
     "round_trip: .globl round_trip\n  lea 1f(%rip), %r15\n  jmp the_place\n1: ret\n");
 #define THERE "lea 7f(%%rip), %%r15\n jmp the_damage\n7:\n"
 
