@@ -1,14 +1,13 @@
 import assert from "node:assert/strict";
-import { execFileSync, spawn } from "node:child_process";
-import { once } from "node:events";
+import { execFileSync } from "node:child_process";
 import { copyFileSync, existsSync, mkdtempSync, readFileSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { test } from "node:test";
-import { setTimeout } from "node:timers/promises";
 import { attach, type Kprobe } from "../../src/index.js";
 import { needs } from "../support/needs.js";
 import { printed, run, target, trapline } from "../support/programs.js";
+import { startStopping } from "../support/stopped.js";
 import { SUCCESS, traced } from "../support/traced.js";
 
 const GCC = needs("gcc");
@@ -101,13 +100,7 @@ for (const [kind, what] of Object.entries({
 })) {
   test(`[S2 pre] a program ${what} is attached to, and probed by name`, GCC, async () => {
     await withCopy(async (copy, output) => {
-      // Through a shell: what Node itself started, Node itself waits for, and would take our stops.
-      const shell = spawn("sh", ["-c", '"$0" "$@" & echo $!; wait $!', copy, kind, "stop", `>${output}`], {
-        stdio: ["ignore", "pipe", "inherit"],
-      });
-      const ended = once(shell, "exit");
-      const pid = Number(await once(shell.stdout, "data"));
-      await stopped(pid);
+      const { pid, ended } = await startStopping([copy, kind, "stop", `>${output}`]);
       assert.equal(existsSync(copy), kind !== "deleted");
       const told: string[] = [];
       {
@@ -117,17 +110,12 @@ for (const [kind, what] of Object.entries({
         await running.run();
         assert.deepEqual([probe.hits, probe.completed, probe.handlerFaults], [ROUNDS, ROUNDS, 2 * ROUNDS]);
       }
-      assert.deepEqual(await ended, [0, null]);
+      assert.equal(await ended, 0);
       const room = kind === "address-space" ? ", no room" : "";
       assert.equal(readFileSync(output, "latin1"), `${kind}: came through ${String(ROUNDS)} times${room}\n`);
       assert.equal(told.length, 4 * ROUNDS);
     });
   });
-}
-
-/** Waits until a program has stopped itself. */
-async function stopped(pid: number): Promise<void> {
-  while (!/^State:\tT/m.test(readFileSync(`/proc/${String(pid)}/status`, "latin1"))) await setTimeout(5);
 }
 
 test("[S2 pre] a stripped program is probed by address", needs("gcc"), async () => {
