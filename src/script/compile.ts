@@ -3,9 +3,10 @@ import type * as ir from "../ir/ir.js";
 import type { Limits } from "../runtime/limits.js";
 import type * as ast from "./ast.js";
 import { Sources } from "./errors.js";
-import { lex, type Token } from "./lex.js";
+import { lex } from "./lex.js";
 import type { Scope } from "./lower-expressions.js";
 import { BodyLowering } from "./lower-statements.js";
+import type { Macro } from "./macros.js";
 import { parse } from "./parse.js";
 import { preprocess } from "./preprocess.js";
 import { type FunctionSymbol, makeVariable, type Variable } from "./scope.js";
@@ -40,9 +41,10 @@ export interface Compiled {
 /** Pass 1. @throws ScriptProblem */
 export function parseScript(options: CompileOptions): { readonly script: ast.Script; readonly library: ast.Script; readonly sources: Sources } {
   const sources = new Sources();
-  const tokens: Token[] = lex(options.name, options.text, sources);
-  const script = parse(preprocess(tokens, options.arguments, sources), sources);
-  const parts = options.library.map(({ name, text }) => parse(preprocess(lex(name, text, sources), [], sources), sources));
+  const macros = new Map<string, Macro>();
+  const parts = options.library.map(({ name, text }) => parse(preprocess(lex(name, text, sources), [], sources, macros), sources));
+  const tokens = preprocess(lex(options.name, options.text, sources), options.arguments, sources, macros);
+  const script = parse(tokens, sources);
   return { script, library: merge(parts), sources };
 }
 
@@ -106,7 +108,7 @@ function functionSymbols(script: ast.Script, library: ast.Script, sources: Sourc
   library.functions.forEach(add);
   const own = new Set<string>();
   for (const node of script.functions) {
-    if (own.has(node.name)) throw sources.problem("semantic", `conflicting functions: identifier '${node.name}'`, node.position);
+    if (own.has(node.name)) throw sources.problem("semantic", "conflicting functions", node.position);
     own.add(node.name);
     add(node);
   }
@@ -116,7 +118,7 @@ function functionSymbols(script: ast.Script, library: ast.Script, sources: Sourc
 function globalVariables(nodes: readonly ast.GlobalNode[], sources: Sources): Map<string, Variable> {
   const globals = new Map<string, Variable>();
   for (const node of nodes) {
-    if (globals.has(node.name)) throw sources.problem("semantic", `duplicate global name: identifier '${node.name}'`, node.position);
+    if (globals.has(node.name)) throw sources.problem("semantic", "duplicate global name", node.position);
     const variable = makeVariable(node.name, node.position, true);
     if (node.initial !== undefined) variable.type = node.initial.kind === "string" ? "string" : "long";
     globals.set(node.name, variable);

@@ -1,22 +1,51 @@
 import { TraplineError } from "../base/errors.js";
+import { closest } from "../base/closest.js";
 import { formatPosition, type Position } from "./position.js";
 
-/** What is wrong with a script, where. Worded as SystemTap words it, with the line and a caret. */
+/** Pass 1 finds what is no script, pass 2 what is one without a meaning. */
+export type Pass = "parse" | "semantic";
+
+/** What is wrong with a script, where. Worded as SystemTap words it, with the token, the line and a caret. */
 export class ScriptProblem extends TraplineError {
   constructor(
-    readonly pass: "parse" | "semantic",
+    readonly pass: Pass,
     readonly problem: string,
     readonly position: Position,
     sourceLine: string,
-    hint = "",
   ) {
-    super(describe(pass, problem, position, sourceLine, hint));
+    super(describe(pass, problem, position, sourceLine));
   }
 }
 
-function describe(pass: "parse" | "semantic", problem: string, at: Position, line: string, hint: string): string {
-  const caret = " ".repeat(Math.max(0, at.column - 1)) + "^";
-  return `${pass} error: ${problem}${hint}\n        at: ${formatPosition(at)}\n     source: ${line}\n             ${caret}`;
+function describe(pass: Pass, problem: string, at: Position, line: string): string {
+  const rest = line.slice(at.column - 1);
+  const token = pass === "parse" && rest === "" ? `${at.file} EOF` : `${tokenAt(rest)} at ${formatPosition(at)}`;
+  const said = pass === "parse" ? `${problem}\n        saw: ${token}` : `${problem}: ${token}`;
+  const label = `${pass === "parse" ? "     " : "        "}source: `;
+  const caret = " ".repeat(label.length + Math.max(0, at.column - 1));
+  return `${pass} error: ${said}\n${label}${line}\n${caret}^`;
+}
+
+/** Words that name nothing of a script's own. */
+export const KEYWORDS: ReadonlySet<string> = new Set(
+  "probe global private function if else for foreach in limit return delete while break continue next string long try catch".split(" "),
+);
+const EMBEDDED = /^%\{/;
+const WORD = /^(?:[$@]*[A-Za-z_][A-Za-z0-9_]*|[$@](?:[0-9]+|#))/;
+const NUMBER = /^[0-9][0-9A-Za-z]*/;
+const STRING = /^"((?:[^"\\]|\\.)*)"?/;
+const OPERATOR = /^(?:<<<|<<=|>>=|>>>|\+\+|--|&&|\|\||[=!<>+\-*/%&|^.]=|<<|>>|->|=~|!~|%[()?:{}]|.)/;
+
+/** How SystemTap names a token: `identifier 'x'`, `operator '+'`. */
+function tokenAt(text: string): string {
+  if (EMBEDDED.test(text)) return "embedded-code";
+  const word = WORD.exec(text)?.[0];
+  if (word !== undefined) return KEYWORDS.has(word) ? "keyword" : `identifier '${word}'`;
+  const number = NUMBER.exec(text)?.[0];
+  if (number !== undefined) return `number '${number}'`;
+  const string = STRING.exec(text);
+  if (string !== null) return `string '${string[1] ?? ""}'`;
+  return `operator '${OPERATOR.exec(text)?.[0] ?? ""}'`;
 }
 
 /** The texts of a script and its libraries, for messages. */
@@ -27,33 +56,14 @@ export class Sources {
     this.lines.set(file, text.split("\n"));
   }
 
-  problem(pass: "parse" | "semantic", problem: string, position: Position, hint = ""): ScriptProblem {
-    const line = this.lines.get(position.file)?.[position.line - 1] ?? "";
-    return new ScriptProblem(pass, problem, position, line, hint);
+  /** @param hint said behind the problem, e.g. {@link similarNames} */
+  problem(pass: Pass, problem: string, position: Position, hint = ""): ScriptProblem {
+    return new ScriptProblem(pass, problem + hint, position, this.lines.get(position.file)?.[position.line - 1] ?? "");
   }
 }
 
-/** `" (similar: foo, fool)"`, or nothing: names that differ in little. */
+/** `" (similar: foo)"`, or nothing: the name that a mistyped one most likely meant. */
 export function similarNames(name: string, known: Iterable<string>): string {
-  const near = [...known]
-    .map((each) => ({ each, distance: editDistance(name, each) }))
-    .filter(({ each, distance }) => distance <= Math.max(1, Math.floor(Math.min(name.length, each.length) / 3)))
-    .sort((a, b) => a.distance - b.distance)
-    .slice(0, 5)
-    .map(({ each }) => each);
-  return near.length === 0 ? "" : ` (similar: ${near.join(", ")})`;
-}
-
-function editDistance(one: string, other: string): number {
-  let row = Array.from({ length: other.length + 1 }, (_, index) => index);
-  for (let i = 1; i <= one.length; i++) {
-    const next = [i];
-    for (let j = 1; j <= other.length; j++) {
-      const same = one[i - 1] === other[j - 1] ? 0 : 1;
-      // Both rows have these places by construction.
-      next.push(Math.min((row[j] as number) + 1, (next[j - 1] as number) + 1, (row[j - 1] as number) + same));
-    }
-    row = next;
-  }
-  return row[other.length] as number;
+  const near = closest(name, known);
+  return near === undefined ? "" : ` (similar: ${near})`;
 }

@@ -21,6 +21,8 @@ const OPERATORS = [
 const IDENTIFIER = /[A-Za-z_][A-Za-z0-9_]*/y;
 const NUMBER = /0[xX][0-9A-Fa-f]+|[0-9]+/y;
 const SPECIAL = /[$@](?:[A-Za-z_][A-Za-z0-9_]*|[0-9]+|#)(?:\$\$?)?|\$\$[A-Za-z_]+/y;
+/** Embedded C is one token, so that whoever meets it can say what it is. */
+const EMBEDDED = /%\{[^]*?%\}/y;
 const BLANK = /(?:\s+|#[^\n]*|\/\/[^\n]*|\/\*[^]*?\*\/)+/y;
 
 /** Splits a script into tokens. @throws ScriptProblem */
@@ -67,7 +69,7 @@ export function lex(file: string, text: string, sources: Sources): Token[] {
       advance(raw);
       continue;
     }
-    const operator = match(SPECIAL) ?? OPERATORS.find((each) => text.startsWith(each, at));
+    const operator = match(SPECIAL) ?? match(EMBEDDED) ?? OPERATORS.find((each) => text.startsWith(each, at));
     if (operator === undefined) throw sources.problem("parse", `unexpected character '${text[at] ?? ""}'`, position);
     tokens.push({ kind: "operator", text: operator, position });
     advance(operator);

@@ -81,7 +81,11 @@ export class ExpressionLowering {
       case "statistic":
         return this.statistic(node, expected);
       case "context":
-        throw this.scope.sources.problem("semantic", `unresolved target-symbol expression: identifier '${node.name}'`, node.position, ": context variables need debug information, which this version does not read");
+        throw this.scope.sources.problem(
+          "semantic",
+          "unresolved target-symbol expression (context variables need debug information, which this version does not read)",
+          node.position,
+        );
       case "defined":
         return { kind: "long", type: "long", value: node.operand.kind === "context" ? 0n : 1n };
     }
@@ -105,7 +109,7 @@ export class ExpressionLowering {
     }
     const types = variable.keys;
     if (types.length !== nodes.length) {
-      throw this.scope.sources.problem("semantic", `inconsistent arity (${String(nodes.length)} vs ${String(types.length)}): identifier '${array}'`, position);
+      throw this.scope.sources.problem("semantic", `inconsistent arity (${String(nodes.length)} vs ${String(types.length)})`, position);
     }
     return nodes.map((node, index) => {
       const key = this.expression(node, types[index]);
@@ -144,7 +148,7 @@ export class ExpressionLowering {
     } else if (variable.type !== type) {
       throw this.scope.sources.problem(
         "semantic",
-        `type mismatch (${shown(type)} vs. ${shown(variable.type)}): identifier '${variable.name}'`,
+        `type mismatch (${shown(type)} vs. ${shown(variable.type)})`,
         position,
       );
     }
@@ -165,7 +169,7 @@ export class ExpressionLowering {
   private scalar(node: Extract<ast.Expression, { kind: "name" }>, expected?: ValueType): Place {
     const variable = this.variable(node.name, node.position);
     if (variable.keys !== undefined) {
-      throw this.scope.sources.problem("semantic", `inconsistent arity (0 vs ${String(variable.keys.length)}): identifier '${node.name}'`, node.position);
+      throw this.scope.sources.problem("semantic", `inconsistent arity (0 vs ${String(variable.keys.length)})`, node.position);
     }
     this.note(variable, expected, node.position);
     return { kind: variable.global ? "global" : "local", name: node.name, type: this.typeOf(variable) };
@@ -253,7 +257,7 @@ export class ExpressionLowering {
     const intrinsic = Object.hasOwn(INTRINSICS, node.name) ? INTRINSICS[node.name] : undefined;
     if (intrinsic === undefined) {
       const all = [...this.scope.functions.keys(), ...Object.keys(INTRINSICS), ...Object.keys(FORMATTERS)];
-      throw this.scope.sources.problem("semantic", `unresolved function${similarNames(node.name, all)}: identifier '${node.name}'`, node.position);
+      throw this.scope.sources.problem("semantic", `unresolved function${similarNames(node.name, all)}`, node.position);
     }
     if (expected !== undefined) this.agree(intrinsic.returns, expected, node.position);
     const { parameters, optional = 0 } = intrinsic;
@@ -284,7 +288,7 @@ export class ExpressionLowering {
   private arity(node: Extract<ast.Expression, { kind: "call" }>, least: number, most: number): void {
     const count = node.arguments.length;
     if (count < least || count > most) {
-      throw this.scope.sources.problem("semantic", `unresolved arity-${String(count)} function: identifier '${node.name}'`, node.position);
+      throw this.scope.sources.problem("semantic", `unresolved arity-${String(count)} function`, node.position);
     }
   }
 
@@ -311,7 +315,7 @@ export class ExpressionLowering {
     const wanted = this.argumentTypes(text, node.position);
     if (items.length !== wanted.length) {
       const few = items.length < wanted.length ? "too few" : "too many";
-      throw this.scope.sources.problem("semantic", `${few} arguments for ${node.name}: identifier '${node.name}'`, node.position);
+      throw this.scope.sources.problem("semantic", `${few} arguments for ${node.name}`, node.position);
     }
     const values = items.map((item, index) => this.expression(item, wanted[index]));
     return { kind: "format", type: "string", format: text, arguments: values };

@@ -120,13 +120,13 @@ export class BodyLowering extends ExpressionLowering {
 
   private foreach(node: ast.ForeachNode): Statement {
     const array = this.scope.globals.get(node.array);
-    if (array === undefined) throw this.scope.sources.problem("semantic", `unresolved global array: identifier '${node.array}'`, node.position);
+    if (array === undefined) throw this.scope.sources.problem("semantic", "unresolved global array", node.position);
     if (array.keys === undefined) {
       array.keys = node.keys.map(() => undefined);
       this.scope.changed = true;
     }
     if (array.keys.length !== node.keys.length) {
-      throw this.scope.sources.problem("semantic", `inconsistent arity (${String(node.keys.length)} vs ${String(array.keys.length)}): identifier '${node.array}'`, node.position);
+      throw this.scope.sources.problem("semantic", `inconsistent arity (${String(node.keys.length)} vs ${String(array.keys.length)})`, node.position);
     }
     node.keys.forEach((key, index) => { this.note(this.variable(key, node.position), array.keys?.[index], node.position); });
     if (node.value !== undefined && array.type !== "statistic") {

@@ -1,21 +1,21 @@
 import type { Expression } from "./ast.js";
-import type { ScriptProblem, Sources } from "./errors.js";
+import { KEYWORDS, type ScriptProblem, type Sources } from "./errors.js";
 import type { Token } from "./lex.js";
 
 const ASSIGNMENTS: ReadonlySet<string> = new Set(["=", "<<<", "+=", "-=", "*=", "/=", "%=", "&=", "|=", "^=", "<<=", ">>=", ".="]);
 const STATISTICS: ReadonlySet<string> = new Set(["count", "sum", "min", "max", "avg", "variance", "hist_log", "hist_linear"]);
 
-/** Binary operators, loosest first. SystemTap language reference, 4.5 (as C, with `.` and `in` between). */
+/** Binary operators, loosest first: the precedences that SystemTap's own parser has. */
 const LEVELS: readonly (readonly string[])[] = [
   ["||"],
   ["&&"],
-  ["in"],
   ["|"],
   ["^"],
   ["&"],
+  ["in"],
   ["<", ">", "<=", ">=", "==", "!=", "=~", "!~"],
-  ["."],
   ["<<", ">>", ">>>"],
+  ["."],
   ["+", "-"],
   ["*", "/", "%"],
 ];
@@ -80,15 +80,15 @@ export class ExpressionParser {
 
   protected identifier(): string {
     const token = this.peek();
-    if (token.kind !== "identifier") throw this.expected("identifier");
+    if (token.kind !== "identifier" || KEYWORDS.has(token.text)) throw this.expected("identifier");
     this.at++;
     return token.text;
   }
 
   protected expected(what: string): ScriptProblem {
-    const token = this.peek();
-    const saw = token.kind === "end" ? "end of file" : `${token.kind} '${token.text}'`;
-    return this.sources.problem("parse", `expected ${what}\n        saw: ${saw}`, token.position);
+    const { kind, text, position } = this.peek();
+    const embedded = kind === "operator" && text.startsWith("%{");
+    return this.sources.problem("parse", embedded ? "embedded C code is not supported: write it in the language itself" : `expected ${what}`, position);
   }
 
   /** Does the token at hand follow the last one without a blank? Point names like `sys*64` are made of several. */
@@ -104,7 +104,7 @@ export class ExpressionParser {
     if (!this.takes("?")) return condition;
     const then = this.expression();
     this.expect(":");
-    return { kind: "ternary", position, condition, then, otherwise: this.expression() };
+    return { kind: "ternary", position, condition, then, otherwise: this.ternary() };
   }
 
   private binary(level: number): Expression {
@@ -176,6 +176,7 @@ export class ExpressionParser {
         return { kind: "string", position, value };
       }
       case "identifier":
+        if (KEYWORDS.has(token.text)) throw this.expected("value");
         return this.named();
       case "operator":
         if (this.takes("(")) {
@@ -184,9 +185,9 @@ export class ExpressionParser {
           return inner;
         }
         if (token.text.startsWith("@") || token.text.startsWith("$")) return this.special(token.text);
-        throw this.expected("expression");
+        throw this.expected("value");
       case "end":
-        throw this.expected("expression");
+        throw this.expected("value");
     }
   }
 
