@@ -2,6 +2,8 @@ import { INTRINSICS } from "../ir/intrinsics.js";
 import type { Arithmetic, Comparison, Expression, HistogramRequest, Place, StatisticOperator, ValueType } from "../ir/ir.js";
 import { ScriptError } from "../runtime/errors.js";
 import { Format } from "../runtime/format.js";
+import { Regex } from "../runtime/regex.js";
+import { RegexProblem } from "../runtime/regex-parse.js";
 import type * as ast from "./ast.js";
 import { similarNames, type Sources } from "./errors.js";
 import { formatPosition, type Position } from "./position.js";
@@ -192,6 +194,7 @@ export class ExpressionLowering {
     this.agree("long", expected, node.position);
     if (operator === "=~" || operator === "!~") {
       if (node.right.kind !== "string") throw this.scope.sources.problem("semantic", "expected a literal regular expression", node.right.position);
+      this.checkRegex(node.right.value, node.right.position);
       return { kind: "match", type: "long", operand: this.expression(node.left, "string"), pattern: node.right.value, negated: operator === "!~" };
     }
     if (operator === "&&" || operator === "||") {
@@ -207,6 +210,16 @@ export class ExpressionLowering {
       kind: "arithmetic", type: "long", operator: operator as Arithmetic,
       left: this.expression(node.left, "long"), right: this.expression(node.right, "long"), where: this.near(node),
     };
+  }
+
+  private checkRegex(pattern: string, position: Position): void {
+    try {
+      new Regex(pattern);
+    } catch (error) {
+      if (!(error instanceof RegexProblem)) throw error;
+      const at = error.position === undefined ? "" : ` (at position ${String(error.position)})`;
+      throw this.scope.sources.problem("semantic", `regex compilation error${at}: ${error.message}`, position);
+    }
   }
 
   private assign(node: Extract<ast.Expression, { kind: "assign" }>, expected?: ValueType): Expression {

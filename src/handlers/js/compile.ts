@@ -5,6 +5,7 @@ import type { HandlerContext } from "../../runtime/context.js";
 import { Format } from "../../runtime/format.js";
 import { createGlobals, type GlobalDeclaration, type Globals } from "../../runtime/globals.js";
 import { linearShape } from "../../runtime/histograms.js";
+import { Regex } from "../../runtime/regex.js";
 import type { Limits } from "../../runtime/limits.js";
 import type { StatisticShape } from "../../runtime/statistics.js";
 import { emit } from "./emit.js";
@@ -22,7 +23,7 @@ export function compileHandlers(program: ir.Program, context: HandlerContext, sc
   const make = new Function("k", "g", "rt", "F", source) as (...parts: unknown[]) => (() => void)[];
   const compiled = {
     formats: formats.map((format) => new Format(format)),
-    patterns: patterns.map((pattern) => new RegExp(pattern)),
+    patterns: patterns.map((pattern) => new Regex(pattern)),
   };
   const globals = makeGlobals(program.globals, context.services.limits);
   return make(context, globals, makeLibrary(context, scene), compiled).map(
