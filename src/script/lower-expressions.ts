@@ -1,9 +1,8 @@
 import { INTRINSICS } from "../ir/intrinsics.js";
 import type { Arithmetic, Comparison, Expression, HistogramRequest, Place, StatisticOperator, ValueType } from "../ir/ir.js";
+import { parseRegex, RegexProblem } from "../ir/regex.js";
 import { ScriptError } from "../runtime/errors.js";
 import { Format } from "../runtime/format.js";
-import { Regex } from "../runtime/regex.js";
-import { RegexProblem } from "../runtime/regex-parse.js";
 import type * as ast from "./ast.js";
 import { similarNames, type Sources } from "./errors.js";
 import { formatPosition, type Position } from "./position.js";
@@ -214,7 +213,7 @@ export class ExpressionLowering {
 
   private checkRegex(pattern: string, position: Position): void {
     try {
-      new Regex(pattern);
+      parseRegex(pattern);
     } catch (error) {
       if (!(error instanceof RegexProblem)) throw error;
       const at = error.position === undefined ? "" : ` (at position ${String(error.position)})`;

@@ -5,11 +5,11 @@ import type { HandlerContext } from "../../runtime/context.js";
 import { Format } from "../../runtime/format.js";
 import { createGlobals, type GlobalDeclaration, type Globals } from "../../runtime/globals.js";
 import { linearShape } from "../../runtime/histograms.js";
-import { Regex } from "../../runtime/regex.js";
 import type { Limits } from "../../runtime/limits.js";
 import type { StatisticShape } from "../../runtime/statistics.js";
 import { emit } from "./emit.js";
 import { makeLibrary } from "./library.js";
+import { Regex } from "./regex.js";
 import type { Scene } from "./scene.js";
 
 /** A handler of a script, ready to be called for a hit. */

@@ -1,3 +1,5 @@
+import { assertNever } from "../base/assert-never.js";
+
 /**
  * Regular expressions of `=~` and `!~`: POSIX extended ones, as SystemTap has them (its manual,
  * "regular expression matching"), on bytes. `.` and `[^…]` match a line's end too, `^` and `$` only
@@ -35,6 +37,8 @@ export class RegexProblem extends Error {
 
 /** SystemTap's bound on the numbers in braces. */
 const MOST_REPETITIONS = 12_345;
+/** Parts of a pattern when its repetitions are written out: what braces in braces can blow it up to. */
+const MOST_PARTS = 20_000;
 /** Groups in groups: deeper ones nobody writes, and the parser recurses. */
 const DEEPEST = 250;
 const CLOSURES = "*+?{";
@@ -61,7 +65,33 @@ const CLASSES: Readonly<Record<string, string>> = {
 
 /** @param pattern bytes as characters, escapes of the literal already resolved @throws RegexProblem */
 export function parseRegex(pattern: string): RegexNode {
-  return new Parser(pattern).parse();
+  const node = new Parser(pattern).parse();
+  if (partsOf(node) > MOST_PARTS) throw new RegexProblem("the repetitions make it too large", undefined);
+  return node;
+}
+
+/** How many parts an automaton is made of in which every repetition is written out. */
+function partsOf(node: RegexNode): number {
+  switch (node.kind) {
+    case "empty":
+    case "byte":
+    case "start":
+    case "end":
+      return 1;
+    case "sequence":
+      return sum(node.parts);
+    case "choice":
+      return sum(node.options);
+    case "repeat":
+      // Empty bodies count as well: `((){999}){999}` takes as long.
+      return 1 + (1 + partsOf(node.body)) * (node.most ?? node.least + 1);
+    default:
+      return assertNever(node);
+  }
+}
+
+function sum(nodes: readonly RegexNode[]): number {
+  return nodes.reduce((total, node) => total + partsOf(node), 1);
 }
 
 class Parser {

@@ -1,9 +1,7 @@
-import { assertNever } from "../base/assert-never.js";
-import type { ByteString } from "./byte-string.js";
-import { type ByteSet, parseRegex, type RegexNode, RegexProblem } from "./regex-parse.js";
+import { assertNever } from "../../base/assert-never.js";
+import { type ByteSet, parseRegex, type RegexNode } from "../../ir/regex.js";
+import type { ByteString } from "../../runtime/byte-string.js";
 
-/** Parts of a pattern when its repetitions are written out: what braces in braces can blow it up to. */
-const MOST_PARTS = 20_000;
 /** States of the deterministic one that are kept; when there are more, it begins anew from where it is. */
 const MOST_KEPT = 1000;
 
@@ -138,16 +136,13 @@ export class Regex {
 /** Thompson's construction, from the end of the pattern to its beginning: each part is told what follows it. */
 class Builder {
   readonly states: State[] = [];
-  private parts = 0;
 
-  /** @returns the state that the automaton begins in @throws RegexProblem too large */
+  /** @returns the state that the automaton begins in */
   build(node: RegexNode): number {
     return this.add(node, this.push({ kind: "match" }));
   }
 
   private add(node: RegexNode, next: number): number {
-    // Counted here and not by states: `((){999}){999}` has none, and takes as long.
-    if (++this.parts > MOST_PARTS) throw new RegexProblem("the repetitions make it too large", undefined);
     switch (node.kind) {
       case "empty":
         return next;

@@ -1,8 +1,8 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import fc from "fast-check";
-import { Regex } from "../../src/runtime/regex.js";
-import { RegexProblem } from "../../src/runtime/regex-parse.js";
+import { Regex } from "../../src/handlers/js/regex.js";
+import { RegexProblem } from "../../src/ir/regex.js";
 
 function matches(pattern: string, text: string): boolean {
   return new Regex(pattern).test(text);
