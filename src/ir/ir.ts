@@ -82,13 +82,16 @@ export type Expression =
   /** printf and its like; `format` is checked against the arguments. */
   | { readonly kind: "format"; readonly type: "string"; readonly format: string; readonly arguments: readonly Expression[] };
 
-export type Statement =
+/** What a handler does; `where` is for messages about the statement as a whole. */
+export type Statement = Action & { readonly where: string };
+
+export type Action =
   | { readonly kind: "evaluate"; readonly expression: Expression }
   | { readonly kind: "print"; readonly text: Expression }
-  | { readonly kind: "print-histogram"; readonly operand: Place; readonly where: string }
-  | { readonly kind: "aggregate"; readonly place: Place; readonly value: Expression; readonly where: string }
+  | { readonly kind: "print-histogram"; readonly operand: Place }
+  | { readonly kind: "aggregate"; readonly place: Place; readonly value: Expression }
   | { readonly kind: "if"; readonly condition: Expression; readonly then: readonly Statement[]; readonly otherwise: readonly Statement[] }
-  | { readonly kind: "loop"; readonly initial: readonly Statement[]; readonly condition: Expression | undefined; readonly step: readonly Statement[]; readonly body: readonly Statement[]; readonly where: string }
+  | { readonly kind: "loop"; readonly initial: readonly Statement[]; readonly condition: Expression | undefined; readonly step: readonly Statement[]; readonly body: readonly Statement[] }
   | {
       readonly kind: "foreach";
       readonly array: string;
@@ -99,7 +102,6 @@ export type Statement =
       readonly field: StatisticOperator | undefined;
       readonly limit: Expression | undefined;
       readonly body: readonly Statement[];
-      readonly where: string;
     }
   | { readonly kind: "break" | "continue" | "next" }
   | { readonly kind: "return"; readonly value: Expression | undefined }

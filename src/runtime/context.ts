@@ -92,8 +92,8 @@ export class HandlerContext {
   }
 
   /** Called when {@link actions} ran out. */
-  tooManyActions(): never {
-    throw new ScriptError(MESSAGES.actionLimit, this.where);
+  tooManyActions(where: string): never {
+    throw new ScriptError(MESSAGES.actionLimit, where);
   }
 
   /** A function is entered. */

@@ -1,8 +1,10 @@
 import { FAULT_FUNCTIONS } from "../ir/intrinsics.js";
+import { UsageError } from "../base/errors.js";
 import type * as ir from "../ir/ir.js";
 import type { Limits } from "../runtime/limits.js";
 import type * as ast from "./ast.js";
-import { Sources } from "./errors.js";
+import { expandAliases } from "./aliases.js";
+import { similarNames, Sources } from "./errors.js";
 import { lex } from "./lex.js";
 import type { Scope } from "./lower-expressions.js";
 import { BodyLowering } from "./lower-statements.js";
@@ -36,6 +38,8 @@ export interface Compiled {
   readonly sources: Sources;
   readonly probes: readonly CompiledProbe[];
   readonly program: ir.Program;
+  /** What is likely a slip of the script's author; a line each, without `WARNING: `. */
+  readonly warnings: readonly string[];
 }
 
 /** Pass 1. @throws ScriptProblem */
@@ -55,9 +59,13 @@ export function compile(options: CompileOptions): Compiled {
     throw sources.problem("semantic", "no probes found", { file: options.name, line: 1, column: 1 });
   }
   const functions = functionSymbols(script, library, sources);
-  const globals = globalVariables([...library.globals, ...script.globals], sources);
-  const bodies = script.probes.map((probe) => expandAliases(probe, [...script.aliases, ...library.aliases]));
-  const scope: Scope & { final: boolean } = { sources, globals, functions, statistics: new Map(), changed: true, final: false };
+  const globals = globalVariables([...library.globals, ...script.globals], options.globals, sources);
+  refuseUnknownGlobals(options, globals);
+  const bodies = script.probes.flatMap((probe) => expandAliases(probe, [...script.aliases, ...library.aliases], sources));
+  const longestString = options.limits.MAXSTRINGLEN - 1;
+  const scope: Scope & { final: boolean } = {
+    sources, globals, functions, longestString, statistics: new Map(), changed: true, final: false,
+  };
   const locals = bodies.map(() => new Map<string, Variable>());
   const lowerAll = (): ir.Program => ({
     globals: [],
@@ -78,13 +86,45 @@ export function compile(options: CompileOptions): Compiled {
     script,
     sources,
     program: { ...program, globals: [...globals.values()].map((variable) => lowerGlobal(variable, nodes.get(variable.name), scope, options)) },
-    probes: script.probes.map((node, index) => ({
+    probes: bodies.map(({ node, points, blocks }) => ({
       node,
-      points: bodies[index]?.points ?? node.points,
+      points,
       phases: node.phases,
-      mentionsFault: mentions(bodies[index]?.blocks ?? [], functions, new Set()),
+      mentionsFault: mentions(blocks, functions, new Set()),
     })),
+    warnings: neverAssigned(script, globals, functions, locals, sources),
   };
+}
+
+function refuseUnknownGlobals(options: CompileOptions, globals: ReadonlyMap<string, Variable>): void {
+  for (const name of options.globals.keys()) {
+    const problem = `-G ${name}: the script has no such global${similarNames(name, globals.keys())}`;
+    if (!globals.has(name)) throw new UsageError(problem);
+  }
+}
+
+/** Variables that are read and never written: most likely another was meant. Only of the script itself. */
+function neverAssigned(
+  script: ast.Script,
+  globals: ReadonlyMap<string, Variable>,
+  functions: ReadonlyMap<string, FunctionSymbol>,
+  bodies: readonly ReadonlyMap<string, Variable>[],
+  sources: Sources,
+): string[] {
+  const own = new Set(script.functions);
+  const warnings: string[] = [];
+  const look = (kind: string, variables: Iterable<Variable>, names: readonly string[]): void => {
+    for (const variable of variables) {
+      if (variable.assigned) continue;
+      const hint = similarNames(variable.name, names.filter((name) => name !== variable.name));
+      warnings.push(`never-assigned ${kind} variable '${variable.name}'${hint}: ${sources.near(variable.position)}`);
+    }
+  };
+  const all = [...globals.keys()];
+  for (const symbol of functions.values()) if (own.has(symbol.node)) look("local", symbol.locals.values(), [...symbol.locals.keys(), ...all]);
+  for (const locals of bodies) look("local", locals.values(), [...locals.keys(), ...all]);
+  look("global", script.globals.flatMap((node) => globals.get(node.name) ?? []), all);
+  return warnings;
 }
 
 function merge(parts: readonly ast.Script[]): ast.Script {
@@ -100,6 +140,7 @@ function functionSymbols(script: ast.Script, library: ast.Script, sources: Sourc
   const symbols = new Map<string, FunctionSymbol>();
   const add = (node: ast.FunctionNode): void => {
     const parameters = node.parameters.map((parameter) => makeVariable(parameter.name, parameter.position, false, parameter.type));
+    for (const parameter of parameters) parameter.assigned = true;
     symbols.set(node.name, {
       node, parameters, locals: new Map(parameters.map((parameter) => [parameter.name, parameter])),
       returns: node.returns, returnsValue: node.returns !== undefined,
@@ -115,11 +156,12 @@ function functionSymbols(script: ast.Script, library: ast.Script, sources: Sourc
   return symbols;
 }
 
-function globalVariables(nodes: readonly ast.GlobalNode[], sources: Sources): Map<string, Variable> {
+function globalVariables(nodes: readonly ast.GlobalNode[], given: ReadonlyMap<string, string>, sources: Sources): Map<string, Variable> {
   const globals = new Map<string, Variable>();
   for (const node of nodes) {
     if (globals.has(node.name)) throw sources.problem("semantic", "duplicate global name", node.position);
     const variable = makeVariable(node.name, node.position, true);
+    variable.assigned = node.initial !== undefined || given.has(node.name);
     if (node.initial !== undefined) variable.type = node.initial.kind === "string" ? "string" : "long";
     globals.set(node.name, variable);
   }
@@ -152,7 +194,7 @@ function lowerGlobal(variable: Variable, node: ast.GlobalNode | undefined, scope
     keys: (variable.keys ?? []).map((key) => key ?? "long"),
     size: node?.size === undefined ? undefined : Number(node.size),
     wraps: node?.wraps ?? false,
-    initial: given === undefined ? constant(node?.initial) : type === "string" ? given : toLong(given, variable, scope),
+    initial: cut(given === undefined ? constant(node?.initial) : type === "string" ? Buffer.from(given).toString("latin1") : toLong(given, variable, scope), scope),
     statistic: scope.statistics.get(variable.name) ?? { variance: false, histogram: undefined },
   };
 }
@@ -164,26 +206,14 @@ function toLong(text: string, variable: Variable, scope: Scope): bigint {
   return BigInt.asIntN(64, text.startsWith("-") ? -BigInt(text.slice(1)) : BigInt(text));
 }
 
+function cut(value: bigint | string | undefined, { longestString }: Scope): bigint | string | undefined {
+  return typeof value === "string" ? value.slice(0, longestString) : value;
+}
+
 function constant(node: ast.Expression | undefined): bigint | string | undefined {
   if (node === undefined) return undefined;
   if (node.kind === "unary" && node.operand.kind === "number") return BigInt.asIntN(64, -node.operand.value);
   return node.kind === "number" || node.kind === "string" ? node.value : undefined;
-}
-
-/** Aliases give way to their points; their bodies stand before (`=`) or behind (`+=`) the probe's. */
-function expandAliases(probe: ast.ProbeNode, aliases: readonly ast.AliasNode[]): { points: ast.PointNode[]; blocks: ast.Block[] } {
-  const before: ast.Block[] = [];
-  const behind: ast.Block[] = [];
-  const expand = (point: ast.PointNode, depth: number): ast.PointNode[] => {
-    const name = point.components.map((each) => each.name);
-    const alias = aliases.find((each) => each.name.length <= name.length && each.name.every((part, index) => part === name[index]));
-    if (alias === undefined || depth > 10) return [point];
-    const rest = point.components.slice(alias.name.length);
-    (alias.epilogue ? behind : before).push(alias.body);
-    return alias.points.flatMap((each) => expand({ ...each, components: [...each.components, ...rest], position: point.position, optional: point.optional || each.optional }, depth + 1));
-  };
-  const points = probe.points.flatMap((point) => expand(point, 0));
-  return { points, blocks: [...before, probe.body, ...behind] };
 }
 
 /** Does any of this code, or of the functions it calls, name a fault function? */

@@ -18,8 +18,7 @@ export class ScriptProblem extends TraplineError {
 }
 
 function describe(pass: Pass, problem: string, at: Position, line: string): string {
-  const rest = line.slice(at.column - 1);
-  const token = pass === "parse" && rest === "" ? `${at.file} EOF` : `${tokenAt(rest)} at ${formatPosition(at)}`;
+  const token = line.length < at.column ? `${at.file} EOF` : describeToken(line, at);
   const said = pass === "parse" ? `${problem}\n        saw: ${token}` : `${problem}: ${token}`;
   const label = `${pass === "parse" ? "     " : "        "}source: `;
   const caret = " ".repeat(label.length + Math.max(0, at.column - 1));
@@ -36,8 +35,12 @@ const NUMBER = /^[0-9][0-9A-Za-z]*/;
 const STRING = /^"((?:[^"\\]|\\.)*)"?/;
 const OPERATOR = /^(?:<<<|<<=|>>=|>>>|\+\+|--|&&|\|\||[=!<>+\-*/%&|^.]=|<<|>>|->|=~|!~|%[()?:{}]|.)/;
 
-/** How SystemTap names a token: `identifier 'x'`, `operator '+'`. */
-function tokenAt(text: string): string {
+/** How SystemTap names a token: `identifier 'x' at FILE:LINE:COLUMN`. */
+function describeToken(line: string, at: Position): string {
+  return `${kindOfToken(line.slice(at.column - 1))} at ${formatPosition(at)}`;
+}
+
+function kindOfToken(text: string): string {
   if (EMBEDDED.test(text)) return "embedded-code";
   const word = WORD.exec(text)?.[0];
   if (word !== undefined) return KEYWORDS.has(word) ? "keyword" : `identifier '${word}'`;
@@ -58,7 +61,16 @@ export class Sources {
 
   /** @param hint said behind the problem, e.g. {@link similarNames} */
   problem(pass: Pass, problem: string, position: Position, hint = ""): ScriptProblem {
-    return new ScriptProblem(pass, problem + hint, position, this.lines.get(position.file)?.[position.line - 1] ?? "");
+    return new ScriptProblem(pass, problem + hint, position, this.line(position));
+  }
+
+  /** The token at a position, for messages about what it does: `operator '/' at FILE:LINE:COLUMN`. */
+  near(position: Position): string {
+    return describeToken(this.line(position), position);
+  }
+
+  private line(position: Position): string {
+    return this.lines.get(position.file)?.[position.line - 1] ?? "";
   }
 }
 

@@ -5,7 +5,7 @@ import { ScriptError } from "../runtime/errors.js";
 import { Format } from "../runtime/format.js";
 import type * as ast from "./ast.js";
 import { similarNames, type Sources } from "./errors.js";
-import { formatPosition, type Position } from "./position.js";
+import type { Position } from "./position.js";
 import { type FunctionSymbol, makeVariable, type Variable } from "./scope.js";
 
 /** What all bodies of a script share while their types are found. */
@@ -17,6 +17,8 @@ export interface Scope {
   readonly statistics: Map<string, { variance: boolean; histogram: HistogramRequest | undefined }>;
   /** Set whenever a type became known: another round is worth it. */
   changed: boolean;
+  /** Bytes of a string; literals are cut too. */
+  readonly longestString: number;
   /** In the last round what is still unknown is taken for a long, as SystemTap does with a warning. */
   readonly final: boolean;
 }
@@ -45,13 +47,25 @@ export class ExpressionLowering {
 
   /** @param expected type that the surroundings want; undefined where they do not care */
   protected expression(node: ast.Expression, expected?: ValueType): Expression {
+    const lowered = this.anyExpression(node, expected);
+    if (lowered.type === "void" && this.scope.final) {
+      throw this.scope.sources.problem("semantic", "unresolved type (the function returns no value)", node.position);
+    }
+    if (lowered.type === "statistic") {
+      throw this.scope.sources.problem("semantic", "a statistic has no value: read it by @count, @sum, @min, @max, @avg or @variance", node.position);
+    }
+    return lowered;
+  }
+
+  /** As {@link expression}, also for calls of functions that return nothing. */
+  protected anyExpression(node: ast.Expression, expected?: ValueType): Expression {
     switch (node.kind) {
       case "number":
         this.agree("long", expected, node.position);
         return { kind: "long", type: "long", value: node.value };
       case "string":
         this.agree("string", expected, node.position);
-        return { kind: "string", type: "string", value: node.value };
+        return { kind: "string", type: "string", value: node.value.slice(0, this.scope.longestString) };
       case "name":
       case "element":
         return this.read(node, expected);
@@ -62,7 +76,7 @@ export class ExpressionLowering {
       case "increment":
         this.agree("long", expected, node.position);
         return {
-          kind: "update", type: "long", place: this.place(node.target, "long"), operator: "+",
+          kind: "update", type: "long", place: this.target(node.target, "long"), operator: "+",
           value: { kind: "long", type: "long", value: node.by }, old: !node.prefix, where: this.near(node),
         };
       case "binary":
@@ -90,6 +104,12 @@ export class ExpressionLowering {
       case "defined":
         return { kind: "long", type: "long", value: node.operand.kind === "context" ? 0n : 1n };
     }
+  }
+
+  /** A place that gets a value. */
+  protected target(node: ast.Expression, expected?: ValueType): Place {
+    if (node.kind === "name" || node.kind === "element") this.assigned(node.name, node.position);
+    return this.place(node, expected);
   }
 
   protected place(node: ast.Expression, expected?: ValueType): Place {
@@ -130,14 +150,20 @@ export class ExpressionLowering {
     return variable;
   }
 
-  protected near(node: { readonly kind: string; readonly position: Position; readonly name?: string; readonly operator?: string }): string {
-    const what = node.name === undefined ? `operator '${node.operator ?? node.kind}'` : `identifier '${node.name}'`;
-    return `${what} at ${formatPosition(node.position)}`;
+  /** The variable, which gets a value here. */
+  protected assigned(name: string, position: Position): Variable {
+    const variable = this.variable(name, position);
+    variable.assigned = true;
+    return variable;
+  }
+
+  protected near(node: { readonly position: Position }): string {
+    return this.scope.sources.near(node.position);
   }
 
   protected agree(type: ValueType, expected: ValueType | undefined, position: Position): void {
     if (expected !== undefined && type !== expected) {
-      throw this.scope.sources.problem("semantic", `type mismatch (${shown(type)} vs. ${shown(expected)})`, position);
+      throw this.scope.sources.problem("semantic", `type mismatch: expected ${shown(expected)} but found ${shown(type)}`, position);
     }
   }
 
@@ -149,7 +175,7 @@ export class ExpressionLowering {
     } else if (variable.type !== type) {
       throw this.scope.sources.problem(
         "semantic",
-        `type mismatch (${shown(type)} vs. ${shown(variable.type)})`,
+        `type mismatch: expected ${shown(variable.type)} but found ${shown(type)}`,
         position,
       );
     }
@@ -225,7 +251,7 @@ export class ExpressionLowering {
     const { operator } = node;
     if (operator === "<<<") throw this.scope.sources.problem("semantic", "'<<<' is a statement, its value cannot be used", node.position);
     if (operator === "=") {
-      const before = this.place(node.target, expected);
+      const before = this.target(node.target, expected);
       const value = this.expression(node.value, known(before));
       const place = this.place(node.target, known(value));
       if (place.type === "statistic") throw this.scope.sources.problem("semantic", "statistics take '<<<'", node.position);
@@ -233,7 +259,7 @@ export class ExpressionLowering {
     }
     const type: ValueType = operator === ".=" ? "string" : "long";
     this.agree(type, expected, node.position);
-    const place = this.place(node.target, type);
+    const place = this.target(node.target, type);
     const value = this.expression(node.value, type);
     return { kind: "update", type, place, operator: operator.slice(0, -1) as Arithmetic | ".", value, old: false, where: this.near(node) };
   }
@@ -317,10 +343,16 @@ export class ExpressionLowering {
     if (family.delimiter && first?.kind !== "string") {
       throw this.scope.sources.problem("semantic", `expected literal delimiter string in ${node.name}`, node.position);
     }
-    const values = items.map((item) => this.expression(item));
+    const values = items.map((item) => this.printed(item));
     const delimiter = family.delimiter && first?.kind === "string" ? first.value.replaceAll("%", "%%") : "";
     const format = values.map((value) => (value.type === "string" ? "%s" : "%d")).join(delimiter) + (family.newline ? "\n" : "");
     return { kind: "format", type: "string", format, arguments: values };
+  }
+
+  /** Literals that go straight to the output are not cut. */
+  private printed(node: ast.Expression, expected?: ValueType): Expression {
+    const lowered = this.expression(node, expected);
+    return node.kind === "string" ? { kind: "string", type: "string", value: node.value } : lowered;
   }
 
   private checkedFormat(node: Extract<ast.Expression, { kind: "call" }>, text: string, items: readonly ast.Expression[]): Expression {
@@ -329,7 +361,7 @@ export class ExpressionLowering {
       const few = items.length < wanted.length ? "too few" : "too many";
       throw this.scope.sources.problem("semantic", `${few} arguments for ${node.name}`, node.position);
     }
-    const values = items.map((item, index) => this.expression(item, wanted[index]));
+    const values = items.map((item, index) => this.printed(item, wanted[index]));
     return { kind: "format", type: "string", format: text, arguments: values };
   }
 

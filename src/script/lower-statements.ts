@@ -1,9 +1,8 @@
-import type { Expression, HistogramRequest, Place, Statement, StatisticOperator, ValueType } from "../ir/ir.js";
+import type { Action, Expression, HistogramRequest, Place, Statement, StatisticOperator, ValueType } from "../ir/ir.js";
 import { ScriptError } from "../runtime/errors.js";
 import { linearShape } from "../runtime/histograms.js";
 import type * as ast from "./ast.js";
 import { ExpressionLowering, known, type Scope } from "./lower-expressions.js";
-import { formatPosition } from "./position.js";
 import type { FunctionSymbol, Variable } from "./scope.js";
 
 const PRINTERS: ReadonlySet<string> = new Set(["print", "println", "printf", "printd", "printdln"]);
@@ -26,9 +25,13 @@ export class BodyLowering extends ExpressionLowering {
   }
 
   private statement(node: ast.Statement): Statement[] {
+    if (node.kind === "block") return this.body(node);
+    const where = this.near(node.kind === "expression" ? node.expression : node);
+    return this.actions(node).map((action) => ({ ...action, where }));
+  }
+
+  private actions(node: Exclude<ast.Statement, ast.Block>): Action[] {
     switch (node.kind) {
-      case "block":
-        return this.body(node);
       case "empty":
         return [];
       case "expression":
@@ -38,11 +41,10 @@ export class BodyLowering extends ExpressionLowering {
       case "for":
         return [{
           kind: "loop",
-          initial: node.initial === undefined ? [] : this.evaluate(node.initial),
+          initial: this.part(node.initial),
           condition: node.condition === undefined ? undefined : this.expression(node.condition, "long"),
-          step: node.step === undefined ? [] : this.evaluate(node.step),
+          step: this.part(node.step),
           body: this.loopBody(node.body),
-          where: `identifier 'for' at ${formatPosition(node.position)}`,
         }];
       case "foreach":
         return [this.foreach(node)];
@@ -57,7 +59,7 @@ export class BodyLowering extends ExpressionLowering {
       case "delete":
         return [this.delete(node)];
       case "try": {
-        if (node.message !== undefined) this.note(this.variable(node.message, node.position), "string", node.position);
+        if (node.message !== undefined) this.note(this.assigned(node.message, node.position), "string", node.position);
         return [{ kind: "fence", body: this.statement(node.body), message: node.message, handler: this.statement(node.handler) }];
       }
     }
@@ -72,22 +74,27 @@ export class BodyLowering extends ExpressionLowering {
     }
   }
 
-  private evaluate(node: ast.Expression): Statement[] {
-    if (node.kind === "call" && PRINTERS.has(node.name)) return this.print(node);
-    if (node.kind === "assign" && node.operator === "<<<") {
-      const place = this.place(node.target, "statistic");
-      return [{ kind: "aggregate", place, value: this.expression(node.value, "long"), where: this.near(node) }];
-    }
-    return [{ kind: "evaluate", expression: this.expression(node) }];
+  /** The first or last part of a `for`. */
+  private part(node: ast.Expression | undefined): Statement[] {
+    return node === undefined ? [] : this.statement({ kind: "expression", position: node.position, expression: node });
   }
 
-  private print(node: Extract<ast.Expression, { kind: "call" }>): Statement[] {
+  private evaluate(node: ast.Expression): Action[] {
+    if (node.kind === "call" && PRINTERS.has(node.name)) return this.print(node);
+    if (node.kind === "assign" && node.operator === "<<<") {
+      const place = this.target(node.target, "statistic");
+      return [{ kind: "aggregate", place, value: this.expression(node.value, "long") }];
+    }
+    return [{ kind: "evaluate", expression: this.anyExpression(node) }];
+  }
+
+  private print(node: Extract<ast.Expression, { kind: "call" }>): Action[] {
     const [only] = node.arguments;
     if (only?.kind === "statistic" && only.name.startsWith("hist_") && node.arguments.length === 1) {
       const operand = this.place(only.operand, "statistic");
       this.askHistogram(only, operand);
-      const print: Statement = { kind: "print-histogram", operand, where: this.near(only) };
-      const newline: Statement = { kind: "print", text: { kind: "string", type: "string", value: "\n" } };
+      const print: Action = { kind: "print-histogram", operand };
+      const newline: Action = { kind: "print", text: { kind: "string", type: "string", value: "\n" } };
       return node.name === "println" ? [print, newline] : [print];
     }
     return [{ kind: "print", text: this.formatted(node) }];
@@ -118,7 +125,7 @@ export class BodyLowering extends ExpressionLowering {
     return { kind: "linear", low: Number(low), high: Number(high), width: Number(width) };
   }
 
-  private foreach(node: ast.ForeachNode): Statement {
+  private foreach(node: ast.ForeachNode): Action {
     const array = this.scope.globals.get(node.array);
     if (array === undefined) throw this.scope.sources.problem("semantic", "unresolved global array", node.position);
     if (array.keys === undefined) {
@@ -128,21 +135,22 @@ export class BodyLowering extends ExpressionLowering {
     if (array.keys.length !== node.keys.length) {
       throw this.scope.sources.problem("semantic", `inconsistent arity (${String(node.keys.length)} vs ${String(array.keys.length)})`, node.position);
     }
-    node.keys.forEach((key, index) => { this.note(this.variable(key, node.position), array.keys?.[index], node.position); });
-    if (node.value !== undefined && array.type !== "statistic") {
-      this.note(this.variable(node.value, node.position), array.type, node.position);
-    } else if (node.value !== undefined && array.type === "statistic") {
-      this.note(this.variable(node.value, node.position), "long", node.position);
+    node.keys.forEach((key, index) => {
+      this.note(this.assigned(key, node.position), array.keys?.[index], node.position);
+    });
+    if (node.value !== undefined) {
+      const type = array.type === "statistic" ? "long" : array.type;
+      this.note(this.assigned(node.value, node.position), type, node.position);
     }
     return {
       kind: "foreach", array: node.array, keys: node.keys, value: node.value, by: node.sortBy, descending: node.descending,
       field: node.statistic as StatisticOperator | undefined,
       limit: node.limit === undefined ? undefined : this.expression(node.limit, "long"),
-      body: this.loopBody(node.body), where: `identifier 'foreach' at ${formatPosition(node.position)}`,
+      body: this.loopBody(node.body),
     };
   }
 
-  private return(node: Extract<ast.Statement, { kind: "return" }>): Statement {
+  private return(node: Extract<ast.Statement, { kind: "return" }>): Action {
     const { inside } = this;
     if (inside === undefined) throw this.scope.sources.problem("semantic", "found 'return' not in function context", node.position);
     if (node.value === undefined) return { kind: "return", value: undefined };
@@ -156,7 +164,7 @@ export class BodyLowering extends ExpressionLowering {
     return { kind: "return", value };
   }
 
-  private delete(node: Extract<ast.Statement, { kind: "delete" }>): Statement {
+  private delete(node: Extract<ast.Statement, { kind: "delete" }>): Action {
     const { target } = node;
     if (target.kind === "element") {
       return { kind: "delete-element", array: target.name, keys: this.keys(target.name, target.keys, target.position) };

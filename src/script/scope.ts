@@ -10,6 +10,8 @@ export interface Variable {
   /** Of arrays: the types of the keys; undefined while it is not known whether it is one. */
   keys: (ValueType | undefined)[] | undefined;
   readonly global: boolean;
+  /** Something gives it a value. */
+  assigned: boolean;
 }
 
 /** A function of a script, its types found from its body and its calls. */
@@ -23,5 +25,5 @@ export interface FunctionSymbol {
 }
 
 export function makeVariable(name: string, position: Position, global: boolean, type?: ValueType): Variable {
-  return { name, position, type, keys: undefined, global };
+  return { name, position, type, keys: undefined, global, assigned: false };
 }

@@ -60,7 +60,9 @@ class Emitter {
   private statements(list: readonly ir.Statement[]): string {
     if (list.length === 0) return "";
     // Counted by the run of statements, not one by one: a handler stops a few statements early at most.
-    return `if ((k.actions -= ${String(list.length)}) < 0) k.tooManyActions();\n${list.map((each) => this.statement(each)).join("")}`;
+    const [first] = list;
+    const where = quote(first?.where ?? "");
+    return `if ((k.actions -= ${String(list.length)}) < 0) k.tooManyActions(${where});\n${list.map((each) => this.statement(each)).join("")}`;
   }
 
   private statement(node: ir.Statement): string {
@@ -81,7 +83,7 @@ class Emitter {
       case "loop": {
         const step = node.step.map((each) => this.inStep(each)).join(", ");
         const condition = node.condition === undefined ? "" : this.condition(node.condition);
-        return `${this.statements(node.initial)}for (; ${condition}; ${step}) {\nif (--k.actions < 0) k.tooManyActions();\n${this.statements(node.body)}}\n`;
+        return `${this.statements(node.initial)}for (; ${condition}; ${step}) {\nif (--k.actions < 0) k.tooManyActions(${quote(node.where)});\n${this.statements(node.body)}}\n`;
       }
       case "foreach":
         return this.foreach(node);
@@ -133,7 +135,7 @@ class Emitter {
     const keys = node.keys.map((key, index) => `${local(key)} = ${item}.keys[${String(index)}];\n`).join("");
     const read = isStatistic ? `rt.extract(${item}.value, ${quote(operator)})` : `${item}.value`;
     const value = node.value === undefined ? "" : `${local(node.value)} = ${read};\n`;
-    return `for (const ${item} of rt.snapshot(g_${node.array}, { ${order}${limit} })) {\nif (--k.actions < 0) k.tooManyActions();\n${keys}${value}${this.statements(node.body)}}\n`;
+    return `for (const ${item} of rt.snapshot(g_${node.array}, { ${order}${limit} })) {\nif (--k.actions < 0) k.tooManyActions(${quote(node.where)});\n${keys}${value}${this.statements(node.body)}}\n`;
   }
 
   /** An expression whose value nobody wants: the cheap form of `n++`. */

@@ -212,7 +212,8 @@ export class ScriptSession implements EngineListener, SessionServices {
       const request = this.outside.stopRequest();
       if (request > 0) return;
       this.sink.flushIfDue();
-      const until = performance.now() + LONGEST_WAIT;
+      // The same deadline for many hits: each new one costs a system call.
+      const until = Math.ceil(performance.now() / BEAT + 1) * BEAT;
       if (hasTarget) this.engine.step(until);
       else {
         this.sink.flush();
@@ -346,8 +347,8 @@ export class ScriptSession implements EngineListener, SessionServices {
   }
 }
 
-/** How long the session looks at nothing but its target; milliseconds. */
-const LONGEST_WAIT = 1000;
+/** How often the session looks up from its target: for output that waits to be written; milliseconds. */
+const BEAT = 100;
 
 /** A point of the script, and the number of its handler. */
 interface ResolvedPoint {

@@ -1,5 +1,6 @@
 import { readdirSync, readFileSync } from "node:fs";
 import { parentPort, workerData } from "node:worker_threads";
+import { UsageError } from "../../base/errors.js";
 import { emit } from "../../handlers/js/emit.js";
 import { DescriptorWriter, openFile } from "../../output/descriptor-writer.js";
 import { JsonSink } from "../../output/json-sink.js";
@@ -20,7 +21,6 @@ import { type Outside, ScriptSession } from "./script-session.js";
 
 /** What the session's thread is given. */
 export interface ScriptThreadData {
-  readonly options: SessionOptions;
   readonly doorbell: SharedArrayBuffer;
   /** One word: see {@link Outside.stopRequest}. */
   readonly stop: SharedArrayBuffer;
@@ -33,7 +33,7 @@ const STANDARD_OUTPUT = 1;
 const STANDARD_ERROR = 2;
 
 /** The whole session, in its own thread: ptrace binds a target to one, and it must be free to wait. */
-async function main({ options, doorbell, stop }: ScriptThreadData): Promise<number> {
+async function main(options: SessionOptions, { doorbell, stop }: ScriptThreadData): Promise<number> {
   const messages = new DescriptorWriter(STANDARD_ERROR, { name: "standard error" });
   const say = (line: string): void => {
     messages.writeText(`${line}\n`);
@@ -116,10 +116,16 @@ function list(pattern: string, options: CompileOptions, names: ProgramNames, pri
   return lines.length === 0 ? 1 : 0;
 }
 
-// A worker has a parent port, by definition.
-try {
-  const status = await main(workerData as ScriptThreadData);
-  parentPort?.postMessage({ status } satisfies ScriptThreadEnd);
-} catch (error) {
-  parentPort?.postMessage({ problem: problemOf(error) } satisfies ScriptThreadEnd);
-}
+if (parentPort === null) throw new UsageError("script-thread is started by trapline itself");
+const port = parentPort;
+// Everything is loaded by now; what is to be done comes when the command line has been read.
+port.once("message", (options: SessionOptions) => {
+  main(options, workerData as ScriptThreadData).then(
+    (status) => {
+      port.postMessage({ status } satisfies ScriptThreadEnd);
+    },
+    (error: unknown) => {
+      port.postMessage({ problem: problemOf(error) } satisfies ScriptThreadEnd);
+    },
+  );
+});

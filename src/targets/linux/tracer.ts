@@ -222,7 +222,7 @@ export class Tracer {
   private interpret(id: ThreadId, status: number): Stop | undefined {
     const thread = this.book.find(id);
     if (thread === undefined) {
-      this.early.set(id, isStopped(status) ? "stopped" : "gone");
+      this.noteStranger(id, status);
       return undefined;
     }
     if (!isStopped(status)) return this.ended(thread, status);
@@ -238,6 +238,15 @@ export class Tracer {
       thread.stopped = false;
       return undefined;
     }
+  }
+
+  /** A thread whose creator's event was not told yet, and never will be where its creator was killed. */
+  private noteStranger(id: ThreadId, status: number): void {
+    const stopped = isStopped(status);
+    const ends = stopped && stopEvent(status) === PTRACE_EVENT.EXIT;
+    // On its way out it must not stand: the leader of its group could not end before it.
+    if (ends) ptrace(PTRACE.CONT, id);
+    this.early.set(id, stopped && !ends ? "stopped" : "gone");
   }
 
   private readStop(thread: Thread, signal: number, event: number): Stop | undefined {

@@ -1,0 +1,64 @@
+// What a counted hit costs here, and what it costs gdb. The program times itself, so that nobody's
+// start-up is in the figures.
+import { spawnSync } from "node:child_process";
+import { join } from "node:path";
+import { ROOT } from "../lib/project.mjs";
+import { bare, probed } from "./sessions.mjs";
+
+const PROGRAM = join(ROOT, "scripts/demo/calls.pl");
+const RUNS = 3;
+const CALLS = 40_000;
+const GDB_CALLS = 2_000;
+const COUNT = 'global n probe process("perl").library("libc.so.6").function("getppid") { n++ } probe end { printf("%d", n) }';
+
+/** @returns {{ lines: string[], good: boolean }} */
+export function costs() {
+  let good = true;
+  const alone = least(() => Number(bare(["perl", PROGRAM, String(CALLS)]).output));
+  const ours = least(() => {
+    const session = probed(["-e", COUNT], ["perl", PROGRAM, String(CALLS)]);
+    good &&= session.printed === String(CALLS);
+    return Number(session.program.output);
+  });
+  const cost = ours - alone;
+  const lines = [`Trapline, counting   ${microseconds(cost)} a hit, the least of ${RUNS} runs of ${CALLS} hits; all were counted: ${good ? "yes" : "NO"}`];
+  const gdb = gdbRun();
+  if (gdb === undefined) {
+    lines.push("gdb                  not measured: it is not installed");
+    return { lines, good };
+  }
+  const theirs = gdb - alone;
+  lines.push(`gdb, continuing      ${microseconds(theirs)} a hit, one run of ${GDB_CALLS} hits`);
+  lines.push(`ratio                ${(theirs / cost).toFixed(0)} times`);
+  return { lines, good: good && Number.isFinite(theirs) };
+}
+
+/** @returns {number | undefined} nanoseconds a call; undefined where there is no gdb */
+function gdbRun() {
+  const commands = [
+    "set confirm off",
+    "set debuginfod enabled off",
+    "set breakpoint pending on",
+    "break getppid",
+    "commands\nsilent\ncontinue\nend",
+    "run",
+  ].join("\n");
+  const done = spawnSync("gdb", ["-q", "-nx", "-batch", "-x", "/dev/stdin", "--args", "perl", PROGRAM, String(GDB_CALLS)], {
+    input: commands,
+    encoding: "utf8",
+    timeout: 60_000,
+  });
+  if (done.error && "code" in done.error && done.error.code === "ENOENT") return undefined;
+  const found = /^(\d+)$/m.exec(done.stdout);
+  return found ? Number(found[1]) : Number.NaN;
+}
+
+/** @param {() => number} measure */
+function least(measure) {
+  return Math.min(...Array.from({ length: RUNS }, measure));
+}
+
+/** @param {number} nanoseconds */
+function microseconds(nanoseconds) {
+  return `${(nanoseconds / 1000).toFixed(1)} µs`.padStart(9);
+}
