@@ -59,28 +59,106 @@ export type Arithmetic = "+" | "-" | "*" | "/" | "%" | "&" | "|" | "^" | "<<" | 
 export type Place =
   | { readonly kind: "local"; readonly name: string; readonly type: ValueType }
   | { readonly kind: "global"; readonly name: string; readonly type: ValueType }
-  | { readonly kind: "element"; readonly array: string; readonly keys: readonly Expression[]; readonly type: ValueType; readonly where: string };
+  | {
+      readonly kind: "element";
+      readonly array: string;
+      readonly keys: readonly Expression[];
+      readonly type: ValueType;
+      readonly where: string;
+    };
 
 export type Expression =
   | Place
   | { readonly kind: "long"; readonly type: "long"; readonly value: bigint }
   | { readonly kind: "string"; readonly type: "string"; readonly value: string }
-  | { readonly kind: "arithmetic"; readonly type: "long"; readonly operator: Arithmetic; readonly left: Expression; readonly right: Expression; readonly where: string }
-  | { readonly kind: "compare"; readonly type: "long"; readonly operator: Comparison; readonly left: Expression; readonly right: Expression }
-  | { readonly kind: "logic"; readonly type: "long"; readonly operator: "&&" | "||"; readonly left: Expression; readonly right: Expression }
+  | {
+      readonly kind: "arithmetic";
+      readonly type: "long";
+      readonly operator: Arithmetic;
+      readonly left: Expression;
+      readonly right: Expression;
+      readonly where: string;
+    }
+  | {
+      readonly kind: "compare";
+      readonly type: "long";
+      readonly operator: Comparison;
+      readonly left: Expression;
+      readonly right: Expression;
+    }
+  | {
+      readonly kind: "logic";
+      readonly type: "long";
+      readonly operator: "&&" | "||";
+      readonly left: Expression;
+      readonly right: Expression;
+    }
   | { readonly kind: "not" | "negate" | "complement"; readonly type: "long"; readonly operand: Expression }
-  | { readonly kind: "concatenate"; readonly type: "string"; readonly left: Expression; readonly right: Expression }
-  | { readonly kind: "match"; readonly type: "long"; readonly operand: Expression; readonly pattern: string; readonly negated: boolean }
-  | { readonly kind: "choose"; readonly type: ValueType; readonly condition: Expression; readonly then: Expression; readonly otherwise: Expression }
+  | {
+      readonly kind: "concatenate";
+      readonly type: "string";
+      readonly left: Expression;
+      readonly right: Expression;
+    }
+  | {
+      readonly kind: "match";
+      readonly type: "long";
+      readonly operand: Expression;
+      readonly pattern: string;
+      readonly negated: boolean;
+    }
+  | {
+      readonly kind: "choose";
+      readonly type: ValueType;
+      readonly condition: Expression;
+      readonly then: Expression;
+      readonly otherwise: Expression;
+    }
   | { readonly kind: "assign"; readonly type: ValueType; readonly place: Place; readonly value: Expression }
   /** `place = place OPERATOR value`; the result is the new value, or the old one where `old` is set. */
-  | { readonly kind: "update"; readonly type: ValueType; readonly place: Place; readonly operator: Arithmetic | "."; readonly value: Expression; readonly old: boolean; readonly where: string }
-  | { readonly kind: "has"; readonly type: "long"; readonly array: string; readonly keys: readonly Expression[] }
-  | { readonly kind: "statistic"; readonly type: "long"; readonly field: StatisticOperator; readonly operand: Place; readonly where: string }
-  | { readonly kind: "call"; readonly type: ValueType; readonly function: string; readonly arguments: readonly Expression[]; readonly where: string }
-  | { readonly kind: "intrinsic"; readonly type: ValueType; readonly name: string; readonly arguments: readonly Expression[]; readonly where: string }
+  | {
+      readonly kind: "update";
+      readonly type: ValueType;
+      readonly place: Place;
+      readonly operator: Arithmetic | ".";
+      readonly value: Expression;
+      readonly old: boolean;
+      readonly where: string;
+    }
+  | {
+      readonly kind: "has";
+      readonly type: "long";
+      readonly array: string;
+      readonly keys: readonly Expression[];
+    }
+  | {
+      readonly kind: "statistic";
+      readonly type: "long";
+      readonly field: StatisticOperator;
+      readonly operand: Place;
+      readonly where: string;
+    }
+  | {
+      readonly kind: "call";
+      readonly type: ValueType;
+      readonly function: string;
+      readonly arguments: readonly Expression[];
+      readonly where: string;
+    }
+  | {
+      readonly kind: "intrinsic";
+      readonly type: ValueType;
+      readonly name: string;
+      readonly arguments: readonly Expression[];
+      readonly where: string;
+    }
   /** printf and its like; `format` is checked against the arguments. */
-  | { readonly kind: "format"; readonly type: "string"; readonly format: string; readonly arguments: readonly Expression[] };
+  | {
+      readonly kind: "format";
+      readonly type: "string";
+      readonly format: string;
+      readonly arguments: readonly Expression[];
+    };
 
 /** What a handler does; `where` is for messages about the statement as a whole. */
 export type Statement = Action & { readonly where: string };
@@ -90,8 +168,19 @@ export type Action =
   | { readonly kind: "print"; readonly text: Expression }
   | { readonly kind: "print-histogram"; readonly operand: Place }
   | { readonly kind: "aggregate"; readonly place: Place; readonly value: Expression }
-  | { readonly kind: "if"; readonly condition: Expression; readonly then: readonly Statement[]; readonly otherwise: readonly Statement[] }
-  | { readonly kind: "loop"; readonly initial: readonly Statement[]; readonly condition: Expression | undefined; readonly step: readonly Statement[]; readonly body: readonly Statement[] }
+  | {
+      readonly kind: "if";
+      readonly condition: Expression;
+      readonly then: readonly Statement[];
+      readonly otherwise: readonly Statement[];
+    }
+  | {
+      readonly kind: "loop";
+      readonly initial: readonly Statement[];
+      readonly condition: Expression | undefined;
+      readonly step: readonly Statement[];
+      readonly body: readonly Statement[];
+    }
   | {
       readonly kind: "foreach";
       readonly array: string;
@@ -109,4 +198,9 @@ export type Action =
   | { readonly kind: "clear"; readonly global: string }
   | { readonly kind: "reset-local"; readonly name: string; readonly type: ValueType }
   /** A fence: faults and script errors of the body end it, and the handler runs. Entering costs nothing. */
-  | { readonly kind: "fence"; readonly body: readonly Statement[]; readonly message: string | undefined; readonly handler: readonly Statement[] };
+  | {
+      readonly kind: "fence";
+      readonly body: readonly Statement[];
+      readonly message: string | undefined;
+      readonly handler: readonly Statement[];
+    };

@@ -51,7 +51,8 @@ export class HandlerContext {
   /** The hit, where it must be one of a thread. @throws ScriptError in begin, end, error and timer probes */
   get thread(): Hit {
     const { hit } = this;
-    if (hit.thread === NO_THREAD) throw new ScriptError("no thread of the target is concerned in this probe", this.where);
+    if (hit.thread === NO_THREAD)
+      throw new ScriptError("no thread of the target is concerned in this probe", this.where);
     return hit;
   }
 
@@ -107,11 +108,13 @@ export class HandlerContext {
 
   private outcome(error: unknown): HandlerOutcome {
     if (error instanceof NextProbe) return RETURNED;
-    if (error instanceof ScriptError) return { kind: "error", message: error.message, where: error.near ?? this.where };
+    if (error instanceof ScriptError)
+      return { kind: "error", message: error.message, where: error.near ?? this.where };
     const fault = error instanceof FaultLimit ? error.fault : error;
     if (fault instanceof MemoryFault) {
       if (!(error instanceof FaultLimit)) this.hit.handlerFaults++;
-      if (this.services.strictFaults) return { kind: "error", message: describeFault(fault, this.where), where: this.where };
+      if (this.services.strictFaults)
+        return { kind: "error", message: describeFault(fault, this.where), where: this.where };
       return { kind: "handler-fault", fault, where: this.where };
     }
     if (error instanceof RangeError && /call stack/.test(error.message)) {

@@ -22,27 +22,49 @@ interface Expanded {
  *
  * @throws ScriptProblem an alias that stands for itself
  */
-export function expandAliases(probe: ast.ProbeNode, aliases: readonly ast.AliasNode[], sources: Sources): PlainProbe[] {
+export function expandAliases(
+  probe: ast.ProbeNode,
+  aliases: readonly ast.AliasNode[],
+  sources: Sources,
+): PlainProbe[] {
   const plain: { node: ast.ProbeNode; points: ast.PointNode[]; blocks: readonly ast.Block[] }[] = [];
-  for (const { point, blocks } of probe.points.flatMap((each) => expand(each, [probe.body], aliases, sources, 0))) {
-    const same = plain.find((each) => each.blocks.length === blocks.length && each.blocks.every((block, index) => block === blocks[index]));
+  for (const { point, blocks } of probe.points.flatMap((each) =>
+    expand(each, [probe.body], aliases, sources, 0),
+  )) {
+    const same = plain.find(
+      (each) =>
+        each.blocks.length === blocks.length && each.blocks.every((block, index) => block === blocks[index]),
+    );
     if (same === undefined) plain.push({ node: probe, points: [point], blocks });
     else same.points.push(point);
   }
   return plain;
 }
 
-function expand(point: ast.PointNode, blocks: readonly ast.Block[], aliases: readonly ast.AliasNode[], sources: Sources, depth: number): Expanded[] {
+function expand(
+  point: ast.PointNode,
+  blocks: readonly ast.Block[],
+  aliases: readonly ast.AliasNode[],
+  sources: Sources,
+  depth: number,
+): Expanded[] {
   const alias = aliases.find((each) => stands(each, point));
   if (alias === undefined) return [{ point, blocks }];
-  if (depth === MOST_NESTED) throw sources.problem("semantic", "recursive loop in alias expansion", alias.position);
+  if (depth === MOST_NESTED)
+    throw sources.problem("semantic", "recursive loop in alias expansion", alias.position);
   const rest = point.components.slice(alias.name.length);
   const around = alias.epilogue ? [...blocks, alias.body] : [alias.body, ...blocks];
   return alias.points.flatMap((each) => {
     const components = [...each.components, ...rest];
     const optional = point.optional || each.optional;
     const sufficient = point.sufficient || each.sufficient;
-    return expand({ components, position: point.position, optional, sufficient }, around, aliases, sources, depth + 1);
+    return expand(
+      { components, position: point.position, optional, sufficient },
+      around,
+      aliases,
+      sources,
+      depth + 1,
+    );
   });
 }
 

@@ -54,7 +54,11 @@ export interface GlobalNode {
 export interface FunctionNode {
   readonly position: Position;
   readonly name: string;
-  readonly parameters: readonly { readonly name: string; readonly type: TypeName | undefined; readonly position: Position }[];
+  readonly parameters: readonly {
+    readonly name: string;
+    readonly type: TypeName | undefined;
+    readonly position: Position;
+  }[];
   readonly returns: TypeName | undefined;
   readonly body: Block;
 }
@@ -69,7 +73,13 @@ export type Statement =
   | Block
   | { readonly kind: "empty"; readonly position: Position }
   | { readonly kind: "expression"; readonly position: Position; readonly expression: Expression }
-  | { readonly kind: "if"; readonly position: Position; readonly condition: Expression; readonly then: Statement; readonly otherwise: Statement | undefined }
+  | {
+      readonly kind: "if";
+      readonly position: Position;
+      readonly condition: Expression;
+      readonly then: Statement;
+      readonly otherwise: Statement | undefined;
+    }
   | {
       readonly kind: "for";
       readonly position: Position;
@@ -82,7 +92,13 @@ export type Statement =
   | { readonly kind: "break" | "continue" | "next"; readonly position: Position }
   | { readonly kind: "return"; readonly position: Position; readonly value: Expression | undefined }
   | { readonly kind: "delete"; readonly position: Position; readonly target: Expression }
-  | { readonly kind: "try"; readonly position: Position; readonly body: Statement; readonly message: string | undefined; readonly handler: Statement };
+  | {
+      readonly kind: "try";
+      readonly position: Position;
+      readonly body: Statement;
+      readonly message: string | undefined;
+      readonly handler: Statement;
+    };
 
 export interface ForeachNode {
   readonly kind: "foreach";
@@ -104,16 +120,66 @@ export type Expression =
   | { readonly kind: "number"; readonly position: Position; readonly value: bigint }
   | { readonly kind: "string"; readonly position: Position; readonly value: string }
   | { readonly kind: "name"; readonly position: Position; readonly name: string }
-  | { readonly kind: "element"; readonly position: Position; readonly name: string; readonly keys: readonly Expression[] }
-  | { readonly kind: "call"; readonly position: Position; readonly name: string; readonly arguments: readonly Expression[] }
-  | { readonly kind: "unary"; readonly position: Position; readonly operator: "-" | "+" | "!" | "~"; readonly operand: Expression }
-  | { readonly kind: "increment"; readonly position: Position; readonly by: 1n | -1n; readonly prefix: boolean; readonly target: Expression }
-  | { readonly kind: "binary"; readonly position: Position; readonly operator: string; readonly left: Expression; readonly right: Expression }
-  | { readonly kind: "assign"; readonly position: Position; readonly operator: string; readonly target: Expression; readonly value: Expression }
-  | { readonly kind: "ternary"; readonly position: Position; readonly condition: Expression; readonly then: Expression; readonly otherwise: Expression }
-  | { readonly kind: "in"; readonly position: Position; readonly keys: readonly Expression[]; readonly array: string }
+  | {
+      readonly kind: "element";
+      readonly position: Position;
+      readonly name: string;
+      readonly keys: readonly Expression[];
+    }
+  | {
+      readonly kind: "call";
+      readonly position: Position;
+      readonly name: string;
+      readonly arguments: readonly Expression[];
+    }
+  | {
+      readonly kind: "unary";
+      readonly position: Position;
+      readonly operator: "-" | "+" | "!" | "~";
+      readonly operand: Expression;
+    }
+  | {
+      readonly kind: "increment";
+      readonly position: Position;
+      readonly by: 1n | -1n;
+      readonly prefix: boolean;
+      readonly target: Expression;
+    }
+  | {
+      readonly kind: "binary";
+      readonly position: Position;
+      readonly operator: string;
+      readonly left: Expression;
+      readonly right: Expression;
+    }
+  | {
+      readonly kind: "assign";
+      readonly position: Position;
+      readonly operator: string;
+      readonly target: Expression;
+      readonly value: Expression;
+    }
+  | {
+      readonly kind: "ternary";
+      readonly position: Position;
+      readonly condition: Expression;
+      readonly then: Expression;
+      readonly otherwise: Expression;
+    }
+  | {
+      readonly kind: "in";
+      readonly position: Position;
+      readonly keys: readonly Expression[];
+      readonly array: string;
+    }
   /** `@count(x)`, `@hist_log(x)`, `@hist_linear(x, low, high, width)`. */
-  | { readonly kind: "statistic"; readonly position: Position; readonly name: string; readonly operand: Expression; readonly parameters: readonly bigint[] }
+  | {
+      readonly kind: "statistic";
+      readonly position: Position;
+      readonly name: string;
+      readonly operand: Expression;
+      readonly parameters: readonly bigint[];
+    }
   /** `$name`, `@var(…)`, `@defined($name)`: what debug information would tell. */
   | { readonly kind: "context"; readonly position: Position; readonly name: string }
   | { readonly kind: "defined"; readonly position: Position; readonly operand: Expression };

@@ -43,10 +43,16 @@ export interface Compiled {
 }
 
 /** Pass 1. @throws ScriptProblem */
-export function parseScript(options: CompileOptions): { readonly script: ast.Script; readonly library: ast.Script; readonly sources: Sources } {
+export function parseScript(options: CompileOptions): {
+  readonly script: ast.Script;
+  readonly library: ast.Script;
+  readonly sources: Sources;
+} {
   const sources = new Sources();
   const macros = new Map<string, Macro>();
-  const parts = options.library.map(({ name, text }) => parse(preprocess(lex(name, text, sources), [], sources, macros), sources));
+  const parts = options.library.map(({ name, text }) =>
+    parse(preprocess(lex(name, text, sources), [], sources, macros), sources),
+  );
   const tokens = preprocess(lex(options.name, options.text, sources), options.arguments, sources, macros);
   const script = parse(tokens, sources);
   return { script, library: merge(parts), sources };
@@ -61,10 +67,18 @@ export function compile(options: CompileOptions): Compiled {
   const functions = functionSymbols(script, library, sources);
   const globals = globalVariables([...library.globals, ...script.globals], options.globals, sources);
   refuseUnknownGlobals(options, globals);
-  const bodies = script.probes.flatMap((probe) => expandAliases(probe, [...script.aliases, ...library.aliases], sources));
+  const bodies = script.probes.flatMap((probe) =>
+    expandAliases(probe, [...script.aliases, ...library.aliases], sources),
+  );
   const longestString = options.limits.MAXSTRINGLEN - 1;
   const scope: Scope & { final: boolean } = {
-    sources, globals, functions, longestString, statistics: new Map(), changed: true, final: false,
+    sources,
+    globals,
+    functions,
+    longestString,
+    statistics: new Map(),
+    changed: true,
+    final: false,
   };
   const locals = bodies.map(() => new Map<string, Variable>());
   const lowerAll = (): ir.Program => ({
@@ -72,7 +86,10 @@ export function compile(options: CompileOptions): Compiled {
     functions: [...functions.values()].map((symbol) => lowerFunction(scope, symbol)),
     handlers: bodies.map((body, index) => {
       const own = locals[index] ?? new Map<string, Variable>();
-      return { body: body.blocks.flatMap((block) => new BodyLowering(scope, own, undefined).body(block)), locals: localsOf(own) };
+      return {
+        body: body.blocks.flatMap((block) => new BodyLowering(scope, own, undefined).body(block)),
+        locals: localsOf(own),
+      };
     }),
   });
   while (scope.changed) {
@@ -85,7 +102,12 @@ export function compile(options: CompileOptions): Compiled {
   return {
     script,
     sources,
-    program: { ...program, globals: [...globals.values()].map((variable) => lowerGlobal(variable, nodes.get(variable.name), scope, options)) },
+    program: {
+      ...program,
+      globals: [...globals.values()].map((variable) =>
+        lowerGlobal(variable, nodes.get(variable.name), scope, options),
+      ),
+    },
     probes: bodies.map(({ node, points, blocks }) => ({
       node,
       points,
@@ -116,14 +138,24 @@ function neverAssigned(
   const look = (kind: string, variables: Iterable<Variable>, names: readonly string[]): void => {
     for (const variable of variables) {
       if (variable.assigned) continue;
-      const hint = similarNames(variable.name, names.filter((name) => name !== variable.name));
-      warnings.push(`never-assigned ${kind} variable '${variable.name}'${hint}: ${sources.near(variable.position)}`);
+      const hint = similarNames(
+        variable.name,
+        names.filter((name) => name !== variable.name),
+      );
+      warnings.push(
+        `never-assigned ${kind} variable '${variable.name}'${hint}: ${sources.near(variable.position)}`,
+      );
     }
   };
   const all = [...globals.keys()];
-  for (const symbol of functions.values()) if (own.has(symbol.node)) look("local", symbol.locals.values(), [...symbol.locals.keys(), ...all]);
+  for (const symbol of functions.values())
+    if (own.has(symbol.node)) look("local", symbol.locals.values(), [...symbol.locals.keys(), ...all]);
   for (const locals of bodies) look("local", locals.values(), [...locals.keys(), ...all]);
-  look("global", script.globals.flatMap((node) => globals.get(node.name) ?? []), all);
+  look(
+    "global",
+    script.globals.flatMap((node) => globals.get(node.name) ?? []),
+    all,
+  );
   return warnings;
 }
 
@@ -136,14 +168,23 @@ function merge(parts: readonly ast.Script[]): ast.Script {
   };
 }
 
-function functionSymbols(script: ast.Script, library: ast.Script, sources: Sources): Map<string, FunctionSymbol> {
+function functionSymbols(
+  script: ast.Script,
+  library: ast.Script,
+  sources: Sources,
+): Map<string, FunctionSymbol> {
   const symbols = new Map<string, FunctionSymbol>();
   const add = (node: ast.FunctionNode): void => {
-    const parameters = node.parameters.map((parameter) => makeVariable(parameter.name, parameter.position, false, parameter.type));
+    const parameters = node.parameters.map((parameter) =>
+      makeVariable(parameter.name, parameter.position, false, parameter.type),
+    );
     for (const parameter of parameters) parameter.assigned = true;
     symbols.set(node.name, {
-      node, parameters, locals: new Map(parameters.map((parameter) => [parameter.name, parameter])),
-      returns: node.returns, returnsValue: node.returns !== undefined,
+      node,
+      parameters,
+      locals: new Map(parameters.map((parameter) => [parameter.name, parameter])),
+      returns: node.returns,
+      returnsValue: node.returns !== undefined,
     });
   };
   library.functions.forEach(add);
@@ -156,7 +197,11 @@ function functionSymbols(script: ast.Script, library: ast.Script, sources: Sourc
   return symbols;
 }
 
-function globalVariables(nodes: readonly ast.GlobalNode[], given: ReadonlyMap<string, string>, sources: Sources): Map<string, Variable> {
+function globalVariables(
+  nodes: readonly ast.GlobalNode[],
+  given: ReadonlyMap<string, string>,
+  sources: Sources,
+): Map<string, Variable> {
   const globals = new Map<string, Variable>();
   for (const node of nodes) {
     if (globals.has(node.name)) throw sources.problem("semantic", "duplicate global name", node.position);
@@ -185,7 +230,12 @@ function localsOf(locals: ReadonlyMap<string, Variable>): ir.Local[] {
   return [...locals.values()].map((each) => ({ name: each.name, type: each.type ?? "long" }));
 }
 
-function lowerGlobal(variable: Variable, node: ast.GlobalNode | undefined, scope: Scope, options: CompileOptions): ir.Global {
+function lowerGlobal(
+  variable: Variable,
+  node: ast.GlobalNode | undefined,
+  scope: Scope,
+  options: CompileOptions,
+): ir.Global {
   const type = variable.type ?? "long";
   const given = options.globals.get(variable.name);
   return {
@@ -194,14 +244,25 @@ function lowerGlobal(variable: Variable, node: ast.GlobalNode | undefined, scope
     keys: (variable.keys ?? []).map((key) => key ?? "long"),
     size: node?.size === undefined ? undefined : Number(node.size),
     wraps: node?.wraps ?? false,
-    initial: cut(given === undefined ? constant(node?.initial) : type === "string" ? Buffer.from(given).toString("latin1") : toLong(given, variable, scope), scope),
+    initial: cut(
+      given === undefined
+        ? constant(node?.initial)
+        : type === "string"
+          ? Buffer.from(given).toString("latin1")
+          : toLong(given, variable, scope),
+      scope,
+    ),
     statistic: scope.statistics.get(variable.name) ?? { variance: false, histogram: undefined },
   };
 }
 
 function toLong(text: string, variable: Variable, scope: Scope): bigint {
   if (!/^-?(0[xX][0-9a-fA-F]+|\d+)$/.test(text)) {
-    throw scope.sources.problem("semantic", `-G ${variable.name}=${text}: a number is wanted`, variable.position);
+    throw scope.sources.problem(
+      "semantic",
+      `-G ${variable.name}=${text}: a number is wanted`,
+      variable.position,
+    );
   }
   return BigInt.asIntN(64, text.startsWith("-") ? -BigInt(text.slice(1)) : BigInt(text));
 }

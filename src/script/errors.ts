@@ -27,7 +27,9 @@ function describe(pass: Pass, problem: string, at: Position, line: string): stri
 
 /** Words that name nothing of a script's own. */
 export const KEYWORDS: ReadonlySet<string> = new Set(
-  "probe global private function if else for foreach in limit return delete while break continue next string long try catch".split(" "),
+  "probe global private function if else for foreach in limit return delete while break continue next string long try catch".split(
+    " ",
+  ),
 );
 const EMBEDDED = /^%\{/;
 const WORD = /^(?:[$@]*[A-Za-z_][A-Za-z0-9_]*|[$@](?:[0-9]+|#))/;

@@ -12,10 +12,63 @@ export type Token =
 
 /** Longest first, so that the first that fits is the one meant. */
 const OPERATORS = [
-  "<<<", "<<=", ">>=", ">>>",
-  "%(", "%)", "%?", "%:", "%{", "%}", "++", "--", "&&", "||", "==", "!=", "<=", ">=", "<<", ">>", "->", "=~", "!~",
-  "+=", "-=", "*=", "/=", "%=", "&=", "|=", "^=", ".=", "::",
-  "+", "-", "*", "/", "%", "&", "|", "^", "~", "!", "<", ">", "=", "?", ":", ".", ",", ";", "(", ")", "[", "]", "{", "}",
+  "<<<",
+  "<<=",
+  ">>=",
+  ">>>",
+  "%(",
+  "%)",
+  "%?",
+  "%:",
+  "%{",
+  "%}",
+  "++",
+  "--",
+  "&&",
+  "||",
+  "==",
+  "!=",
+  "<=",
+  ">=",
+  "<<",
+  ">>",
+  "->",
+  "=~",
+  "!~",
+  "+=",
+  "-=",
+  "*=",
+  "/=",
+  "%=",
+  "&=",
+  "|=",
+  "^=",
+  ".=",
+  "::",
+  "+",
+  "-",
+  "*",
+  "/",
+  "%",
+  "&",
+  "|",
+  "^",
+  "~",
+  "!",
+  "<",
+  ">",
+  "=",
+  "?",
+  ":",
+  ".",
+  ",",
+  ";",
+  "(",
+  ")",
+  "[",
+  "]",
+  "{",
+  "}",
 ];
 
 const IDENTIFIER = /[A-Za-z_][A-Za-z0-9_]*/y;
@@ -70,7 +123,8 @@ export function lex(file: string, text: string, sources: Sources): Token[] {
       continue;
     }
     const operator = match(SPECIAL) ?? match(EMBEDDED) ?? OPERATORS.find((each) => text.startsWith(each, at));
-    if (operator === undefined) throw sources.problem("parse", `unexpected character '${text[at] ?? ""}'`, position);
+    if (operator === undefined)
+      throw sources.problem("parse", `unexpected character '${text[at] ?? ""}'`, position);
     tokens.push({ kind: "operator", text: operator, position });
     advance(operator);
   }
@@ -78,16 +132,31 @@ export function lex(file: string, text: string, sources: Sources): Token[] {
 
 function parseNumber(text: string, position: Position, sources: Sources): bigint {
   const octal = /^0[0-7]+$/.test(text);
-  if (/^0[0-9]+$/.test(text) && !octal) throw sources.problem("parse", `number invalid: ${text}`, position);
+  if (/^0[0-9]+$/.test(text) && !octal)
+    throw sources.problem("parse", "number invalid or out of range", position);
   const value = BigInt(octal ? `0o${text.slice(1)}` : text);
-  if (value > 0xffff_ffff_ffff_ffffn) throw sources.problem("parse", `number invalid: ${text}`, position);
+  if (value > 0xffff_ffff_ffff_ffffn)
+    throw sources.problem("parse", "number invalid or out of range", position);
   return BigInt.asIntN(64, value);
 }
 
-const ESCAPES: Readonly<Record<string, string>> = { a: "\x07", b: "\b", t: "\t", n: "\n", v: "\v", f: "\f", r: "\r" };
+const ESCAPES: Readonly<Record<string, string>> = {
+  a: "\x07",
+  b: "\b",
+  t: "\t",
+  n: "\n",
+  v: "\v",
+  f: "\f",
+  r: "\r",
+};
 
 /** A literal, from its opening quote on: escapes as in C. Text is kept as its UTF-8 bytes. */
-function scanString(text: string, start: number, position: Position, sources: Sources): { raw: string; value: string } {
+function scanString(
+  text: string,
+  start: number,
+  position: Position,
+  sources: Sources,
+): { raw: string; value: string } {
   let value = "";
   for (let at = start + 1; at < text.length; at++) {
     const character = text[at] as string;
@@ -104,7 +173,9 @@ function scanString(text: string, start: number, position: Position, sources: So
     const hex = /^x[0-9A-Fa-f]{1,2}/.exec(rest)?.[0];
     const numeric = octal ?? hex;
     if (numeric !== undefined) {
-      value += String.fromCharCode((octal === undefined ? parseInt(numeric.slice(1), 16) : parseInt(octal, 8)) & 0xff);
+      value += String.fromCharCode(
+        (octal === undefined ? parseInt(numeric.slice(1), 16) : parseInt(octal, 8)) & 0xff,
+      );
       at += numeric.length;
     } else {
       const escaped = text[at + 1] ?? "";

@@ -1,9 +1,17 @@
 import { INTRINSICS } from "../ir/intrinsics.js";
-import type { Arithmetic, Comparison, Expression, HistogramRequest, Place, StatisticOperator, ValueType } from "../ir/ir.js";
-import { parseRegex, RegexProblem } from "../ir/regex.js";
+import type {
+  Arithmetic,
+  Comparison,
+  Expression,
+  HistogramRequest,
+  Place,
+  StatisticOperator,
+  ValueType,
+} from "../ir/ir.js";
 import { ScriptError } from "../runtime/errors.js";
 import { Format } from "../runtime/format.js";
 import type * as ast from "./ast.js";
+import { checkRegex } from "./check-regex.js";
 import { similarNames, type Sources } from "./errors.js";
 import type { Position } from "./position.js";
 import { type FunctionSymbol, makeVariable, type Variable } from "./scope.js";
@@ -24,7 +32,17 @@ export interface Scope {
 }
 
 const COMPARISONS: ReadonlySet<string> = new Set(["<", "<=", ">", ">=", "==", "!="]);
-const FORMATTERS: Readonly<Record<string, { readonly returns: boolean; readonly newline: boolean; readonly format: boolean; readonly delimiter: boolean }>> = {
+const FORMATTERS: Readonly<
+  Record<
+    string,
+    {
+      readonly returns: boolean;
+      readonly newline: boolean;
+      readonly format: boolean;
+      readonly delimiter: boolean;
+    }
+  >
+> = {
   print: { returns: false, newline: false, format: false, delimiter: false },
   println: { returns: false, newline: true, format: false, delimiter: false },
   printf: { returns: false, newline: false, format: true, delimiter: false },
@@ -49,10 +67,18 @@ export class ExpressionLowering {
   protected expression(node: ast.Expression, expected?: ValueType): Expression {
     const lowered = this.anyExpression(node, expected);
     if (lowered.type === "void" && this.scope.final) {
-      throw this.scope.sources.problem("semantic", "unresolved type (the function returns no value)", node.position);
+      throw this.scope.sources.problem(
+        "semantic",
+        "unresolved type (the function returns no value)",
+        node.position,
+      );
     }
     if (lowered.type === "statistic") {
-      throw this.scope.sources.problem("semantic", "a statistic has no value: read it by @count, @sum, @min, @max, @avg or @variance", node.position);
+      throw this.scope.sources.problem(
+        "semantic",
+        "a statistic has no value: read it by @count, @sum, @min, @max, @avg or @variance",
+        node.position,
+      );
     }
     return lowered;
   }
@@ -76,8 +102,13 @@ export class ExpressionLowering {
       case "increment":
         this.agree("long", expected, node.position);
         return {
-          kind: "update", type: "long", place: this.target(node.target, "long"), operator: "+",
-          value: { kind: "long", type: "long", value: node.by }, old: !node.prefix, where: this.near(node),
+          kind: "update",
+          type: "long",
+          place: this.target(node.target, "long"),
+          operator: "+",
+          value: { kind: "long", type: "long", value: node.by },
+          old: !node.prefix,
+          where: this.near(node),
         };
       case "binary":
         return this.binary(node, expected);
@@ -92,7 +123,12 @@ export class ExpressionLowering {
       }
       case "in":
         this.agree("long", expected, node.position);
-        return { kind: "has", type: "long", array: node.array, keys: this.keys(node.array, node.keys, node.position) };
+        return {
+          kind: "has",
+          type: "long",
+          array: node.array,
+          keys: this.keys(node.array, node.keys, node.position),
+        };
       case "statistic":
         return this.statistic(node, expected);
       case "context":
@@ -114,7 +150,8 @@ export class ExpressionLowering {
 
   protected place(node: ast.Expression, expected?: ValueType): Place {
     if (node.kind === "name") return this.scalar(node, expected);
-    if (node.kind !== "element") throw this.scope.sources.problem("semantic", "expected a variable", node.position);
+    if (node.kind !== "element")
+      throw this.scope.sources.problem("semantic", "expected a variable", node.position);
     const variable = this.variable(node.name, node.position);
     const keys = this.keys(node.name, node.keys, node.position);
     this.note(variable, expected, node.position);
@@ -123,14 +160,23 @@ export class ExpressionLowering {
 
   protected keys(array: string, nodes: readonly ast.Expression[], position: Position): Expression[] {
     const variable = this.variable(array, position);
-    if (!variable.global) throw this.scope.sources.problem("semantic", `unresolved arity-${String(nodes.length)} global array ${array}, missing global declaration?`, position);
+    if (!variable.global)
+      throw this.scope.sources.problem(
+        "semantic",
+        `unresolved arity-${String(nodes.length)} global array ${array}, missing global declaration?`,
+        position,
+      );
     if (variable.keys === undefined) {
       variable.keys = nodes.map(() => undefined);
       this.scope.changed = true;
     }
     const types = variable.keys;
     if (types.length !== nodes.length) {
-      throw this.scope.sources.problem("semantic", `inconsistent arity (${String(nodes.length)} vs ${String(types.length)})`, position);
+      throw this.scope.sources.problem(
+        "semantic",
+        `inconsistent arity (${String(nodes.length)} vs ${String(types.length)})`,
+        position,
+      );
     }
     return nodes.map((node, index) => {
       const key = this.expression(node, types[index]);
@@ -163,12 +209,23 @@ export class ExpressionLowering {
 
   protected agree(type: ValueType, expected: ValueType | undefined, position: Position): void {
     if (expected !== undefined && type !== expected) {
-      throw this.scope.sources.problem("semantic", `type mismatch: expected ${shown(expected)} but found ${shown(type)}`, position);
+      throw this.scope.sources.problem(
+        "semantic",
+        `type mismatch: expected ${shown(expected)} but found ${shown(type)}`,
+        position,
+      );
     }
   }
 
   protected note(variable: Variable, type: ValueType | undefined, position: Position): void {
     if (type === undefined) return;
+    if (type === "statistic" && !variable.global) {
+      throw this.scope.sources.problem(
+        "semantic",
+        "stat locals not supported, missing global declaration?",
+        position,
+      );
+    }
     if (variable.type === undefined) {
       variable.type = type;
       this.scope.changed = true;
@@ -185,7 +242,10 @@ export class ExpressionLowering {
     return variable.type ?? (this.scope.final ? "long" : UNKNOWN);
   }
 
-  private read(node: Extract<ast.Expression, { kind: "name" | "element" }>, expected?: ValueType): Expression {
+  private read(
+    node: Extract<ast.Expression, { kind: "name" | "element" }>,
+    expected?: ValueType,
+  ): Expression {
     if (node.kind === "name" && !this.locals.has(node.name) && !this.scope.globals.has(node.name)) {
       // A function without parameters may be written without parentheses? No: SystemTap takes it for a local.
       return this.scalar(node, expected);
@@ -196,7 +256,11 @@ export class ExpressionLowering {
   private scalar(node: Extract<ast.Expression, { kind: "name" }>, expected?: ValueType): Place {
     const variable = this.variable(node.name, node.position);
     if (variable.keys !== undefined) {
-      throw this.scope.sources.problem("semantic", `inconsistent arity (0 vs ${String(variable.keys.length)})`, node.position);
+      throw this.scope.sources.problem(
+        "semantic",
+        `inconsistent arity (0 vs ${String(variable.keys.length)})`,
+        node.position,
+      );
     }
     this.note(variable, expected, node.position);
     return { kind: variable.global ? "global" : "local", name: node.name, type: this.typeOf(variable) };
@@ -214,16 +278,38 @@ export class ExpressionLowering {
     const { operator } = node;
     if (operator === ".") {
       this.agree("string", expected, node.position);
-      return { kind: "concatenate", type: "string", left: this.expression(node.left, "string"), right: this.expression(node.right, "string") };
+      return {
+        kind: "concatenate",
+        type: "string",
+        left: this.expression(node.left, "string"),
+        right: this.expression(node.right, "string"),
+      };
     }
     this.agree("long", expected, node.position);
     if (operator === "=~" || operator === "!~") {
-      if (node.right.kind !== "string") throw this.scope.sources.problem("semantic", "expected a literal regular expression", node.right.position);
-      this.checkRegex(node.right.value, node.right.position);
-      return { kind: "match", type: "long", operand: this.expression(node.left, "string"), pattern: node.right.value, negated: operator === "!~" };
+      if (node.right.kind !== "string")
+        throw this.scope.sources.problem(
+          "semantic",
+          "expected a literal regular expression",
+          node.right.position,
+        );
+      checkRegex(node.right.value, node.right.position, this.scope.sources);
+      return {
+        kind: "match",
+        type: "long",
+        operand: this.expression(node.left, "string"),
+        pattern: node.right.value,
+        negated: operator === "!~",
+      };
     }
     if (operator === "&&" || operator === "||") {
-      return { kind: "logic", type: "long", operator, left: this.expression(node.left, "long"), right: this.expression(node.right, "long") };
+      return {
+        kind: "logic",
+        type: "long",
+        operator,
+        left: this.expression(node.left, "long"),
+        right: this.expression(node.right, "long"),
+      };
     }
     if (COMPARISONS.has(operator)) {
       let left = this.expression(node.left);
@@ -232,44 +318,59 @@ export class ExpressionLowering {
       return { kind: "compare", type: "long", operator: operator as Comparison, left, right };
     }
     return {
-      kind: "arithmetic", type: "long", operator: operator as Arithmetic,
-      left: this.expression(node.left, "long"), right: this.expression(node.right, "long"), where: this.near(node),
+      kind: "arithmetic",
+      type: "long",
+      operator: operator as Arithmetic,
+      left: this.expression(node.left, "long"),
+      right: this.expression(node.right, "long"),
+      where: this.near(node),
     };
-  }
-
-  private checkRegex(pattern: string, position: Position): void {
-    try {
-      parseRegex(pattern);
-    } catch (error) {
-      if (!(error instanceof RegexProblem)) throw error;
-      const at = error.position === undefined ? "" : ` (at position ${String(error.position)})`;
-      throw this.scope.sources.problem("semantic", `regex compilation error${at}: ${error.message}`, position);
-    }
   }
 
   private assign(node: Extract<ast.Expression, { kind: "assign" }>, expected?: ValueType): Expression {
     const { operator } = node;
-    if (operator === "<<<") throw this.scope.sources.problem("semantic", "'<<<' is a statement, its value cannot be used", node.position);
+    if (operator === "<<<")
+      throw this.scope.sources.problem(
+        "semantic",
+        "'<<<' is a statement, its value cannot be used",
+        node.position,
+      );
     if (operator === "=") {
       const before = this.target(node.target, expected);
       const value = this.expression(node.value, known(before));
       const place = this.place(node.target, known(value));
-      if (place.type === "statistic") throw this.scope.sources.problem("semantic", "statistics take '<<<'", node.position);
+      if (place.type === "statistic")
+        throw this.scope.sources.problem("semantic", "statistics take '<<<'", node.position);
       return { kind: "assign", type: place.type, place, value };
     }
     const type: ValueType = operator === ".=" ? "string" : "long";
     this.agree(type, expected, node.position);
     const place = this.target(node.target, type);
     const value = this.expression(node.value, type);
-    return { kind: "update", type, place, operator: operator.slice(0, -1) as Arithmetic | ".", value, old: false, where: this.near(node) };
+    return {
+      kind: "update",
+      type,
+      place,
+      operator: operator.slice(0, -1) as Arithmetic | ".",
+      value,
+      old: false,
+      where: this.near(node),
+    };
   }
 
   private statistic(node: Extract<ast.Expression, { kind: "statistic" }>, expected?: ValueType): Expression {
-    if (node.name.startsWith("hist_")) throw this.scope.sources.problem("semantic", `@${node.name} can only be printed`, node.position);
+    if (node.name.startsWith("hist_"))
+      throw this.scope.sources.problem("semantic", `@${node.name} can only be printed`, node.position);
     this.agree("long", expected, node.position);
     const operand = this.place(node.operand, "statistic");
     if (node.name === "variance") this.statisticOf(operand).variance = true;
-    return { kind: "statistic", type: "long", field: node.name as StatisticOperator, operand, where: this.near(node) };
+    return {
+      kind: "statistic",
+      type: "long",
+      field: node.name as StatisticOperator,
+      operand,
+      where: this.near(node),
+    };
   }
 
   /** What the script asks of a statistic, to be kept for it. */
@@ -286,7 +387,8 @@ export class ExpressionLowering {
   private call(node: Extract<ast.Expression, { kind: "call" }>, expected?: ValueType): Expression {
     const formatter = FORMATTERS[node.name];
     if (formatter !== undefined) {
-      if (!formatter.returns) throw this.scope.sources.problem("semantic", `${node.name} has no value`, node.position);
+      if (!formatter.returns)
+        throw this.scope.sources.problem("semantic", `${node.name} has no value`, node.position);
       this.agree("string", expected, node.position);
       return this.formatted(node);
     }
@@ -295,16 +397,30 @@ export class ExpressionLowering {
     const intrinsic = Object.hasOwn(INTRINSICS, node.name) ? INTRINSICS[node.name] : undefined;
     if (intrinsic === undefined) {
       const all = [...this.scope.functions.keys(), ...Object.keys(INTRINSICS), ...Object.keys(FORMATTERS)];
-      throw this.scope.sources.problem("semantic", `unresolved function${similarNames(node.name, all)}`, node.position);
+      throw this.scope.sources.problem(
+        "semantic",
+        `unresolved function${similarNames(node.name, all)}`,
+        node.position,
+      );
     }
     if (expected !== undefined) this.agree(intrinsic.returns, expected, node.position);
     const { parameters, optional = 0 } = intrinsic;
     this.arity(node, parameters.length - optional, parameters.length);
     const values = node.arguments.map((argument, index) => this.expression(argument, parameters[index]));
-    return { kind: "intrinsic", type: intrinsic.returns, name: node.name, arguments: values, where: this.near(node) };
+    return {
+      kind: "intrinsic",
+      type: intrinsic.returns,
+      name: node.name,
+      arguments: values,
+      where: this.near(node),
+    };
   }
 
-  private callFunction(node: Extract<ast.Expression, { kind: "call" }>, callee: FunctionSymbol, expected?: ValueType): Expression {
+  private callFunction(
+    node: Extract<ast.Expression, { kind: "call" }>,
+    callee: FunctionSymbol,
+    expected?: ValueType,
+  ): Expression {
     this.arity(node, callee.parameters.length, callee.parameters.length);
     const values = node.arguments.map((argument, index) => {
       // The arity was just checked.
@@ -326,7 +442,11 @@ export class ExpressionLowering {
   private arity(node: Extract<ast.Expression, { kind: "call" }>, least: number, most: number): void {
     const count = node.arguments.length;
     if (count < least || count > most) {
-      throw this.scope.sources.problem("semantic", `unresolved arity-${String(count)} function`, node.position);
+      throw this.scope.sources.problem(
+        "semantic",
+        `unresolved arity-${String(count)} function`,
+        node.position,
+      );
     }
   }
 
@@ -336,16 +456,27 @@ export class ExpressionLowering {
     const family = FORMATTERS[node.name] as (typeof FORMATTERS)[string];
     const [first, ...rest] = node.arguments;
     if (family.format) {
-      if (first?.kind !== "string") throw this.scope.sources.problem("semantic", `expected literal format string in ${node.name}`, node.position);
+      if (first?.kind !== "string")
+        throw this.scope.sources.problem(
+          "semantic",
+          `expected literal format string in ${node.name}`,
+          node.position,
+        );
       return this.checkedFormat(node, first.value, rest);
     }
     const items = family.delimiter ? rest : node.arguments;
     if (family.delimiter && first?.kind !== "string") {
-      throw this.scope.sources.problem("semantic", `expected literal delimiter string in ${node.name}`, node.position);
+      throw this.scope.sources.problem(
+        "semantic",
+        `expected literal delimiter string in ${node.name}`,
+        node.position,
+      );
     }
     const values = items.map((item) => this.printed(item));
     const delimiter = family.delimiter && first?.kind === "string" ? first.value.replaceAll("%", "%%") : "";
-    const format = values.map((value) => (value.type === "string" ? "%s" : "%d")).join(delimiter) + (family.newline ? "\n" : "");
+    const format =
+      values.map((value) => (value.type === "string" ? "%s" : "%d")).join(delimiter) +
+      (family.newline ? "\n" : "");
     return { kind: "format", type: "string", format, arguments: values };
   }
 
@@ -355,7 +486,11 @@ export class ExpressionLowering {
     return node.kind === "string" ? { kind: "string", type: "string", value: node.value } : lowered;
   }
 
-  private checkedFormat(node: Extract<ast.Expression, { kind: "call" }>, text: string, items: readonly ast.Expression[]): Expression {
+  private checkedFormat(
+    node: Extract<ast.Expression, { kind: "call" }>,
+    text: string,
+    items: readonly ast.Expression[],
+  ): Expression {
     const wanted = this.argumentTypes(text, node.position);
     if (items.length !== wanted.length) {
       const few = items.length < wanted.length ? "too few" : "too many";

@@ -1,4 +1,12 @@
-import type { Action, Expression, HistogramRequest, Place, Statement, StatisticOperator, ValueType } from "../ir/ir.js";
+import type {
+  Action,
+  Expression,
+  HistogramRequest,
+  Place,
+  Statement,
+  StatisticOperator,
+  ValueType,
+} from "../ir/ir.js";
 import { ScriptError } from "../runtime/errors.js";
 import { linearShape } from "../runtime/histograms.js";
 import type * as ast from "./ast.js";
@@ -37,20 +45,30 @@ export class BodyLowering extends ExpressionLowering {
       case "expression":
         return this.evaluate(node.expression);
       case "if":
-        return [{ kind: "if", condition: this.expression(node.condition, "long"), then: this.statement(node.then), otherwise: node.otherwise === undefined ? [] : this.statement(node.otherwise) }];
+        return [
+          {
+            kind: "if",
+            condition: this.expression(node.condition, "long"),
+            then: this.statement(node.then),
+            otherwise: node.otherwise === undefined ? [] : this.statement(node.otherwise),
+          },
+        ];
       case "for":
-        return [{
-          kind: "loop",
-          initial: this.part(node.initial),
-          condition: node.condition === undefined ? undefined : this.expression(node.condition, "long"),
-          step: this.part(node.step),
-          body: this.loopBody(node.body),
-        }];
+        return [
+          {
+            kind: "loop",
+            initial: this.part(node.initial),
+            condition: node.condition === undefined ? undefined : this.expression(node.condition, "long"),
+            step: this.part(node.step),
+            body: this.loopBody(node.body),
+          },
+        ];
       case "foreach":
         return [this.foreach(node)];
       case "break":
       case "continue":
-        if (this.depth === 0) throw this.scope.sources.problem("semantic", `found '${node.kind}' outside a loop`, node.position);
+        if (this.depth === 0)
+          throw this.scope.sources.problem("semantic", `found '${node.kind}' outside a loop`, node.position);
         return [{ kind: node.kind }];
       case "next":
         return [{ kind: "next" }];
@@ -59,8 +77,16 @@ export class BodyLowering extends ExpressionLowering {
       case "delete":
         return [this.delete(node)];
       case "try": {
-        if (node.message !== undefined) this.note(this.assigned(node.message, node.position), "string", node.position);
-        return [{ kind: "fence", body: this.statement(node.body), message: node.message, handler: this.statement(node.handler) }];
+        if (node.message !== undefined)
+          this.note(this.assigned(node.message, node.position), "string", node.position);
+        return [
+          {
+            kind: "fence",
+            body: this.statement(node.body),
+            message: node.message,
+            handler: this.statement(node.handler),
+          },
+        ];
       }
     }
   }
@@ -76,7 +102,9 @@ export class BodyLowering extends ExpressionLowering {
 
   /** The first or last part of a `for`. */
   private part(node: ast.Expression | undefined): Statement[] {
-    return node === undefined ? [] : this.statement({ kind: "expression", position: node.position, expression: node });
+    return node === undefined
+      ? []
+      : this.statement({ kind: "expression", position: node.position, expression: node });
   }
 
   private evaluate(node: ast.Expression): Action[] {
@@ -105,7 +133,11 @@ export class BodyLowering extends ExpressionLowering {
     const wanted = this.shape(node);
     const asked = this.statisticOf(operand);
     if (asked.histogram !== undefined && !same(asked.histogram, wanted)) {
-      throw this.scope.sources.problem("semantic", "inconsistent histogram parameters of one statistic", node.position);
+      throw this.scope.sources.problem(
+        "semantic",
+        "inconsistent histogram parameters of one statistic",
+        node.position,
+      );
     }
     asked.histogram = wanted;
   }
@@ -119,7 +151,8 @@ export class BodyLowering extends ExpressionLowering {
     try {
       linearShape(Number(low), Number(high), Number(width));
     } catch (error) {
-      if (error instanceof ScriptError) throw this.scope.sources.problem("parse", error.message, node.position);
+      if (error instanceof ScriptError)
+        throw this.scope.sources.problem("parse", error.message, node.position);
       throw error;
     }
     return { kind: "linear", low: Number(low), high: Number(high), width: Number(width) };
@@ -127,13 +160,18 @@ export class BodyLowering extends ExpressionLowering {
 
   private foreach(node: ast.ForeachNode): Action {
     const array = this.scope.globals.get(node.array);
-    if (array === undefined) throw this.scope.sources.problem("semantic", "unresolved global array", node.position);
+    if (array === undefined)
+      throw this.scope.sources.problem("semantic", "unresolved global array", node.position);
     if (array.keys === undefined) {
       array.keys = node.keys.map(() => undefined);
       this.scope.changed = true;
     }
     if (array.keys.length !== node.keys.length) {
-      throw this.scope.sources.problem("semantic", `inconsistent arity (${String(node.keys.length)} vs ${String(array.keys.length)})`, node.position);
+      throw this.scope.sources.problem(
+        "semantic",
+        `inconsistent arity (${String(node.keys.length)} vs ${String(array.keys.length)})`,
+        node.position,
+      );
     }
     node.keys.forEach((key, index) => {
       this.note(this.assigned(key, node.position), array.keys?.[index], node.position);
@@ -143,7 +181,12 @@ export class BodyLowering extends ExpressionLowering {
       this.note(this.assigned(node.value, node.position), type, node.position);
     }
     return {
-      kind: "foreach", array: node.array, keys: node.keys, value: node.value, by: node.sortBy, descending: node.descending,
+      kind: "foreach",
+      array: node.array,
+      keys: node.keys,
+      value: node.value,
+      by: node.sortBy,
+      descending: node.descending,
       field: node.statistic as StatisticOperator | undefined,
       limit: node.limit === undefined ? undefined : this.expression(node.limit, "long"),
       body: this.loopBody(node.body),
@@ -152,7 +195,8 @@ export class BodyLowering extends ExpressionLowering {
 
   private return(node: Extract<ast.Statement, { kind: "return" }>): Action {
     const { inside } = this;
-    if (inside === undefined) throw this.scope.sources.problem("semantic", "found 'return' not in function context", node.position);
+    if (inside === undefined)
+      throw this.scope.sources.problem("semantic", "found 'return' not in function context", node.position);
     if (node.value === undefined) return { kind: "return", value: undefined };
     inside.returnsValue = true;
     const value: Expression = this.expression(node.value, inside.returns);
@@ -167,9 +211,14 @@ export class BodyLowering extends ExpressionLowering {
   private delete(node: Extract<ast.Statement, { kind: "delete" }>): Action {
     const { target } = node;
     if (target.kind === "element") {
-      return { kind: "delete-element", array: target.name, keys: this.keys(target.name, target.keys, target.position) };
+      return {
+        kind: "delete-element",
+        array: target.name,
+        keys: this.keys(target.name, target.keys, target.position),
+      };
     }
-    if (target.kind !== "name") throw this.scope.sources.problem("semantic", "invalid operand of delete", node.position);
+    if (target.kind !== "name")
+      throw this.scope.sources.problem("semantic", "invalid operand of delete", node.position);
     const variable = this.variable(target.name, target.position);
     if (variable.global) return { kind: "clear", global: target.name };
     return { kind: "reset-local", name: target.name, type: this.typeOf(variable) };

@@ -8,7 +8,11 @@ export interface Macro {
 }
 
 /** Reads a definition that starts behind its `@define`. @throws ScriptProblem */
-export function readMacro(source: TokenSource, start: Token, sources: Sources): { readonly name: string; readonly macro: Macro } {
+export function readMacro(
+  source: TokenSource,
+  start: Token,
+  sources: Sources,
+): { readonly name: string; readonly macro: Macro } {
   const name = source.next();
   if (name.kind !== "identifier") throw sources.problem("parse", "expected identifier", name.position);
   const parameters: string[] = [];
@@ -16,7 +20,8 @@ export function readMacro(source: TokenSource, start: Token, sources: Sources): 
   if (open.text === "(") {
     do {
       const parameter = source.next();
-      if (parameter.kind !== "identifier") throw sources.problem("parse", "expected identifier", parameter.position);
+      if (parameter.kind !== "identifier")
+        throw sources.problem("parse", "expected identifier", parameter.position);
       parameters.push(parameter.text);
       open = source.next();
     } while (open.text === ",");
@@ -25,10 +30,12 @@ export function readMacro(source: TokenSource, start: Token, sources: Sources): 
   }
   if (open.text !== "%(") throw sources.problem("parse", "expected '%('", open.position);
   const body: Token[] = [];
-  for (let depth = 1; ; ) {
+  for (let depth = 1; ;) {
     const token = source.next();
-    if (token.kind === "end") throw sources.problem("parse", "incomplete macro definition - missing '%)'", start.position);
-    if (token.text === "@define") throw sources.problem("parse", "'@define' forbidden inside macro body", token.position);
+    if (token.kind === "end")
+      throw sources.problem("parse", "incomplete macro definition - missing '%)'", start.position);
+    if (token.text === "@define")
+      throw sources.problem("parse", "'@define' forbidden inside macro body", token.position);
     if (token.kind === "operator" && token.text === "%(") depth++;
     if (token.kind === "operator" && token.text === "%)" && --depth === 0) break;
     body.push(token);
@@ -40,12 +47,14 @@ export function readMacro(source: TokenSource, start: Token, sources: Sources): 
 export function readArguments(source: TokenSource, use: Token, sources: Sources): Token[][] {
   source.next();
   const found: Token[][] = [[]];
-  for (let depth = 1; ; ) {
+  for (let depth = 1; ;) {
     const token = source.next();
-    if (token.kind === "end") throw sources.problem("parse", "could not find end of macro invocation", use.position);
+    if (token.kind === "end")
+      throw sources.problem("parse", "could not find end of macro invocation", use.position);
     if (token.kind === "operator") {
       if ("([{".includes(token.text)) depth++;
-      if (")]}".includes(token.text) && --depth === 0) return found.length === 1 && found[0]?.length === 0 ? [] : found;
+      if (")]}".includes(token.text) && --depth === 0)
+        return found.length === 1 && found[0]?.length === 0 ? [] : found;
       if (token.text === "," && depth === 1) {
         found.push([]);
         continue;

@@ -2,8 +2,31 @@ import type { Expression } from "./ast.js";
 import { KEYWORDS, type ScriptProblem, type Sources } from "./errors.js";
 import type { Token } from "./lex.js";
 
-const ASSIGNMENTS: ReadonlySet<string> = new Set(["=", "<<<", "+=", "-=", "*=", "/=", "%=", "&=", "|=", "^=", "<<=", ">>=", ".="]);
-const STATISTICS: ReadonlySet<string> = new Set(["count", "sum", "min", "max", "avg", "variance", "hist_log", "hist_linear"]);
+const ASSIGNMENTS: ReadonlySet<string> = new Set([
+  "=",
+  "<<<",
+  "+=",
+  "-=",
+  "*=",
+  "/=",
+  "%=",
+  "&=",
+  "|=",
+  "^=",
+  "<<=",
+  ">>=",
+  ".=",
+]);
+const STATISTICS: ReadonlySet<string> = new Set([
+  "count",
+  "sum",
+  "min",
+  "max",
+  "avg",
+  "variance",
+  "hist_log",
+  "hist_linear",
+]);
 
 /** Binary operators, loosest first: the precedences that SystemTap's own parser has. */
 const LEVELS: readonly (readonly string[])[] = [
@@ -34,15 +57,26 @@ export class ExpressionParser {
     const operator = this.peek();
     if (operator.kind !== "operator" || !ASSIGNMENTS.has(operator.text)) return target;
     if (target.kind !== "name" && target.kind !== "element") {
-      throw this.sources.problem("parse", "expected identifier on the left of an assignment", target.position);
+      throw this.sources.problem(
+        "parse",
+        "expected identifier on the left of an assignment",
+        target.position,
+      );
     }
     this.advance();
-    return { kind: "assign", position: operator.position, operator: operator.text, target, value: this.expression() };
+    return {
+      kind: "assign",
+      position: operator.position,
+      operator: operator.text,
+      target,
+      value: this.expression(),
+    };
   }
 
   protected literal(): Expression {
     const expression = this.unary();
-    const value = expression.kind === "unary" && expression.operator === "-" ? expression.operand : expression;
+    const value =
+      expression.kind === "unary" && expression.operator === "-" ? expression.operand : expression;
     if (value.kind !== "number" && value.kind !== "string") {
       throw this.sources.problem("parse", "expected literal string or number", expression.position);
     }
@@ -88,14 +122,21 @@ export class ExpressionParser {
   protected expected(what: string): ScriptProblem {
     const { kind, text, position } = this.peek();
     const embedded = kind === "operator" && text.startsWith("%{");
-    return this.sources.problem("parse", embedded ? "embedded C code is not supported: write it in the language itself" : `expected ${what}`, position);
+    return this.sources.problem(
+      "parse",
+      embedded ? "embedded C code is not supported: write it in the language itself" : `expected ${what}`,
+      position,
+    );
   }
 
   /** Does the token at hand follow the last one without a blank? Point names like `sys*64` are made of several. */
   protected adjoins(): boolean {
     const before = this.tokens[this.at - 1];
     const { position } = this.peek();
-    return before?.position.line === position.line && before.position.column + before.text.length === position.column;
+    return (
+      before?.position.line === position.line &&
+      before.position.column + before.text.length === position.column
+    );
   }
 
   private ternary(): Expression {
@@ -147,7 +188,13 @@ export class ExpressionParser {
         case "++":
         case "--":
           this.advance();
-          return { kind: "increment", position, by: text === "++" ? 1n : -1n, prefix: true, target: this.unary() };
+          return {
+            kind: "increment",
+            position,
+            by: text === "++" ? 1n : -1n,
+            prefix: true,
+            target: this.unary(),
+          };
       }
     }
     const operand = this.primary();
@@ -155,7 +202,13 @@ export class ExpressionParser {
       const sign = this.peek();
       if (sign.kind !== "operator" || (sign.text !== "++" && sign.text !== "--")) return operand;
       this.advance();
-      return { kind: "increment", position: sign.position, by: sign.text === "++" ? 1n : -1n, prefix: false, target: operand };
+      return {
+        kind: "increment",
+        position: sign.position,
+        by: sign.text === "++" ? 1n : -1n,
+        prefix: false,
+        target: operand,
+      };
     }
   }
 
@@ -209,7 +262,8 @@ export class ExpressionParser {
       while (this.takes(",")) {
         const negative = this.takes("-");
         const number = this.advance();
-        if (number.kind !== "number") throw this.sources.problem("parse", "expected literal number", number.position);
+        if (number.kind !== "number")
+          throw this.sources.problem("parse", "expected literal number", number.position);
         parameters.push(negative ? -number.value : number.value);
       }
       this.expect(")");

@@ -35,7 +35,14 @@ export class StatementParser extends ExpressionParser {
         this.expect("(");
         const condition = this.expression();
         this.expect(")");
-        return { kind: "for", position, initial: undefined, condition, step: undefined, body: this.statement() };
+        return {
+          kind: "for",
+          position,
+          initial: undefined,
+          condition,
+          step: undefined,
+          body: this.statement(),
+        };
       }
       case "for":
         return this.forStatement(position);
@@ -99,7 +106,8 @@ export class StatementParser extends ExpressionParser {
     let descending = false;
     const sorts = (index: number): void => {
       if (this.peek().text !== "+" && this.peek().text !== "-") return;
-      if (sortBy !== undefined) throw this.sources.problem("parse", "multiple sort directives", this.peek().position);
+      if (sortBy !== undefined)
+        throw this.sources.problem("parse", "multiple sort directives", this.peek().position);
       descending = this.advance().text === "-";
       sortBy = index;
     };
@@ -129,7 +137,16 @@ export class StatementParser extends ExpressionParser {
     const limit = this.takesWord("limit") ? this.expression() : undefined;
     this.expect(")");
     const node: ForeachNode = {
-      kind: "foreach", position, keys, value, array, sortBy, descending, statistic, limit, body: this.statement(),
+      kind: "foreach",
+      position,
+      keys,
+      value,
+      array,
+      sortBy,
+      descending,
+      statistic,
+      limit,
+      body: this.statement(),
     };
     return node;
   }

@@ -50,7 +50,13 @@ class Parser extends StatementParser {
       }
       const points = this.points(this.point());
       const body = this.block();
-      aliases.push({ position, name: first.components.map((each) => each.name), points, body, epilogue: defines === "+=" });
+      aliases.push({
+        position,
+        name: first.components.map((each) => each.name),
+        points,
+        body,
+        epilogue: defines === "+=",
+      });
       return;
     }
     const points = this.points(first);
@@ -132,7 +138,8 @@ class Parser extends StatementParser {
       let size: bigint | undefined;
       if (this.takes("[")) {
         const token = this.advance();
-        if (token.kind !== "number" || token.value <= 0n) throw this.sources.problem("parse", "expected literal number", token.position);
+        if (token.kind !== "number" || token.value <= 0n)
+          throw this.sources.problem("parse", "expected literal number", token.position);
         size = token.value;
         this.expect("]");
       }

@@ -13,7 +13,12 @@ const MOST_EXPANSIONS = 10_000;
  * @param macros those of the library; a script's own are added to it
  * @throws ScriptProblem
  */
-export function preprocess(tokens: readonly Token[], args: readonly string[], sources: Sources, macros: Map<string, Macro>): Token[] {
+export function preprocess(
+  tokens: readonly Token[],
+  args: readonly string[],
+  sources: Sources,
+  macros: Map<string, Macro>,
+): Token[] {
   return new Preprocessor(tokens, args, sources, macros).run();
 }
 
@@ -50,7 +55,8 @@ class Preprocessor {
   private define(live: boolean, start: Token): void {
     const { name, macro } = readMacro(this.source, start, this.sources);
     if (!live) return;
-    if (this.own.has(name)) throw this.sources.problem("parse", `attempt to redefine macro '@${name}'`, start.position);
+    if (this.own.has(name))
+      throw this.sources.problem("parse", `attempt to redefine macro '@${name}'`, start.position);
     this.own.add(name);
     this.macros.set(name, macro);
   }
@@ -60,7 +66,8 @@ class Preprocessor {
     const holds = live && this.holds(condition, start);
     const then = this.branch(live && holds, start);
     const otherwise = then.ended === "%:" ? this.branch(live && !holds, start) : then;
-    if (otherwise.ended === "%:") throw this.sources.problem("parse", "invalid conditional - duplicate '%:'", start.position);
+    if (otherwise.ended === "%:")
+      throw this.sources.problem("parse", "invalid conditional - duplicate '%:'", start.position);
     if (live && holds) out.push(...then.tokens);
     else if (live && otherwise !== then) out.push(...otherwise.tokens);
   }
@@ -69,7 +76,8 @@ class Preprocessor {
     const tokens: Token[] = [];
     for (;;) {
       const { kind, text } = this.source.peek();
-      if (kind === "end") throw this.sources.problem("parse", "incomplete conditional at end of file", start.position);
+      if (kind === "end")
+        throw this.sources.problem("parse", "incomplete conditional at end of file", start.position);
       if (kind === "operator" && (text === "%:" || text === "%)")) {
         this.source.next();
         return { tokens, ended: text };
@@ -82,7 +90,8 @@ class Preprocessor {
     const out: Token[] = [];
     for (;;) {
       const token = this.source.next();
-      if (token.kind === "end") throw this.sources.problem("parse", "incomplete condition after '%('", start.position);
+      if (token.kind === "end")
+        throw this.sources.problem("parse", "incomplete condition after '%('", start.position);
       if (token.kind === "operator" && token.text === "%?") return out;
       if (token.kind === "operator" && token.text === "%)") {
         throw this.sources.problem("parse", "expected '%?' marker for conditional", token.position);
@@ -105,19 +114,30 @@ class Preprocessor {
       any ||= all;
       all = true;
       if (joiner === undefined) return any;
-      if (joiner.text !== "||") throw this.sources.problem("parse", "expected '&&', '||' or '%?'", joiner.position);
+      if (joiner.text !== "||")
+        throw this.sources.problem("parse", "expected '&&', '||' or '%?'", joiner.position);
     }
   }
 
   private compares(left: Token, operator: Token, right: Token): boolean {
     const one = this.value(left);
     const other = this.value(right);
-    if (typeof one !== typeof other) throw this.sources.problem("parse", `expected ${typeof one === "string" ? "string literal" : "number literal as right value"}`, right.position);
+    if (typeof one !== typeof other)
+      throw this.sources.problem(
+        "parse",
+        `expected ${typeof one === "string" ? "string literal" : "number literal as right value"}`,
+        right.position,
+      );
     const order = VERSIONS.has(left.text)
       ? compareVersions(String(one), String(other))
-      : one < other ? -1 : one > other ? 1 : 0;
+      : one < other
+        ? -1
+        : one > other
+          ? 1
+          : 0;
     const holds = COMPARISONS[operator.text];
-    if (holds === undefined) throw this.sources.problem("parse", "expected comparison operator", operator.position);
+    if (holds === undefined)
+      throw this.sources.problem("parse", "expected comparison operator", operator.position);
     return holds(order);
   }
 
@@ -129,15 +149,21 @@ class Preprocessor {
     if (token.kind === "operator") this.substitute(out, token);
     const [only] = out;
     if (out.length === 1 && (only?.kind === "number" || only?.kind === "string")) return only.value;
-    throw this.sources.problem("parse", "expected 'arch', 'kernel_v', 'kernel_vr', 'systemtap_v', 'runtime', a literal or an argument", token.position);
+    throw this.sources.problem(
+      "parse",
+      "expected 'arch', 'kernel_v', 'kernel_vr', 'systemtap_v', 'runtime', a literal or an argument",
+      token.position,
+    );
   }
 
   private substitute(out: Token[], token: Token): void {
     const { position, text } = token;
     if (text === "$#" || text === "@#") {
-      out.push(text === "$#"
-        ? { kind: "number", text, value: BigInt(this.args.length), position }
-        : { kind: "string", text, value: String(this.args.length), position });
+      out.push(
+        text === "$#"
+          ? { kind: "number", text, value: BigInt(this.args.length), position }
+          : { kind: "string", text, value: String(this.args.length), position },
+      );
       return;
     }
     const macro = text.startsWith("@") ? this.macros.get(text.slice(1)) : undefined;
@@ -152,16 +178,26 @@ class Preprocessor {
       return;
     }
     const argument = this.args[Number(match[2]) - 1];
-    if (argument === undefined) throw this.sources.problem("parse", `command line argument out of range [1-${String(this.args.length)}]`, position);
-    if (match[1] === "@") out.push({ kind: "string", text, value: Buffer.from(argument).toString("latin1"), position });
+    if (argument === undefined)
+      throw this.sources.problem(
+        "parse",
+        `command line argument out of range [1-${String(this.args.length)}]`,
+        position,
+      );
+    if (match[1] === "@")
+      out.push({ kind: "string", text, value: Buffer.from(argument).toString("latin1"), position });
     // An argument without quotes is text of the script.
-    else for (const each of lex(`<argument ${text}>`, argument, this.sources)) if (each.kind !== "end") out.push({ ...each, position });
+    else
+      for (const each of lex(`<argument ${text}>`, argument, this.sources))
+        if (each.kind !== "end") out.push({ ...each, position });
   }
 
   private expand(use: Token, macro: Macro): void {
-    if (++this.expansions > MOST_EXPANSIONS) throw this.sources.problem("parse", `macro '${use.text}' expands without end`, use.position);
+    if (++this.expansions > MOST_EXPANSIONS)
+      throw this.sources.problem("parse", `macro '${use.text}' expands without end`, use.position);
     const takes = macro.parameters.length > 0;
-    if (takes && this.source.peek().text !== "(") throw this.sources.problem("parse", "expected '(' in invocation of macro", use.position);
+    if (takes && this.source.peek().text !== "(")
+      throw this.sources.problem("parse", "expected '(' in invocation of macro", use.position);
     const args = takes ? readArguments(this.source, use, this.sources) : [];
     this.source.insert(expandMacro(use, macro, args, this.sources));
   }
@@ -175,12 +211,35 @@ class Preprocessor {
 
 /** What the language itself writes with an `@`. */
 const OPERATORS: ReadonlySet<string> = new Set([
-  "count", "sum", "min", "max", "avg", "variance", "hist_log", "hist_linear",
-  "defined", "entry", "var", "cast", "perf", "choose_defined", "const", "enumname", "probewrite", "kregister", "uregister", "kderef", "uderef",
+  "count",
+  "sum",
+  "min",
+  "max",
+  "avg",
+  "variance",
+  "hist_log",
+  "hist_linear",
+  "defined",
+  "entry",
+  "var",
+  "cast",
+  "perf",
+  "choose_defined",
+  "const",
+  "enumname",
+  "probewrite",
+  "kregister",
+  "uregister",
+  "kderef",
+  "uderef",
 ]);
 
 const FACTS: Readonly<Record<string, string>> = {
-  arch: "x86_64", systemtap_v: "5.0", runtime: "trapline", kernel_v: release().replace(/-.*/, ""), kernel_vr: release(),
+  arch: "x86_64",
+  systemtap_v: "5.0",
+  runtime: "trapline",
+  kernel_v: release().replace(/-.*/, ""),
+  kernel_vr: release(),
 };
 const VERSIONS: ReadonlySet<string> = new Set(["systemtap_v", "kernel_v", "kernel_vr"]);
 

@@ -108,7 +108,9 @@ export function errorOf(text: string, options: RunOptions = {}): string {
 }
 
 function limitsOf(options: RunOptions): SessionServices["limits"] {
-  return parseDefinitions(Object.entries(options.limits ?? {}).map(([name, value]) => `${name}=${String(value)}`));
+  return parseDefinitions(
+    Object.entries(options.limits ?? {}).map(([name, value]) => `${name}=${String(value)}`),
+  );
 }
 
 /** A target that has nothing but some text in its memory. */

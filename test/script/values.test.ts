@@ -5,7 +5,8 @@ import { printed, run, valueOf } from "./run.js";
 
 const long = fc.bigInt(-(2n ** 63n), 2n ** 63n - 1n);
 /** A long as a script writes it. */
-const literal = (value: bigint): string => (value < 0n ? `(0x${BigInt.asUintN(64, value).toString(16)})` : value.toString());
+const literal = (value: bigint): string =>
+  value < 0n ? `(0x${BigInt.asUintN(64, value).toString(16)})` : value.toString();
 
 for (const [operator, exact] of [
   ["+", (a: bigint, b: bigint) => a + b],
@@ -45,12 +46,18 @@ test("division and remainder are C's: towards zero, the sign of the dividend", (
 test("++ and -- give the old or the new value, and wrap", () => {
   assert.equal(printed("i = 1; j = i++ + ++i; println(i, j)"), "34\n");
   assert.equal(printed("i = 0x7fffffffffffffff; i++; println(i)"), "-9223372036854775808\n");
-  assert.equal(printed("i = 0x8000000000000000; println(i--, i)"), "-92233720368547758089223372036854775807\n");
+  assert.equal(
+    printed("i = 0x8000000000000000; println(i--, i)"),
+    "-92233720368547758089223372036854775807\n",
+  );
   assert.equal(run('global a; probe begin { println(a["x"]--, ++a["x"]) }').output, "00\n");
 });
 
 test("numbers are decimal, octal or hexadecimal", () => {
-  assert.equal(printed('println(10, " ", 010, " ", 0x1F, " ", -5, " ", 0xffffffffffffffff)'), "10 8 31 -5 -1\n");
+  assert.equal(
+    printed('println(10, " ", 010, " ", 0x1F, " ", -5, " ", 0xffffffffffffffff)'),
+    "10 8 31 -5 -1\n",
+  );
 });
 
 test("operators bind as SystemTap's parser binds them", () => {
@@ -94,7 +101,10 @@ test("an assignment is an expression", () => {
 });
 
 test("strings compare byte by byte, and join by .", () => {
-  assert.equal(printed('println("a" < "b", "a" == "a", "b" >= "c", "a" != "a", " ", "b" . "c")'), "1100 bc\n");
+  assert.equal(
+    printed('println("a" < "b", "a" == "a", "b" >= "c", "a" != "a", " ", "b" . "c")'),
+    "1100 bc\n",
+  );
 });
 
 test("neighbouring literals are one string", () => {

@@ -16,7 +16,11 @@ import type { Scene } from "./scene.js";
 export type ScriptHandler = (hit: Hit) => HandlerOutcome;
 
 /** Makes the handlers of a program callable, over globals of their own. */
-export function compileHandlers(program: ir.Program, context: HandlerContext, scene: Scene): readonly ScriptHandler[] {
+export function compileHandlers(
+  program: ir.Program,
+  context: HandlerContext,
+  scene: Scene,
+): readonly ScriptHandler[] {
   const { source, formats, patterns } = emit(program);
   // The text is ours, made from checked IR: names are prefixed, strings quoted, nothing is passed through.
   // eslint-disable-next-line @typescript-eslint/no-implied-eval -- a compiler's back end must make code
@@ -27,12 +31,17 @@ export function compileHandlers(program: ir.Program, context: HandlerContext, sc
   };
   const globals = makeGlobals(program.globals, context.services.limits);
   return make(context, globals, makeLibrary(context, scene), compiled).map(
-    (handler): ScriptHandler => (hit) => context.run(handler, hit),
+    (handler): ScriptHandler =>
+      (hit) =>
+        context.run(handler, hit),
   );
 }
 
 function makeGlobals(globals: readonly ir.Global[], limits: Limits): Globals {
-  return createGlobals(globals.map((global) => declaration(global, limits)), limits);
+  return createGlobals(
+    globals.map((global) => declaration(global, limits)),
+    limits,
+  );
 }
 
 function declaration(global: ir.Global, limits: Limits): GlobalDeclaration {
@@ -44,7 +53,8 @@ function declaration(global: ir.Global, limits: Limits): GlobalDeclaration {
     return { name, kind: "array", element, keyCount: keys.length, wraps: global.wraps, shape, ...size };
   }
   if (type === "statistic") return { name, kind: "statistic", shape };
-  if (type === "string") return typeof initial === "string" ? { name, kind: "string", initial } : { name, kind: "string" };
+  if (type === "string")
+    return typeof initial === "string" ? { name, kind: "string", initial } : { name, kind: "string" };
   return typeof initial === "bigint" ? { name, kind: "long", initial } : { name, kind: "long" };
 }
 

@@ -103,7 +103,10 @@ class Emitter {
         return `${local(node.name)} = ${zero(node.type)};\n`;
       case "fence": {
         const id = String(this.temporaries++);
-        const take = node.message === undefined ? `k.caught(e${id}, d${id});` : `${local(node.message)} = k.caught(e${id}, d${id});`;
+        const take =
+          node.message === undefined
+            ? `k.caught(e${id}, d${id});`
+            : `${local(node.message)} = k.caught(e${id}, d${id});`;
         return `const d${id} = k.depth;\ntry {\n${this.statements(node.body)}} catch (e${id}) {\n${take}\n${this.statements(node.handler)}}\n`;
       }
       default:
@@ -130,7 +133,10 @@ class Emitter {
           : isStatistic
             ? `{ kind: "statistic", operator: ${quote(operator)} }`
             : '{ kind: "value" }';
-    const order = by === undefined ? "" : `order: { by: ${by}, direction: "${node.descending ? "descending" : "ascending"}" }, `;
+    const order =
+      by === undefined
+        ? ""
+        : `order: { by: ${by}, direction: "${node.descending ? "descending" : "ascending"}" }, `;
     const limit = node.limit === undefined ? "" : `limit: ${this.expression(node.limit)}`;
     const keys = node.keys.map((key, index) => `${local(key)} = ${item}.keys[${String(index)}];\n`).join("");
     const read = isStatistic ? `rt.extract(${item}.value, ${quote(operator)})` : `${item}.value`;
@@ -140,7 +146,12 @@ class Emitter {
 
   /** An expression whose value nobody wants: the cheap form of `n++`. */
   private discarded(node: ir.Expression): string {
-    return node.kind === "update" ? this.update({ ...node, old: false }, true) : this.expression(node);
+    if (node.kind === "update") return this.update({ ...node, old: false }, true);
+    if (node.kind === "assign" && node.place.kind === "element" && node.place.keys.every(isConstantDuring)) {
+      const { array, keys, where } = node.place;
+      return `(k.where = ${quote(where)}, g_${array}.set(${this.expression(node.value)}, ${this.keys(keys)}))`;
+    }
+    return this.expression(node);
   }
 
   private condition(node: ir.Expression): string {
@@ -173,7 +184,12 @@ class Emitter {
       case "element":
         return `g_${node.array}.get(${this.keys(node.keys)})`;
       case "arithmetic":
-        return this.arithmetic(node.operator, this.expression(node.left), this.expression(node.right), node.where);
+        return this.arithmetic(
+          node.operator,
+          this.expression(node.left),
+          this.expression(node.right),
+          node.where,
+        );
       case "compare":
       case "logic":
       case "not":
@@ -205,7 +221,10 @@ class Emitter {
     }
   }
 
-  private formatted(node: Extract<ir.Expression, { kind: "format" }>, by: "format" | "formatToString"): string {
+  private formatted(
+    node: Extract<ir.Expression, { kind: "format" }>,
+    by: "format" | "formatToString",
+  ): string {
     const values = node.arguments.map((each) => this.expression(each)).join(", ");
     return `rt.${by}(F.formats[${String(this.formatIndex(node.format))}], [${values}])`;
   }
@@ -253,7 +272,7 @@ class Emitter {
       case "global":
         return `(${this.scalar(place)} = ${value})`;
       case "element":
-        return `(k.where = ${quote(place.where)}, rt.store(g_${place.array}, ${value}, [${this.keys(place.keys)}]))`;
+        return `(k.where = ${quote(place.where)}, rt.store(g_${place.array}, [${this.keys(place.keys)}], ${value}))`;
     }
   }
 
@@ -287,7 +306,8 @@ class Emitter {
   private clear(name: string): string {
     const slot = this.slots.get(name) ?? -1;
     const global = this.globals[slot];
-    if (global === undefined || global.keys.length > 0 || global.type === "statistic") return `g_${name}.clear();\n`;
+    if (global === undefined || global.keys.length > 0 || global.type === "statistic")
+      return `g_${name}.clear();\n`;
     return global.type === "string" ? `strings[${String(slot)}] = "";\n` : `longs[${String(slot)}] = 0n;\n`;
   }
 
@@ -311,6 +331,11 @@ class Emitter {
   private pattern(pattern: string): number {
     return indexIn(this.patterns, pattern);
   }
+}
+
+/** Keys that the evaluation of a value cannot change, so that they may be evaluated behind it. */
+function isConstantDuring(key: ir.Expression): boolean {
+  return key.kind === "long" || key.kind === "string";
 }
 
 function indexIn(list: string[], item: string): number {

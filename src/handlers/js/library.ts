@@ -40,17 +40,32 @@ function operators(k: HandlerContext): Record<string, unknown> {
   const apply = (format: Format, values: readonly Value[]): ByteString =>
     format.apply(values, (address, length) => readBytes(k.thread, address, length));
   return {
-    divide, remainder, shiftLeft, shiftRight, shiftRightUnsigned, extract, snapshot,
+    divide,
+    remainder,
+    shiftLeft,
+    shiftRight,
+    shiftRightUnsigned,
+    extract,
+    snapshot,
     renderHistogram: (statistic: Statistic | undefined) => histogramOf(statistic).render(k.services.limits),
     cut: (value: ByteString) => (value.length < most ? value : value.slice(0, most - 1)),
     format: apply,
     formatToString: (format: Format, values: readonly Value[]) => cString(apply(format, values), most),
     first: (old: unknown, _now: unknown) => old,
-    store: <V extends bigint | string>(array: { set(value: V, ...keys: readonly Key[]): void }, value: V, keys: readonly Key[]) => {
+    store: <V extends bigint | string>(
+      array: { set(value: V, ...keys: readonly Key[]): void },
+      keys: readonly Key[],
+      value: V,
+    ) => {
       array.set(value, ...keys);
       return value;
     },
-    update: (array: LongArray | StringArray, keys: readonly Key[], change: (old: bigint | string) => bigint | string, old: boolean) => {
+    update: (
+      array: LongArray | StringArray,
+      keys: readonly Key[],
+      change: (old: bigint | string) => bigint | string,
+      old: boolean,
+    ) => {
       const before = array.get(...keys);
       const now = change(before);
       // The change keeps the type of what it was given: the script was checked.
@@ -121,17 +136,28 @@ function registersAndArguments(k: HandlerContext, scene: Scene): Record<string, 
     const hit = k.thread;
     if (n < 1 || n > 64) throw new ScriptError(`invalid argument number: ${number.toString()}`);
     const register = scene.systemCall(hit) === undefined ? undefined : systemCallArgument(n);
-    return register === undefined ? readLocation(argumentLocation(n), hit.registers, hit.memory) : hit.registers.read(register);
+    return register === undefined
+      ? readLocation(argumentLocation(n), hit.registers, hit.memory)
+      : hit.registers.read(register);
   };
   const signed = (bits: number) => (number: bigint) => BigInt.asIntN(bits, argument(number));
   // A script's long is signed: an unsigned argument of 64 bits keeps its bits.
-  const unsigned = (bits: number) => (number: bigint) => BigInt.asIntN(64, BigInt.asUintN(bits, argument(number)));
+  const unsigned = (bits: number) => (number: bigint) =>
+    BigInt.asIntN(64, BigInt.asUintN(bits, argument(number)));
   return {
     register: (name: ByteString) => readSigned(k.thread.registers, part(name)),
     u_register: (name: ByteString) => BigInt.asIntN(64, readUnsigned(k.thread.registers, part(name))),
-    int_arg: signed(32), s32_arg: signed(32), uint_arg: unsigned(32), u32_arg: unsigned(32),
-    long_arg: signed(64), longlong_arg: signed(64), s64_arg: signed(64),
-    ulong_arg: unsigned(64), ulonglong_arg: unsigned(64), u64_arg: unsigned(64), pointer_arg: unsigned(64),
+    int_arg: signed(32),
+    s32_arg: signed(32),
+    uint_arg: unsigned(32),
+    u32_arg: unsigned(32),
+    long_arg: signed(64),
+    longlong_arg: signed(64),
+    s64_arg: signed(64),
+    ulong_arg: unsigned(64),
+    ulonglong_arg: unsigned(64),
+    u64_arg: unsigned(64),
+    pointer_arg: unsigned(64),
     returnval: () => BigInt.asIntN(64, k.thread.registers.read("rax")),
     asmlinkage: () => undefined,
     fastcall: () => undefined,
@@ -141,14 +167,17 @@ function registersAndArguments(k: HandlerContext, scene: Scene): Record<string, 
     errno_str: (number: bigint) => fromText(errorText(Number(number))),
     returnstr: (_format: bigint) => {
       const value = BigInt.asIntN(64, k.thread.registers.read("rax"));
-      return value < 0n && value > -4096n ? fromText(`${value.toString()} (${errorText(Number(-value))})`) : value.toString();
+      return value < 0n && value > -4096n
+        ? fromText(`${value.toString()} (${errorText(Number(-value))})`)
+        : value.toString();
     },
   };
 }
 
 function targetMemory(k: HandlerContext): Record<string, unknown> {
   const most = k.services.limits.MAXSTRINGLEN;
-  const integer = (bytes: 1 | 2 | 4 | 8, isSigned: boolean) => (at: bigint) => BigInt.asIntN(64, readInteger(k.thread, at, bytes, isSigned));
+  const integer = (bytes: 1 | 2 | 4 | 8, isSigned: boolean) => (at: bigint) =>
+    BigInt.asIntN(64, readInteger(k.thread, at, bytes, isSigned));
   /** With a message of the script's own, a bad address is no fault: the message is the result. */
   const orElse = (read: () => ByteString, message: ByteString | undefined): ByteString => {
     if (message === undefined) return read();
@@ -159,24 +188,43 @@ function targetMemory(k: HandlerContext): Record<string, unknown> {
       throw error;
     }
   };
-  const quoted = (bytes: ByteString): ByteString => escapeString(bytes, { maxStringLength: most, quoted: true });
+  const quoted = (bytes: ByteString): ByteString =>
+    escapeString(bytes, { maxStringLength: most, quoted: true });
   const bounded = (length: bigint): number => Math.max(0, Math.min(Number(length), most - 1));
   return {
-    user_string: (at: bigint, message?: ByteString) => orElse(() => readString(k.thread, at, most - 1), message),
-    user_string2: (at: bigint, message: ByteString) => orElse(() => readString(k.thread, at, most - 1), message),
-    user_string_n: (at: bigint, length: bigint, message?: ByteString) => orElse(() => readString(k.thread, at, bounded(length)), message),
-    user_string_warn: (at: bigint) =>
-      orElse(() => readString(k.thread, at, most - 1), undefined),
+    user_string: (at: bigint, message?: ByteString) =>
+      orElse(() => readString(k.thread, at, most - 1), message),
+    user_string2: (at: bigint, message: ByteString) =>
+      orElse(() => readString(k.thread, at, most - 1), message),
+    user_string_n: (at: bigint, length: bigint, message?: ByteString) =>
+      orElse(() => readString(k.thread, at, bounded(length)), message),
+    user_string_warn: (at: bigint) => orElse(() => readString(k.thread, at, most - 1), undefined),
     user_string_quoted: (at: bigint) => (at === 0n ? "NULL" : quoted(readString(k.thread, at, most - 1))),
-    user_string_n_quoted: (at: bigint, length: bigint) => (at === 0n ? "NULL" : quoted(readString(k.thread, at, bounded(length)))),
+    user_string_n_quoted: (at: bigint, length: bigint) =>
+      at === 0n ? "NULL" : quoted(readString(k.thread, at, bounded(length))),
     user_buffer_quoted: (at: bigint, length: bigint, shown: bigint) =>
       at === 0n
         ? "NULL"
-        : escapeString(readBytes(k.thread, at, bounded(length < shown ? length : shown)), { maxStringLength: most, quoted: true, buffer: true }),
-    user_char: integer(1, true), user_int8: integer(1, true), user_uint8: integer(1, false),
-    user_short: integer(2, true), user_int16: integer(2, true), user_ushort: integer(2, false), user_uint16: integer(2, false),
-    user_int: integer(4, true), user_int32: integer(4, true), user_uint: integer(4, false), user_uint32: integer(4, false),
-    user_long: integer(8, true), user_int64: integer(8, true), user_ulong: integer(8, false), user_uint64: integer(8, false),
+        : escapeString(readBytes(k.thread, at, bounded(length < shown ? length : shown)), {
+            maxStringLength: most,
+            quoted: true,
+            buffer: true,
+          }),
+    user_char: integer(1, true),
+    user_int8: integer(1, true),
+    user_uint8: integer(1, false),
+    user_short: integer(2, true),
+    user_int16: integer(2, true),
+    user_ushort: integer(2, false),
+    user_uint16: integer(2, false),
+    user_int: integer(4, true),
+    user_int32: integer(4, true),
+    user_uint: integer(4, false),
+    user_uint32: integer(4, false),
+    user_long: integer(8, true),
+    user_int64: integer(8, true),
+    user_ulong: integer(8, false),
+    user_uint64: integer(8, false),
   };
 }
 
@@ -200,13 +248,21 @@ function faults(k: HandlerContext): Record<string, unknown> {
 
 function session(k: HandlerContext): Record<string, unknown> {
   return {
-    exit: () => { k.services.exit(); },
+    exit: () => {
+      k.services.exit();
+    },
     error: (message: ByteString) => {
       throw new ScriptError(message, undefined);
     },
-    warn: (message: ByteString) => { k.services.warn(message); },
-    log: (message: ByteString) => { k.services.log(message); },
-    ftrace: (message: ByteString) => { k.services.log(message); },
+    warn: (message: ByteString) => {
+      k.services.warn(message);
+    },
+    log: (message: ByteString) => {
+      k.services.log(message);
+    },
+    ftrace: (message: ByteString) => {
+      k.services.log(message);
+    },
   };
 }
 
@@ -214,13 +270,20 @@ function text(k: HandlerContext): Record<string, unknown> {
   const most = k.services.limits.MAXSTRINGLEN;
   const tokenizer = new strings.Tokenizer();
   return {
-    strlen: strings.strlen, substr: strings.substr, isinstr: strings.isinstr, strtol: strings.strtol, stringat: strings.stringat, strpos: strings.strpos,
-    str_replace: (value: ByteString, part: ByteString, by: ByteString) => strings.str_replace(value, part, by, most),
+    strlen: strings.strlen,
+    substr: strings.substr,
+    isinstr: strings.isinstr,
+    strtol: strings.strtol,
+    stringat: strings.stringat,
+    strpos: strings.strpos,
+    str_replace: (value: ByteString, part: ByteString, by: ByteString) =>
+      strings.str_replace(value, part, by, most),
     text_str: (value: ByteString) => escapeString(value, { maxStringLength: most, quoted: false }),
     text_strn: (value: ByteString, length: bigint, quotes: bigint) => textStrn(value, length, quotes, most),
     tokenize: (value: ByteString, delimiters: ByteString) => tokenizer.next(value, delimiters),
     toupper: (value: ByteString) => fromText(toText(value).toUpperCase()),
     tolower: (value: ByteString) => fromText(toText(value).toLowerCase()),
-    randint: (bound: bigint) => (bound <= 0n ? 0n : BigInt(randomInt(Number(bound < 2n ** 47n ? bound : 2n ** 47n)))),
+    randint: (bound: bigint) =>
+      bound <= 0n ? 0n : BigInt(randomInt(Number(bound < 2n ** 47n ? bound : 2n ** 47n))),
   };
 }

@@ -37,7 +37,7 @@ function numberOf(bytes: 1 | 2 | 4): number {
 export function readString(hit: Hit, at: bigint, most: number): ByteString {
   const start = place(at);
   let text = "";
-  for (let done = 0; done < most; ) {
+  for (let done = 0; done < most;) {
     const part = chunk.subarray(0, Math.min(CHUNK, most - done));
     const got = hit.memory.readSome((start + done) as Address, part);
     const end = part.subarray(0, got).indexOf(0);
