@@ -26,7 +26,6 @@ export const INTRINSICS: Readonly<Record<string, Intrinsic>> = {
   gid: fn([], L),
   cpu: fn([], L),
   execname: fn([], S),
-  pexecname: fn([], S),
   target: fn([], L),
   probefunc: fn([], S),
   pp: fn([], S),
@@ -35,7 +34,6 @@ export const INTRINSICS: Readonly<Record<string, Intrinsic>> = {
   uaddr: fn([], L),
   addr: fn([], L),
   is_return: fn([], L),
-  module_name: fn([], S),
   usymname: fn([L], S),
   symname: fn([L], S),
   // Time.

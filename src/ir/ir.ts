@@ -93,7 +93,8 @@ export type Expression =
       readonly left: Expression;
       readonly right: Expression;
     }
-  | { readonly kind: "not" | "negate" | "complement"; readonly type: "long"; readonly operand: Expression }
+  | { readonly kind: "not"; readonly type: "long"; readonly operand: Expression }
+  | { readonly kind: "negate" | "complement"; readonly type: "long"; readonly operand: Expression }
   | {
       readonly kind: "concatenate";
       readonly type: "string";

@@ -117,7 +117,7 @@ export class HandlerContext {
         return { kind: "error", message: describeFault(fault, this.where), where: this.where };
       return { kind: "handler-fault", fault, where: this.where };
     }
-    if (error instanceof RangeError && /call stack/.test(error.message)) {
+    if (error instanceof RangeError && error.message.includes('call stack')) {
       return { kind: "error", message: "the handler overflowed the stack", where: this.where };
     }
     throw error;

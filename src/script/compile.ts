@@ -6,7 +6,7 @@ import type * as ast from "./ast.js";
 import { expandAliases } from "./aliases.js";
 import { similarNames, Sources } from "./errors.js";
 import { lex } from "./lex.js";
-import type { Scope } from "./lower-expressions.js";
+import type { Scope } from "./lower-variables.js";
 import { BodyLowering } from "./lower-statements.js";
 import type { Macro } from "./macros.js";
 import { parse } from "./parse.js";

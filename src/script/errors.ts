@@ -31,7 +31,6 @@ export const KEYWORDS: ReadonlySet<string> = new Set(
     " ",
   ),
 );
-const EMBEDDED = /^%\{/;
 const WORD = /^(?:[$@]*[A-Za-z_][A-Za-z0-9_]*|[$@](?:[0-9]+|#))/;
 const NUMBER = /^[0-9][0-9A-Za-z]*/;
 const STRING = /^"((?:[^"\\]|\\.)*)"?/;
@@ -43,7 +42,7 @@ function describeToken(line: string, at: Position): string {
 }
 
 function kindOfToken(text: string): string {
-  if (EMBEDDED.test(text)) return "embedded-code";
+  if (text.startsWith("%{")) return "embedded-code";
   const word = WORD.exec(text)?.[0];
   if (word !== undefined) return KEYWORDS.has(word) ? "keyword" : `identifier '${word}'`;
   const number = NUMBER.exec(text)?.[0];

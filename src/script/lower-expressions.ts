@@ -8,74 +8,52 @@ import type {
   StatisticOperator,
   ValueType,
 } from "../ir/ir.js";
+import { parseRegex, RegexProblem } from "../ir/regex.js";
 import { ScriptError } from "../runtime/errors.js";
 import { Format } from "../runtime/format.js";
 import type * as ast from "./ast.js";
-import { checkRegex } from "./check-regex.js";
-import { similarNames, type Sources } from "./errors.js";
+import { similarNames } from "./errors.js";
+import { known, UNKNOWN, VariableLowering } from "./lower-variables.js";
 import type { Position } from "./position.js";
-import { type FunctionSymbol, makeVariable, type Variable } from "./scope.js";
-
-/** What all bodies of a script share while their types are found. */
-export interface Scope {
-  readonly sources: Sources;
-  readonly globals: ReadonlyMap<string, Variable>;
-  readonly functions: ReadonlyMap<string, FunctionSymbol>;
-  /** By global. */
-  readonly statistics: Map<string, { variance: boolean; histogram: HistogramRequest | undefined }>;
-  /** Set whenever a type became known: another round is worth it. */
-  changed: boolean;
-  /** Bytes of a string; literals are cut too. */
-  readonly longestString: number;
-  /** In the last round what is still unknown is taken for a long, as SystemTap does with a warning. */
-  readonly final: boolean;
-}
+import type { FunctionSymbol, Variable } from "./scope.js";
 
 const COMPARISONS: ReadonlySet<string> = new Set(["<", "<=", ">", ">=", "==", "!="]);
-const FORMATTERS: Readonly<
-  Record<
-    string,
-    {
-      readonly returns: boolean;
-      readonly newline: boolean;
-      readonly format: boolean;
-      readonly delimiter: boolean;
-    }
-  >
-> = {
-  print: { returns: false, newline: false, format: false, delimiter: false },
-  println: { returns: false, newline: true, format: false, delimiter: false },
-  printf: { returns: false, newline: false, format: true, delimiter: false },
-  printd: { returns: false, newline: false, format: false, delimiter: true },
-  printdln: { returns: false, newline: true, format: false, delimiter: true },
-  sprint: { returns: true, newline: false, format: false, delimiter: false },
-  sprintln: { returns: true, newline: true, format: false, delimiter: false },
-  sprintf: { returns: true, newline: false, format: true, delimiter: false },
-  sprintd: { returns: true, newline: false, format: false, delimiter: true },
-  sprintdln: { returns: true, newline: true, format: false, delimiter: true },
-};
+/** A member of the print family, by what its name says. */
+interface Printer {
+  /** `s…`: gives the text, prints nothing. */
+  readonly returns: boolean;
+  /** `…f`. */
+  readonly format: boolean;
+  /** `…d`: the first argument stands between the others. */
+  readonly delimiter: boolean;
+  /** `…ln`. */
+  readonly newline: boolean;
+}
+
+const PRINTERS: ReadonlyMap<string, Printer> = new Map(
+  ["", "s"].flatMap((prefix) =>
+    ["", "ln", "f", "d", "dln"].map((suffix): [string, Printer] => [
+      `${prefix}print${suffix}`,
+      {
+        returns: prefix === "s",
+        format: suffix === "f",
+        delimiter: suffix.startsWith("d"),
+        newline: suffix.endsWith("ln"),
+      },
+    ]),
+  ),
+);
 
 /** Finds types and makes IR of expressions: pass 2 for one body. Runs in rounds until no type changes. */
-export class ExpressionLowering {
-  /** Context variables are allowed nowhere but inside `@defined`. */
-  constructor(
-    protected readonly scope: Scope,
-    protected readonly locals: Map<string, Variable>,
-  ) {}
-
+export class ExpressionLowering extends VariableLowering {
   /** @param expected type that the surroundings want; undefined where they do not care */
   protected expression(node: ast.Expression, expected?: ValueType): Expression {
     const lowered = this.anyExpression(node, expected);
     if (lowered.type === "void" && this.scope.final) {
-      throw this.scope.sources.problem(
-        "semantic",
-        "unresolved type (the function returns no value)",
-        node.position,
-      );
+      throw this.problem("unresolved type (the function returns no value)", node.position);
     }
     if (lowered.type === "statistic") {
-      throw this.scope.sources.problem(
-        "semantic",
+      throw this.problem(
         "a statistic has no value: read it by @count, @sum, @min, @max, @avg or @variance",
         node.position,
       );
@@ -132,8 +110,7 @@ export class ExpressionLowering {
       case "statistic":
         return this.statistic(node, expected);
       case "context":
-        throw this.scope.sources.problem(
-          "semantic",
+        throw this.problem(
           "unresolved target-symbol expression (context variables need debug information, which this version does not read)",
           node.position,
         );
@@ -150,8 +127,7 @@ export class ExpressionLowering {
 
   protected place(node: ast.Expression, expected?: ValueType): Place {
     if (node.kind === "name") return this.scalar(node, expected);
-    if (node.kind !== "element")
-      throw this.scope.sources.problem("semantic", "expected a variable", node.position);
+    if (node.kind !== "element") throw this.problem("expected a variable", node.position);
     const variable = this.variable(node.name, node.position);
     const keys = this.keys(node.name, node.keys, node.position);
     this.note(variable, expected, node.position);
@@ -161,8 +137,7 @@ export class ExpressionLowering {
   protected keys(array: string, nodes: readonly ast.Expression[], position: Position): Expression[] {
     const variable = this.variable(array, position);
     if (!variable.global)
-      throw this.scope.sources.problem(
-        "semantic",
+      throw this.problem(
         `unresolved arity-${String(nodes.length)} global array ${array}, missing global declaration?`,
         position,
       );
@@ -172,11 +147,7 @@ export class ExpressionLowering {
     }
     const types = variable.keys;
     if (types.length !== nodes.length) {
-      throw this.scope.sources.problem(
-        "semantic",
-        `inconsistent arity (${String(nodes.length)} vs ${String(types.length)})`,
-        position,
-      );
+      throw this.problem(`inconsistent arity (${String(nodes.length)} vs ${String(types.length)})`, position);
     }
     return nodes.map((node, index) => {
       const key = this.expression(node, types[index]);
@@ -186,60 +157,6 @@ export class ExpressionLowering {
       }
       return key;
     });
-  }
-
-  protected variable(name: string, position: Position): Variable {
-    const found = this.locals.get(name) ?? this.scope.globals.get(name);
-    if (found !== undefined) return found;
-    const variable = makeVariable(name, position, false);
-    this.locals.set(name, variable);
-    return variable;
-  }
-
-  /** The variable, which gets a value here. */
-  protected assigned(name: string, position: Position): Variable {
-    const variable = this.variable(name, position);
-    variable.assigned = true;
-    return variable;
-  }
-
-  protected near(node: { readonly position: Position }): string {
-    return this.scope.sources.near(node.position);
-  }
-
-  protected agree(type: ValueType, expected: ValueType | undefined, position: Position): void {
-    if (expected !== undefined && type !== expected) {
-      throw this.scope.sources.problem(
-        "semantic",
-        `type mismatch: expected ${shown(expected)} but found ${shown(type)}`,
-        position,
-      );
-    }
-  }
-
-  protected note(variable: Variable, type: ValueType | undefined, position: Position): void {
-    if (type === undefined) return;
-    if (type === "statistic" && !variable.global) {
-      throw this.scope.sources.problem(
-        "semantic",
-        "stat locals not supported, missing global declaration?",
-        position,
-      );
-    }
-    if (variable.type === undefined) {
-      variable.type = type;
-      this.scope.changed = true;
-    } else if (variable.type !== type) {
-      throw this.scope.sources.problem(
-        "semantic",
-        `type mismatch: expected ${shown(variable.type)} but found ${shown(type)}`,
-        position,
-      );
-    }
-  }
-
-  protected typeOf(variable: Variable): ValueType {
-    return variable.type ?? (this.scope.final ? "long" : UNKNOWN);
   }
 
   private read(
@@ -256,11 +173,7 @@ export class ExpressionLowering {
   private scalar(node: Extract<ast.Expression, { kind: "name" }>, expected?: ValueType): Place {
     const variable = this.variable(node.name, node.position);
     if (variable.keys !== undefined) {
-      throw this.scope.sources.problem(
-        "semantic",
-        `inconsistent arity (0 vs ${String(variable.keys.length)})`,
-        node.position,
-      );
+      throw this.problem(`inconsistent arity (0 vs ${String(variable.keys.length)})`, node.position);
     }
     this.note(variable, expected, node.position);
     return { kind: variable.global ? "global" : "local", name: node.name, type: this.typeOf(variable) };
@@ -287,18 +200,11 @@ export class ExpressionLowering {
     }
     this.agree("long", expected, node.position);
     if (operator === "=~" || operator === "!~") {
-      if (node.right.kind !== "string")
-        throw this.scope.sources.problem(
-          "semantic",
-          "expected a literal regular expression",
-          node.right.position,
-        );
-      checkRegex(node.right.value, node.right.position, this.scope.sources);
       return {
         kind: "match",
         type: "long",
         operand: this.expression(node.left, "string"),
-        pattern: node.right.value,
+        pattern: this.pattern(node.right),
         negated: operator === "!~",
       };
     }
@@ -327,20 +233,27 @@ export class ExpressionLowering {
     };
   }
 
+  private pattern(node: ast.Expression): string {
+    if (node.kind !== "string") throw this.problem("expected literal string", node.position);
+    try {
+      parseRegex(node.value);
+      return node.value;
+    } catch (error) {
+      if (!(error instanceof RegexProblem)) throw error;
+      const at = error.position === undefined ? "" : ` (at position ${error.position})`;
+      throw this.problem(`regex compilation error${at}: ${error.message}`, node.position);
+    }
+  }
+
   private assign(node: Extract<ast.Expression, { kind: "assign" }>, expected?: ValueType): Expression {
     const { operator } = node;
     if (operator === "<<<")
-      throw this.scope.sources.problem(
-        "semantic",
-        "'<<<' is a statement, its value cannot be used",
-        node.position,
-      );
+      throw this.problem("'<<<' is a statement, its value cannot be used", node.position);
     if (operator === "=") {
       const before = this.target(node.target, expected);
       const value = this.expression(node.value, known(before));
       const place = this.place(node.target, known(value));
-      if (place.type === "statistic")
-        throw this.scope.sources.problem("semantic", "statistics take '<<<'", node.position);
+      if (place.type === "statistic") throw this.problem("statistics take '<<<'", node.position);
       return { kind: "assign", type: place.type, place, value };
     }
     const type: ValueType = operator === ".=" ? "string" : "long";
@@ -359,8 +272,7 @@ export class ExpressionLowering {
   }
 
   private statistic(node: Extract<ast.Expression, { kind: "statistic" }>, expected?: ValueType): Expression {
-    if (node.name.startsWith("hist_"))
-      throw this.scope.sources.problem("semantic", `@${node.name} can only be printed`, node.position);
+    if (node.name.startsWith("hist_")) throw this.problem(`@${node.name} can only be printed`, node.position);
     this.agree("long", expected, node.position);
     const operand = this.place(node.operand, "statistic");
     if (node.name === "variance") this.statisticOf(operand).variance = true;
@@ -385,10 +297,9 @@ export class ExpressionLowering {
   }
 
   private call(node: Extract<ast.Expression, { kind: "call" }>, expected?: ValueType): Expression {
-    const formatter = FORMATTERS[node.name];
+    const formatter = PRINTERS.get(node.name);
     if (formatter !== undefined) {
-      if (!formatter.returns)
-        throw this.scope.sources.problem("semantic", `${node.name} has no value`, node.position);
+      if (!formatter.returns) throw this.problem(`${node.name} has no value`, node.position);
       this.agree("string", expected, node.position);
       return this.formatted(node);
     }
@@ -396,12 +307,8 @@ export class ExpressionLowering {
     if (defined !== undefined) return this.callFunction(node, defined, expected);
     const intrinsic = Object.hasOwn(INTRINSICS, node.name) ? INTRINSICS[node.name] : undefined;
     if (intrinsic === undefined) {
-      const all = [...this.scope.functions.keys(), ...Object.keys(INTRINSICS), ...Object.keys(FORMATTERS)];
-      throw this.scope.sources.problem(
-        "semantic",
-        `unresolved function${similarNames(node.name, all)}`,
-        node.position,
-      );
+      const all = [...this.scope.functions.keys(), ...Object.keys(INTRINSICS), ...PRINTERS.keys()];
+      throw this.problem(`unresolved function${similarNames(node.name, all)}`, node.position);
     }
     if (expected !== undefined) this.agree(intrinsic.returns, expected, node.position);
     const { parameters, optional = 0 } = intrinsic;
@@ -442,35 +349,23 @@ export class ExpressionLowering {
   private arity(node: Extract<ast.Expression, { kind: "call" }>, least: number, most: number): void {
     const count = node.arguments.length;
     if (count < least || count > most) {
-      throw this.scope.sources.problem(
-        "semantic",
-        `unresolved arity-${String(count)} function`,
-        node.position,
-      );
+      throw this.problem(`unresolved arity-${String(count)} function`, node.position);
     }
   }
 
   /** The text that a member of the print family makes. */
   protected formatted(node: Extract<ast.Expression, { kind: "call" }>): Expression {
     // Only called for names of the table.
-    const family = FORMATTERS[node.name] as (typeof FORMATTERS)[string];
+    const family = PRINTERS.get(node.name) as Printer;
     const [first, ...rest] = node.arguments;
     if (family.format) {
       if (first?.kind !== "string")
-        throw this.scope.sources.problem(
-          "semantic",
-          `expected literal format string in ${node.name}`,
-          node.position,
-        );
+        throw this.problem(`expected literal format string in ${node.name}`, node.position);
       return this.checkedFormat(node, first.value, rest);
     }
     const items = family.delimiter ? rest : node.arguments;
     if (family.delimiter && first?.kind !== "string") {
-      throw this.scope.sources.problem(
-        "semantic",
-        `expected literal delimiter string in ${node.name}`,
-        node.position,
-      );
+      throw this.problem(`expected literal delimiter string in ${node.name}`, node.position);
     }
     const values = items.map((item) => this.printed(item));
     const delimiter = family.delimiter && first?.kind === "string" ? first.value.replaceAll("%", "%%") : "";
@@ -494,7 +389,7 @@ export class ExpressionLowering {
     const wanted = this.argumentTypes(text, node.position);
     if (items.length !== wanted.length) {
       const few = items.length < wanted.length ? "too few" : "too many";
-      throw this.scope.sources.problem("semantic", `${few} arguments for ${node.name}`, node.position);
+      throw this.problem(`${few} arguments for ${node.name}`, node.position);
     }
     const values = items.map((item, index) => this.printed(item, wanted[index]));
     return { kind: "format", type: "string", format: text, arguments: values };
@@ -508,15 +403,4 @@ export class ExpressionLowering {
       throw error;
     }
   }
-}
-
-/** Stands for a type that no use has told yet; never in the IR of the last round. */
-const UNKNOWN = "unknown" as ValueType;
-
-export function known(expression: Expression): ValueType | undefined {
-  return expression.type === UNKNOWN || expression.type === "void" ? undefined : expression.type;
-}
-
-function shown(type: ValueType): string {
-  return type === "statistic" ? "stats" : type;
 }

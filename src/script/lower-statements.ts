@@ -10,7 +10,8 @@ import type {
 import { ScriptError } from "../runtime/errors.js";
 import { linearShape } from "../runtime/histograms.js";
 import type * as ast from "./ast.js";
-import { ExpressionLowering, known, type Scope } from "./lower-expressions.js";
+import { ExpressionLowering } from "./lower-expressions.js";
+import { known, type Scope } from "./lower-variables.js";
 import type { FunctionSymbol, Variable } from "./scope.js";
 
 const PRINTERS: ReadonlySet<string> = new Set(["print", "println", "printf", "printd", "printdln"]);
@@ -67,8 +68,7 @@ export class BodyLowering extends ExpressionLowering {
         return [this.foreach(node)];
       case "break":
       case "continue":
-        if (this.depth === 0)
-          throw this.scope.sources.problem("semantic", `found '${node.kind}' outside a loop`, node.position);
+        if (this.depth === 0) throw this.problem(`found '${node.kind}' outside a loop`, node.position);
         return [{ kind: node.kind }];
       case "next":
         return [{ kind: "next" }];
@@ -133,11 +133,7 @@ export class BodyLowering extends ExpressionLowering {
     const wanted = this.shape(node);
     const asked = this.statisticOf(operand);
     if (asked.histogram !== undefined && !same(asked.histogram, wanted)) {
-      throw this.scope.sources.problem(
-        "semantic",
-        "inconsistent histogram parameters of one statistic",
-        node.position,
-      );
+      throw this.problem("inconsistent histogram parameters of one statistic", node.position);
     }
     asked.histogram = wanted;
   }
@@ -160,15 +156,13 @@ export class BodyLowering extends ExpressionLowering {
 
   private foreach(node: ast.ForeachNode): Action {
     const array = this.scope.globals.get(node.array);
-    if (array === undefined)
-      throw this.scope.sources.problem("semantic", "unresolved global array", node.position);
+    if (array === undefined) throw this.problem("unresolved global array", node.position);
     if (array.keys === undefined) {
       array.keys = node.keys.map(() => undefined);
       this.scope.changed = true;
     }
     if (array.keys.length !== node.keys.length) {
-      throw this.scope.sources.problem(
-        "semantic",
+      throw this.problem(
         `inconsistent arity (${String(node.keys.length)} vs ${String(array.keys.length)})`,
         node.position,
       );
@@ -195,8 +189,7 @@ export class BodyLowering extends ExpressionLowering {
 
   private return(node: Extract<ast.Statement, { kind: "return" }>): Action {
     const { inside } = this;
-    if (inside === undefined)
-      throw this.scope.sources.problem("semantic", "found 'return' not in function context", node.position);
+    if (inside === undefined) throw this.problem("found 'return' not in function context", node.position);
     if (node.value === undefined) return { kind: "return", value: undefined };
     inside.returnsValue = true;
     const value: Expression = this.expression(node.value, inside.returns);
@@ -217,8 +210,7 @@ export class BodyLowering extends ExpressionLowering {
         keys: this.keys(target.name, target.keys, target.position),
       };
     }
-    if (target.kind !== "name")
-      throw this.scope.sources.problem("semantic", "invalid operand of delete", node.position);
+    if (target.kind !== "name") throw this.problem("invalid operand of delete", node.position);
     const variable = this.variable(target.name, target.position);
     if (variable.global) return { kind: "clear", global: target.name };
     return { kind: "reset-local", name: target.name, type: this.typeOf(variable) };

@@ -28,6 +28,16 @@ const STATISTICS: ReadonlySet<string> = new Set([
   "hist_linear",
 ]);
 
+const STEPS = { "++": 1n, "--": -1n } as const;
+
+function isStep(text: string): text is keyof typeof STEPS {
+  return text === "++" || text === "--";
+}
+
+function isSign(text: string): text is "-" | "+" | "!" | "~" {
+  return ["-", "+", "!", "~"].includes(text);
+}
+
 /** Binary operators, loosest first: the precedences that SystemTap's own parser has. */
 const LEVELS: readonly (readonly string[])[] = [
   ["||"],
@@ -177,35 +187,23 @@ export class ExpressionParser {
 
   private unary(): Expression {
     const { text, kind, position } = this.peek();
-    if (kind === "operator") {
-      switch (text) {
-        case "-":
-        case "+":
-        case "!":
-        case "~":
-          this.advance();
-          return { kind: "unary", position, operator: text, operand: this.unary() };
-        case "++":
-        case "--":
-          this.advance();
-          return {
-            kind: "increment",
-            position,
-            by: text === "++" ? 1n : -1n,
-            prefix: true,
-            target: this.unary(),
-          };
-      }
-    }
-    const operand = this.primary();
-    for (;;) {
-      const sign = this.peek();
-      if (sign.kind !== "operator" || (sign.text !== "++" && sign.text !== "--")) return operand;
+    if (kind === "operator" && isSign(text)) {
       this.advance();
-      return {
+      return { kind: "unary", position, operator: text, operand: this.unary() };
+    }
+    if (kind === "operator" && isStep(text)) {
+      this.advance();
+      return { kind: "increment", position, by: STEPS[text], prefix: true, target: this.unary() };
+    }
+    let operand = this.primary();
+    for (;;) {
+      const after = this.peek();
+      if (after.kind !== "operator" || !isStep(after.text)) return operand;
+      this.advance();
+      operand = {
         kind: "increment",
-        position: sign.position,
-        by: sign.text === "++" ? 1n : -1n,
+        position: after.position,
+        by: STEPS[after.text],
         prefix: false,
         target: operand,
       };

@@ -1,4 +1,4 @@
-import type { Block, Expression, ForeachNode, Statement } from "./ast.js";
+import type { Block, ForeachNode, Statement } from "./ast.js";
 import { ExpressionParser } from "./parse-expressions.js";
 import type { Position } from "./position.js";
 
@@ -163,5 +163,3 @@ export class StatementParser extends ExpressionParser {
     return { kind: "try", position, body, message, handler: this.block() };
   }
 }
-
-export type { Expression };

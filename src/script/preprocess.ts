@@ -135,7 +135,7 @@ class Preprocessor {
         : one > other
           ? 1
           : 0;
-    const holds = COMPARISONS[operator.text];
+    const holds = COMPARISONS.get(operator.text);
     if (holds === undefined)
       throw this.sources.problem("parse", "expected comparison operator", operator.position);
     return holds(order);
@@ -143,7 +143,7 @@ class Preprocessor {
 
   private value(token: Token): bigint | string {
     if (token.kind === "number" || token.kind === "string") return token.value;
-    const known = FACTS[token.text];
+    const known = FACTS.get(token.text);
     if (known !== undefined) return known;
     const out: Token[] = [];
     if (token.kind === "operator") this.substitute(out, token);
@@ -234,23 +234,23 @@ const OPERATORS: ReadonlySet<string> = new Set([
   "uderef",
 ]);
 
-const FACTS: Readonly<Record<string, string>> = {
-  arch: "x86_64",
-  systemtap_v: "5.0",
-  runtime: "trapline",
-  kernel_v: release().replace(/-.*/, ""),
-  kernel_vr: release(),
-};
+const FACTS: ReadonlyMap<string, string> = new Map([
+  ["arch", "x86_64"],
+  ["systemtap_v", "5.0"],
+  ["runtime", "trapline"],
+  ["kernel_v", release().replace(/-.*/, "")],
+  ["kernel_vr", release()],
+]);
 const VERSIONS: ReadonlySet<string> = new Set(["systemtap_v", "kernel_v", "kernel_vr"]);
 
-const COMPARISONS: Readonly<Record<string, (order: number) => boolean>> = {
-  "==": (order) => order === 0,
-  "!=": (order) => order !== 0,
-  "<": (order) => order < 0,
-  "<=": (order) => order <= 0,
-  ">": (order) => order > 0,
-  ">=": (order) => order >= 0,
-};
+const COMPARISONS: ReadonlyMap<string, (order: number) => boolean> = new Map([
+  ["==", (order) => order === 0],
+  ["!=", (order) => order !== 0],
+  ["<", (order) => order < 0],
+  ["<=", (order) => order <= 0],
+  [">", (order) => order > 0],
+  [">=", (order) => order >= 0],
+]);
 
 /** By their numbers: 4.9 comes before 4.10. */
 function compareVersions(one: string, other: string): number {

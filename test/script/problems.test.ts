@@ -203,6 +203,16 @@ const REFUSED: readonly (readonly [what: string, script: string, ...lines: strin
     "semantic error: type mismatch: expected long but found string: string 'x' at test.stp:1:28",
   ],
   [
+    "a wrong regular expression",
+    'probe begin { x = "a" =~ "(" }',
+    "semantic error: regex compilation error (at position 1): expected ), found end of regex",
+  ],
+  [
+    "a name that only JavaScript knows",
+    "probe begin { constructor(1) }",
+    "semantic error: unresolved function",
+  ],
+  [
     "an alias of itself",
     "probe a = b { } probe b = a { } probe a { }",
     "semantic error: recursive loop in alias expansion",

@@ -144,7 +144,8 @@ class MemoryTarget extends NoTarget {
   }
 }
 
-const SCENE: Scene = {
+/** What the session would tell. */
+export const SCENE: Scene = {
   targetProcess: 42,
   pointName: () => "begin",
   functionName: () => "main",

@@ -154,10 +154,15 @@ class Emitter {
     return this.expression(node);
   }
 
+  /** An expression as JavaScript's own truth, where it is one of truth; else a comparison with 0. */
   private condition(node: ir.Expression): string {
+    return isTruth(node) ? this.truth(node) : `(${this.expression(node)}) !== 0n`;
+  }
+
+  private truth(node: Truth): string {
     switch (node.kind) {
       case "compare":
-        return `${this.expression(node.left)} ${node.operator === "==" ? "===" : node.operator === "!=" ? "!==" : node.operator} ${this.expression(node.right)}`;
+        return `${this.expression(node.left)} ${strict(node.operator)} ${this.expression(node.right)}`;
       case "logic":
         return `(${this.condition(node.left)}) ${node.operator} (${this.condition(node.right)})`;
       case "not":
@@ -167,7 +172,7 @@ class Emitter {
       case "match":
         return `${node.negated ? "!" : ""}F.patterns[${String(this.pattern(node.pattern))}].test(${this.expression(node.operand)})`;
       default:
-        return `(${this.expression(node)}) !== 0n`;
+        return assertNever(node);
     }
   }
 
@@ -195,7 +200,7 @@ class Emitter {
       case "not":
       case "has":
       case "match":
-        return `(${this.condition(node)} ? 1n : 0n)`;
+        return `(${this.truth(node)} ? 1n : 0n)`;
       case "negate":
         return `BigInt.asIntN(64, -(${this.expression(node.operand)}))`;
       case "complement":
@@ -331,6 +336,17 @@ class Emitter {
   private pattern(pattern: string): number {
     return indexIn(this.patterns, pattern);
   }
+}
+
+/** Expressions that are 1 or 0. */
+type Truth = Extract<ir.Expression, { kind: "compare" | "logic" | "not" | "has" | "match" }>;
+
+function isTruth(node: ir.Expression): node is Truth {
+  return ["compare", "logic", "not", "has", "match"].includes(node.kind);
+}
+
+function strict(operator: ir.Comparison): string {
+  return operator === "==" || operator === "!=" ? `${operator}=` : operator;
 }
 
 /** Keys that the evaluation of a value cannot change, so that they may be evaluated behind it. */
