@@ -1,0 +1,94 @@
+import assert from "node:assert/strict";
+import { spawnSync } from "node:child_process";
+import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { test } from "node:test";
+import { fileURLToPath } from "node:url";
+
+/** The command as it is shipped; `npm test` builds it first. */
+const COMMAND = fileURLToPath(new URL("../../../dist/cli/main.js", import.meta.url));
+
+function trapline(...args: readonly string[]): {
+  readonly status: number | null;
+  readonly out: string;
+  readonly err: string;
+} {
+  const { status, stdout, stderr } = spawnSync(process.execPath, [COMMAND, ...args], {
+    encoding: "utf8",
+    timeout: 20_000,
+  });
+  return { status, out: stdout, err: stderr };
+}
+
+test("a script runs from -e, with its begin and end", () => {
+  const { status, out } = trapline(
+    "-e",
+    'probe begin { println("é", 1) exit() } probe end { println("end") }',
+  );
+  assert.deepEqual({ status, out }, { status: 0, out: "é1\nend\n" });
+});
+
+test("a script runs from a file, with arguments and globals", () => {
+  const folder = mkdtempSync(join(tmpdir(), "trapline-"));
+  try {
+    const file = join(folder, "a.stp");
+    writeFileSync(file, "global g = 1\nprobe begin { println($1 + g, @2, $#) exit() }\n");
+    const { status, out } = trapline("-G", "g=40", file, "2", "two");
+    assert.deepEqual({ status, out }, { status: 0, out: "42two2\n" });
+    writeFileSync(file, "probe begin {\n  x = 1 / 0\n}\n");
+    const failed = trapline(file);
+    assert.equal(failed.status, 1);
+    assert.match(failed.err, new RegExp(`ERROR: division by 0 near operator '/' at ${file}:2:9`));
+  } finally {
+    rmSync(folder, { recursive: true });
+  }
+});
+
+test("a script that is none fails with status 1 and the place", () => {
+  const { status, err } = trapline("-e", "probe begin { x = }");
+  assert.equal(status, 1);
+  assert.match(
+    err,
+    /parse error: expected value\n {8}saw: operator '\}' at <input>:1:19\n {5}source: probe begin \{ x = \}\n {31}\^/,
+  );
+});
+
+test("-p1 to -p4 stop behind their pass, and run nothing", () => {
+  const script = 'global n\nprobe begin { n++; println("ran") exit() }';
+  const passes = ["1", "2", "3", "4"].map((pass) => trapline(`-p${pass}`, "-e", script));
+  for (const { status, out } of passes) {
+    assert.equal(status, 0);
+    assert.doesNotMatch(out, /^ran$/m);
+  }
+  assert.match(passes[0]?.out ?? "", /begin/);
+  assert.match(passes[1]?.out ?? "", /n:long|long.*n|n.*long/);
+  assert.match(passes[2]?.out ?? "", /longs\[0\] \+= 1n;/);
+  assert.equal(passes[3]?.out, "");
+});
+
+test("each pass finds its own problems: -p1 takes what has no meaning, -p2 does not", () => {
+  assert.equal(trapline("-p1", "-e", "probe begin { nosuch() }").status, 0);
+  assert.equal(trapline("-p2", "-e", "probe begin { nosuch() }").status, 1);
+  assert.equal(trapline("-p1", "-e", "probe begin { ").status, 1);
+});
+
+test("the session fails at the first error, or when MAXERRORS are passed", () => {
+  const script =
+    'probe begin(1) { error("a") } probe begin(2) { error("b") } probe begin(3) { println("third") exit() } probe error { println("error") } probe end { println("end") }';
+  const first = trapline("-e", script);
+  assert.deepEqual({ status: first.status, out: first.out }, { status: 1, out: "error\n" });
+  const tolerated = trapline("-D", "MAXERRORS=2", "-e", script);
+  assert.deepEqual({ status: tolerated.status, out: tolerated.out }, { status: 0, out: "third\nend\n" });
+  const suppressed = trapline("--suppress-handler-errors", "-e", script);
+  assert.deepEqual({ status: suppressed.status, out: suppressed.out }, { status: 0, out: "third\nend\n" });
+});
+
+test("handlers run on a process: counts come out in an array", () => {
+  const script =
+    'global n, calls; probe process.begin { n++ } probe syscall.write { calls["write"]++ } probe end { println(n, " ", calls["write"] >= 1) }';
+  const { status, out } = trapline("-e", script, "-c", "/bin/echo hello");
+  assert.equal(status, 0);
+  assert.match(out, /hello/);
+  assert.match(out, /^1 1$/m);
+});
