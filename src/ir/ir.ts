@@ -156,6 +156,7 @@ export type Expression =
   /** printf and its like; `format` is checked against the arguments. */
   | {
       readonly kind: "format";
+      readonly where: string;
       readonly type: "string";
       readonly format: string;
       readonly arguments: readonly Expression[];

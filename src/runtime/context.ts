@@ -20,6 +20,8 @@ export interface SessionServices {
 
 /** `next` out of a function: leaves the handler, not the function. No fence catches it. */
 class NextProbe extends Error {}
+/** One for all: `next` is an everyday way to leave, and an error of its own each time costs a stack trace. */
+const NEXT = new NextProbe();
 
 /** A fault past MAXFAULT: no fence stops it. */
 class FaultLimit extends Error {
@@ -79,17 +81,28 @@ export class HandlerContext {
    */
   caught(error: unknown, depth: number): string {
     if (error instanceof ScriptError) {
-      if (!error.catchable) throw error;
+      // By the count, not by the words: `error("MAXACTION exceeded")` is an error like any other.
+      if (this.actions < 0) throw error;
       this.depth = depth;
       return error.message;
     }
     if (!(error instanceof MemoryFault)) throw error;
-    const { hit } = this;
-    hit.handlerFaults++;
-    if (hit.handlerFaults > this.services.limits.MAXFAULT) throw new FaultLimit(error);
-    hit.probe.fencedFaults++;
+    this.contained(error);
+    this.hit.probe.fencedFaults++;
     this.depth = depth;
     return describeFault(error, this.where);
+  }
+
+  /**
+   * A fault that the handler goes on after. MAXFAULT counts it, also where a function has an answer of
+   * its own for it and no fence is written (S7b).
+   *
+   * @throws what no fence stops, past MAXFAULT
+   */
+  contained(fault: MemoryFault): void {
+    const { hit } = this;
+    hit.handlerFaults++;
+    if (hit.handlerFaults > this.services.limits.MAXFAULT) throw new FaultLimit(fault);
   }
 
   /** Called when {@link actions} ran out. */
@@ -103,11 +116,11 @@ export class HandlerContext {
   }
 
   next(): never {
-    throw new NextProbe();
+    throw NEXT;
   }
 
   private outcome(error: unknown): HandlerOutcome {
-    if (error instanceof NextProbe) return RETURNED;
+    if (error === NEXT) return RETURNED;
     if (error instanceof ScriptError)
       return { kind: "error", message: error.message, where: error.near ?? this.where };
     const fault = error instanceof FaultLimit ? error.fault : error;
@@ -117,16 +130,19 @@ export class HandlerContext {
         return { kind: "error", message: describeFault(fault, this.where), where: this.where };
       return { kind: "handler-fault", fault, where: this.where };
     }
-    if (error instanceof RangeError && error.message.includes('call stack')) {
+    if (error instanceof RangeError && error.message.includes("call stack")) {
       return { kind: "error", message: "the handler overflowed the stack", where: this.where };
     }
     throw error;
   }
 }
 
-/** As SystemTap words it; the operation tells whether a string was copied or a number read. */
-function describeFault(fault: MemoryFault, where: string): string {
-  const address = `0x${fault.address.toString(16).padStart(16, "0")}`;
+/**
+ * As SystemTap words it (tapset/uconversions.stp, translate.cxx); the operation tells whether a string
+ * was copied or a number read.
+ */
+export function describeFault(fault: MemoryFault, where: string): string {
+  const address = `0x${BigInt.asUintN(64, fault.address).toString(16)}`;
   return /'user_(string|buffer)/.test(where)
     ? `user string copy fault -14 at ${address} [man error::fault]`
     : `${fault.access} fault [man error::fault] at ${address}`;

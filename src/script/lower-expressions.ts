@@ -372,7 +372,7 @@ export class ExpressionLowering extends VariableLowering {
     const format =
       values.map((value) => (value.type === "string" ? "%s" : "%d")).join(delimiter) +
       (family.newline ? "\n" : "");
-    return { kind: "format", type: "string", format, arguments: values };
+    return { kind: "format", type: "string", format, arguments: values, where: this.near(node) };
   }
 
   /** Literals that go straight to the output are not cut. */
@@ -392,7 +392,7 @@ export class ExpressionLowering extends VariableLowering {
       throw this.problem(`${few} arguments for ${node.name}`, node.position);
     }
     const values = items.map((item, index) => this.printed(item, wanted[index]));
-    return { kind: "format", type: "string", format: text, arguments: values };
+    return { kind: "format", type: "string", format: text, arguments: values, where: this.near(node) };
   }
 
   private argumentTypes(text: string, position: Position): readonly ValueType[] {

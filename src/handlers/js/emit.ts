@@ -24,6 +24,9 @@ export interface Emitted {
   readonly patterns: readonly string[];
 }
 
+/** `%m`, `%8M`: a directive up to its letter. */
+const READS_MEMORY = /%[^a-zA-Z]*[mM]/;
+
 class Emitter {
   readonly formats: string[] = [];
   readonly patterns: string[] = [];
@@ -231,7 +234,11 @@ class Emitter {
     by: "format" | "formatToString",
   ): string {
     const values = node.arguments.map((each) => this.expression(each)).join(", ");
-    return `rt.${by}(F.formats[${String(this.formatIndex(node.format))}], [${values}])`;
+    // Only a dump of the target's memory can fail; the place is noted as for intrinsics.
+    const where = READS_MEMORY.test(node.format.replaceAll("%%", ""))
+      ? `, k.where = ${quote(node.where)}`
+      : "";
+    return `rt.${by}(F.formats[${String(this.formatIndex(node.format))}], [${values}]${where})`;
   }
 
   /** The place is noted behind the arguments, which may note their own: as one argument more, which nobody reads. */
