@@ -45,7 +45,11 @@ await main(async () => {
     return run(process.execPath, [join(ROOT, "dist/cli/main.js"), "doctor"]);
   }
   if (command.needs === "dist") compileDist();
-  if (command.needs === "build") compileBuild();
+  if (command.needs === "build") {
+    // What is run there may call the command line as it is shipped.
+    compileDist();
+    compileBuild();
+  }
   if (command.script === undefined) return 0;
   return run(process.execPath, ["--enable-source-maps", join(ROOT, command.script), ...args]);
 });

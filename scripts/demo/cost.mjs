@@ -1,6 +1,8 @@
 // What a counted hit costs here, and what it costs gdb. The program times itself, so that nobody's
 // start-up is in the figures.
 import { spawnSync } from "node:child_process";
+import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { ROOT } from "../lib/project.mjs";
 import { bare, probed } from "./sessions.mjs";
@@ -9,7 +11,8 @@ const PROGRAM = join(ROOT, "scripts/demo/calls.pl");
 const RUNS = 3;
 const CALLS = 40_000;
 const GDB_CALLS = 2_000;
-const COUNT = 'global n probe process("perl").library("libc.so.6").function("getppid") { n++ } probe end { printf("%d", n) }';
+const COUNT =
+  'global n probe process("perl").library("libc.so.6").function("getppid") { n++ } probe end { printf("%d", n) }';
 
 /** @returns {{ lines: string[], good: boolean }} */
 export function costs() {
@@ -21,7 +24,9 @@ export function costs() {
     return Number(session.program.output);
   });
   const cost = ours - alone;
-  const lines = [`Trapline, counting   ${microseconds(cost)} a hit, the least of ${RUNS} runs of ${CALLS} hits; all were counted: ${good ? "yes" : "NO"}`];
+  const lines = [
+    `Trapline, counting   ${microseconds(cost)} a hit, the least of ${RUNS} runs of ${CALLS} hits; all were counted: ${good ? "yes" : "NO"}`,
+  ];
   const gdb = gdbRun();
   if (gdb === undefined) {
     lines.push("gdb                  not measured: it is not installed");
@@ -35,19 +40,16 @@ export function costs() {
 
 /** @returns {number | undefined} nanoseconds a call; undefined where there is no gdb */
 function gdbRun() {
-  const commands = [
-    "set confirm off",
-    "set debuginfod enabled off",
-    "set breakpoint pending on",
-    "break getppid",
-    "commands\nsilent\ncontinue\nend",
-    "run",
-  ].join("\n");
-  const done = spawnSync("gdb", ["-q", "-nx", "-batch", "-x", "/dev/stdin", "--args", "perl", PROGRAM, String(GDB_CALLS)], {
-    input: commands,
-    encoding: "utf8",
-    timeout: 60_000,
-  });
+  const folder = mkdtempSync(join(tmpdir(), "trapline-demo-"));
+  const commands = join(folder, "commands");
+  writeFileSync(
+    commands,
+    "set confirm off\nset debuginfod enabled off\nset breakpoint pending on\n" +
+      "break getppid\ncommands\nsilent\ncontinue\nend\nrun\n",
+  );
+  const args = ["-q", "-nx", "-batch", "-x", commands, "--args", "perl", PROGRAM, String(GDB_CALLS)];
+  const done = spawnSync("gdb", args, { encoding: "utf8", timeout: 60_000 });
+  rmSync(folder, { recursive: true, force: true });
   if (done.error && "code" in done.error && done.error.code === "ENOENT") return undefined;
   const found = /^(\d+)$/m.exec(done.stdout);
   return found ? Number(found[1]) : Number.NaN;

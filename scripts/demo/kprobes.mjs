@@ -67,7 +67,12 @@ async function faultingInstruction({ address, code }) {
       const offset = Number(instruction.ip);
       const text = formatter.format(instruction);
       // A jump back to the start of the function makes these one location.
-      const registered = await target.registerKprobe({ symbolName: "strlen", module: LIBC, offset, postFaultHandler() {} });
+      const registered = await target.registerKprobe({
+        symbolName: "strlen",
+        module: LIBC,
+        offset,
+        postFaultHandler() {},
+      });
       candidates.push({ offset, text, registered });
       if (text.startsWith("ret")) break;
     }

@@ -4,7 +4,7 @@ import { join } from "node:path";
 import { ROOT, main } from "../lib/project.mjs";
 import { casesOf } from "./cases.mjs";
 import { costs } from "./cost.mjs";
-import { bare, kprobes, probed } from "./sessions.mjs";
+import { bare, kprobes, messagesOf, probed } from "./sessions.mjs";
 
 const SCRIPT = join("scripts", "demo", "dodgy.stp");
 const COMMAND = ["perl", join(ROOT, "scripts/demo/dodgy.pl")];
@@ -32,7 +32,9 @@ await main(() => {
   say(`Where: strlen+${found.offset} in libc, \`${found.instruction}\`. On that instruction, this script:\n`);
   say(indented(readFileSync(SCRIPT, "utf8")));
 
-  const session = probed([SCRIPT, `0x${found.address.toString(16)}`], COMMAND);
+  const script = [SCRIPT, `0x${found.address.toString(16)}`];
+  const session = probed(script, COMMAND);
+  const messages = messagesOf(script, COMMAND);
   say("1. The program, bare and with ten handlers on the faulting instruction:\n");
   say(`     bare    output sha256 ${alone.hash}  ended: ${alone.ending}`);
   say(`     probed  output sha256 ${session.program.hash}  ended: ${session.program.ending}`);
@@ -42,8 +44,10 @@ await main(() => {
   must(alone.ending === "SIGSEGV", "the program dies of its last fault");
 
   say("2. What the mail asks, and what came of it in this run:\n");
-  for (const row of casesOf(session, found)) {
-    say(`  ${row.case.padEnd(3)} ${`"${row.words}"`.padEnd(60)} ${must(row.good, `case ${row.case}: ${row.words}`)}`);
+  for (const row of casesOf(session, found, messages)) {
+    say(
+      `  ${row.case.padEnd(3)} ${`"${row.words}"`.padEnd(60)} ${must(row.good, `case ${row.case}: ${row.words}`)}`,
+    );
     say(`        ${row.happened}`);
   }
 
@@ -63,7 +67,7 @@ await main(() => {
 
   if (wrong.length === 0) return 0;
   say(`\nNot as it must be: ${wrong.join("; ")}`);
-  say(session.messages);
+  say(messages);
   return 1;
 });
 

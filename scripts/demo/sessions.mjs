@@ -71,14 +71,33 @@ export function probed(script, command) {
       .filter((line) => line !== "")
       .map((line) => JSON.parse(line));
     const ending = events.find((event) => event.kind === "target-exit")?.status;
-    if (ending === undefined) throw new Failure(`the session failed (status ${done.status}):\n${done.stderr}`);
+    if (ending === undefined)
+      throw new Failure(`the session failed (status ${done.status}):\n${done.stderr}`);
     return {
       program: summed(done.stdout, ending),
-      printed: events.filter((event) => event.kind === "print").map((event) => event.text).join(""),
+      printed: events
+        .filter((event) => event.kind === "print")
+        .map((event) => event.text)
+        .join(""),
       probes: events.filter((event) => event.kind === "probe"),
-      messages: `${events.filter((event) => event.kind === "warning").map((event) => `${event.message}\n`).join("")}${done.stderr}`,
+      messages: done.stderr,
       status: done.status ?? -1,
     };
+  });
+}
+
+/**
+ * The same session without `--json`: what its user reads on standard error.
+ *
+ * @param {readonly string[]} script
+ * @param {readonly string[]} command
+ * @returns {string}
+ */
+export function messagesOf(script, command) {
+  return withFile((output) => {
+    const args = [join(ROOT, "dist/cli/main.js"), "-o", output, "-c", command.join(" "), ...script];
+    const options = { env: ENVIRONMENT, encoding: /** @type {const} */ ("utf8"), timeout: PATIENCE_MS };
+    return spawnSync(process.execPath, args, options).stderr;
   });
 }
 

@@ -55,6 +55,9 @@ export type Comparison = "<" | "<=" | ">" | ">=" | "==" | "!=";
 export type StatisticOperator = "count" | "sum" | "min" | "max" | "avg" | "variance";
 export type Arithmetic = "+" | "-" | "*" | "/" | "%" | "&" | "|" | "^" | "<<" | ">>" | ">>>";
 
+/** Keys, undefined where any will do. */
+export type Slice = readonly (Expression | undefined)[];
+
 /** Something that can be assigned to. */
 export type Place =
   | { readonly kind: "local"; readonly name: string; readonly type: ValueType }
@@ -132,6 +135,7 @@ export type Expression =
       readonly array: string;
       readonly keys: readonly Expression[];
     }
+  | { readonly kind: "has-slice"; readonly type: "long"; readonly array: string; readonly slice: Slice }
   | {
       readonly kind: "statistic";
       readonly type: "long";
@@ -191,12 +195,15 @@ export type Action =
       readonly by: number | undefined;
       readonly descending: boolean;
       readonly field: StatisticOperator | undefined;
+      /** Empty where all elements are meant. */
+      readonly slice: Slice;
       readonly limit: Expression | undefined;
       readonly body: readonly Statement[];
     }
   | { readonly kind: "break" | "continue" | "next" }
   | { readonly kind: "return"; readonly value: Expression | undefined }
   | { readonly kind: "delete-element"; readonly array: string; readonly keys: readonly Expression[] }
+  | { readonly kind: "delete-slice"; readonly array: string; readonly slice: Slice }
   | { readonly kind: "clear"; readonly global: string }
   | { readonly kind: "reset-local"; readonly name: string; readonly type: ValueType }
   /** A fence: faults and script errors of the body end it, and the handler runs. Entering costs nothing. */

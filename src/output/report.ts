@@ -23,6 +23,11 @@ export interface ProbeReport {
   readonly source?: string;
   /** How its handlers ran; `unarmed` where it never could. */
   readonly tier: "trap" | "native" | "unarmed";
+  /**
+   * Of a probe on instructions: at how many of them it was armed, ever, and how many could not take
+   * it, by the name of the reason.
+   */
+  readonly places?: { readonly armed: number; readonly refused: Readonly<Record<string, number>> };
   /** Arrivals. */
   readonly hits: number;
   /** Hits that ran no handler: recursion, overload. */

@@ -5,7 +5,8 @@ import { planDisplacement, POST_REFUSALS } from "../arch/x86_64/displaced.js";
 import { type Entry, Location } from "./location.js";
 import type { ProbedSpace } from "./space.js";
 
-const BREAKPOINT = 0xcc;
+/** `int3`. */
+export const BREAKPOINT = 0xcc;
 const BREAKPOINT_BYTES = Uint8Array.of(BREAKPOINT);
 
 export interface ArmOptions {

@@ -3,6 +3,7 @@ import { assertNever } from "../base/assert-never.js";
 import { CONTINUE, type SpaceId, type Stop, type Target, type ThreadId } from "../targets/target.js";
 import { ThreadState } from "./arrival.js";
 import { type ArmOptions, armAt, disarmAt, holdsBreakpoint } from "./arming.js";
+import { agreeWithMemory } from "./fork.js";
 import { HandlerCalls } from "./handler-calls.js";
 import { type EventDetails, HitEngine } from "./hit-engine.js";
 import type { Phase } from "./instruction-fault.js";
@@ -144,15 +145,15 @@ export class ProbeCore {
         if (stop.copyOf !== undefined) this.copySpace(stop.copyOf, stop.space);
         return false;
       case "exec":
-        this.threadLeaves(stop.former);
-        this.threadLeaves(stop.thread);
+        this.threadLeaves(stop.former, "exec");
+        this.threadLeaves(stop.thread, "exec");
         this.dropEmptySpaces();
         return false;
       case "thread-exiting":
         this.engine.onExiting(stop.thread, this.threadState(stop.thread), this.spaces.get(this.target.spaceOf(stop.thread)));
         return false;
       case "thread-gone":
-        this.threadLeaves(stop.thread);
+        this.threadLeaves(stop.thread, "end");
         this.dropEmptySpaces();
         return false;
       case "system-call":
@@ -240,6 +241,7 @@ export class ProbeCore {
     if (original === undefined) return;
     const copy = original.copy(to, this.target.memory(to));
     this.spaces.set(to, copy);
+    agreeWithMemory(copy);
     for (const location of copy.locations.values()) {
       for (const entry of location.entries) this.places.get(entry.probe)?.add(location);
     }
@@ -254,10 +256,10 @@ export class ProbeCore {
     return state;
   }
 
-  private threadLeaves(thread: ThreadId): void {
+  private threadLeaves(thread: ThreadId, by: "exec" | "end"): void {
     const state = this.threads.get(thread);
     if (state === undefined) return;
-    this.engine.onGone(state);
+    this.engine.onGone(state, by);
     this.threads.delete(thread);
   }
 

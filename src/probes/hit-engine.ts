@@ -130,9 +130,10 @@ export class HitEngine {
   }
 
   /** A thread is gone, or its image was replaced. */
-  onGone(state: ThreadState): void {
+  onGone(state: ThreadState, by: "exec" | "end"): void {
     const arrival = state.arrival;
-    if (arrival.state === "boosted" && arrival.location?.displacement.facts.isSystemCall === true) {
+    // At its end the thread was looked at in onExiting: a boosted arrival that is still here had completed.
+    if (by === "exec" && arrival.state === "boosted" && arrival.location?.displacement.facts.isSystemCall === true) {
       this.uncomplete(arrival);
       this.abandon(arrival);
     } else if (arrival.state === "stepping" || arrival.state === "active") this.abandon(arrival);

@@ -30,7 +30,7 @@ export function leave(core: ProbeCore, target: Target, onStop: (stop: Stop) => v
     const [first] = threads;
     if (first === undefined || !threads.every((thread) => stopped.has(thread))) continue;
     unlessGone(() => {
-      for (const region of space.slots.mapped()) unmap(first, region.start, region.end - region.start);
+      for (const region of space.slots.regions()) unmap(first, region.start, region.end - region.start);
     });
   }
 }

@@ -20,8 +20,12 @@ export interface SessionServices {
 
 /** `next` out of a function: leaves the handler, not the function. No fence catches it. */
 class NextProbe extends Error {}
-/** One for all: `next` is an everyday way to leave, and an error of its own each time costs a stack trace. */
-const NEXT = new NextProbe();
+
+/** One is enough: it says nothing but that it happened. */
+const NEXT = new NextProbe("next");
+
+/** V8's own setting, per thread: how many frames an error notes when it is made. */
+const errors: { stackTraceLimit?: number } = Error;
 
 /** A fault past MAXFAULT: no fence stops it. */
 class FaultLimit extends Error {
@@ -58,18 +62,26 @@ export class HandlerContext {
     return hit;
   }
 
-  /** Runs a handler, and contains whatever it raises. The plain way allocates nothing. */
+  /**
+   * Runs a handler, and contains whatever it raises. The plain way allocates nothing.
+   *
+   * Errors raised meanwhile note no JavaScript stack: scripts have positions of their own, and to
+   * note one takes longer than the rest of a fenced fault (a fenced fault of `user_long`: 8.0 µs with, 2.7 µs without).
+   */
   run(handler: () => void, hit: Hit): HandlerOutcome {
     this.current = hit;
     const { limits } = this.services;
     this.actions = hit.thread === NO_THREAD ? limits.MAXACTION_INTERRUPTIBLE : limits.MAXACTION;
     this.depth = 0;
+    const frames = errors.stackTraceLimit;
+    errors.stackTraceLimit = 0;
     try {
       handler();
       return RETURNED;
     } catch (error) {
       return this.outcome(error);
     } finally {
+      if (frames !== undefined) errors.stackTraceLimit = frames;
       this.current = undefined;
     }
   }

@@ -51,7 +51,11 @@ function expand(
   const alias = aliases.find((each) => stands(each, point));
   if (alias === undefined) return [{ point, blocks }];
   if (depth === MOST_NESTED)
-    throw sources.problem("semantic", "recursive loop in alias expansion", alias.position);
+    throw sources.problem(
+      "semantic",
+      `recursive loop in alias expansion of ${alias.name.join(".")}`,
+      alias.position,
+    );
   const rest = point.components.slice(alias.name.length);
   const around = alias.epilogue ? [...blocks, alias.body] : [alias.body, ...blocks];
   return alias.points.flatMap((each) => {

@@ -107,6 +107,8 @@ export interface ForeachNode {
   /** `foreach (v = [k] in a)`. */
   readonly value: string | undefined;
   readonly array: string;
+  /** `foreach (k in a[*, 3])`; empty where all elements are meant. */
+  readonly slice: readonly Expression[];
   /** 0: by value; n: by the n-th key. */
   readonly sortBy: number | undefined;
   readonly descending: boolean;
@@ -180,6 +182,8 @@ export type Expression =
       readonly operand: Expression;
       readonly parameters: readonly bigint[];
     }
+  /** `*` among the keys of a slice. */
+  | { readonly kind: "wildcard"; readonly position: Position }
   /** `$name`, `@var(…)`, `@defined($name)`: what debug information would tell. */
   | { readonly kind: "context"; readonly position: Position; readonly name: string }
   | { readonly kind: "defined"; readonly position: Position; readonly operand: Expression };

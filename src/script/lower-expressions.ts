@@ -5,6 +5,7 @@ import type {
   Expression,
   HistogramRequest,
   Place,
+  Slice,
   StatisticOperator,
   ValueType,
 } from "../ir/ir.js";
@@ -30,7 +31,7 @@ interface Printer {
   readonly newline: boolean;
 }
 
-const PRINTERS: ReadonlyMap<string, Printer> = new Map(
+export const PRINTERS: ReadonlyMap<string, Printer> = new Map(
   ["", "s"].flatMap((prefix) =>
     ["", "ln", "f", "d", "dln"].map((suffix): [string, Printer] => [
       `${prefix}print${suffix}`,
@@ -101,12 +102,9 @@ export class ExpressionLowering extends VariableLowering {
       }
       case "in":
         this.agree("long", expected, node.position);
-        return {
-          kind: "has",
-          type: "long",
-          array: node.array,
-          keys: this.keys(node.array, node.keys, node.position),
-        };
+        return this.has(node);
+      case "wildcard":
+        throw this.problem("wildcard not allowed in array index", node.position);
       case "statistic":
         return this.statistic(node, expected);
       case "context":
@@ -134,22 +132,37 @@ export class ExpressionLowering extends VariableLowering {
     return { kind: "element", array: node.name, keys, type: this.typeOf(variable), where: this.near(node) };
   }
 
+  private has(node: Extract<ast.Expression, { kind: "in" }>): Expression {
+    const { array, keys, position } = node;
+    if (!isSlice(keys)) return { kind: "has", type: "long", array, keys: this.keys(array, keys, position) };
+    return { kind: "has-slice", type: "long", array, slice: this.slice(array, keys, position) };
+  }
+
   protected keys(array: string, nodes: readonly ast.Expression[], position: Position): Expression[] {
+    return this.slice(array, nodes, position).map((key, index) => {
+      if (key !== undefined) return key;
+      throw this.problem("wildcard not allowed in array index", nodes[index]?.position ?? position);
+    });
+  }
+
+  /** Keys of an array, undefined where a wildcard stands. */
+  protected slice(array: string, nodes: readonly ast.Expression[], position: Position): Slice {
     const variable = this.variable(array, position);
-    if (!variable.global)
-      throw this.problem(
-        `unresolved arity-${String(nodes.length)} global array ${array}, missing global declaration?`,
-        position,
-      );
+    const arity = String(nodes.length);
+    if (!variable.global) {
+      const problem = `unresolved arity-${arity} global array ${array}, missing global declaration?`;
+      throw this.problem(problem, position);
+    }
     if (variable.keys === undefined) {
       variable.keys = nodes.map(() => undefined);
       this.scope.changed = true;
     }
     const types = variable.keys;
     if (types.length !== nodes.length) {
-      throw this.problem(`inconsistent arity (${String(nodes.length)} vs ${String(types.length)})`, position);
+      throw this.problem(`inconsistent arity (${arity} vs ${String(types.length)})`, position);
     }
     return nodes.map((node, index) => {
+      if (node.kind === "wildcard") return undefined;
       const key = this.expression(node, types[index]);
       if (types[index] === undefined && known(key) !== undefined) {
         types[index] = known(key);
@@ -349,7 +362,8 @@ export class ExpressionLowering extends VariableLowering {
   private arity(node: Extract<ast.Expression, { kind: "call" }>, least: number, most: number): void {
     const count = node.arguments.length;
     if (count < least || count > most) {
-      throw this.problem(`unresolved arity-${String(count)} function`, node.position);
+      const takes = least === most ? String(most) : `${String(least)} to ${String(most)}`;
+      throw this.problem(`arity mismatch found (function '${node.name}' takes ${takes} args)`, node.position);
     }
   }
 
@@ -388,8 +402,7 @@ export class ExpressionLowering extends VariableLowering {
   ): Expression {
     const wanted = this.argumentTypes(text, node.position);
     if (items.length !== wanted.length) {
-      const few = items.length < wanted.length ? "too few" : "too many";
-      throw this.problem(`${few} arguments for ${node.name}`, node.position);
+      throw this.problem("Wrong number of args to formatted print operator", node.position);
     }
     const values = items.map((item, index) => this.printed(item, wanted[index]));
     return { kind: "format", type: "string", format: text, arguments: values, where: this.near(node) };
@@ -403,4 +416,9 @@ export class ExpressionLowering extends VariableLowering {
       throw error;
     }
   }
+}
+
+/** Does a wildcard stand among the keys? */
+export function isSlice(keys: readonly ast.Expression[]): boolean {
+  return keys.some((key) => key.kind === "wildcard");
 }

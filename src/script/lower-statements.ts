@@ -10,11 +10,9 @@ import type {
 import { ScriptError } from "../runtime/errors.js";
 import { linearShape } from "../runtime/histograms.js";
 import type * as ast from "./ast.js";
-import { ExpressionLowering } from "./lower-expressions.js";
+import { ExpressionLowering, isSlice, PRINTERS } from "./lower-expressions.js";
 import { known, type Scope } from "./lower-variables.js";
 import type { FunctionSymbol, Variable } from "./scope.js";
-
-const PRINTERS: ReadonlySet<string> = new Set(["print", "println", "printf", "printd", "printdln"]);
 
 /** Makes IR of the statements of one body. */
 export class BodyLowering extends ExpressionLowering {
@@ -68,7 +66,7 @@ export class BodyLowering extends ExpressionLowering {
         return [this.foreach(node)];
       case "break":
       case "continue":
-        if (this.depth === 0) throw this.problem(`found '${node.kind}' outside a loop`, node.position);
+        if (this.depth === 0) throw this.problem(`cannot '${node.kind}' outside loop`, node.position);
         return [{ kind: node.kind }];
       case "next":
         return [{ kind: "next" }];
@@ -108,7 +106,7 @@ export class BodyLowering extends ExpressionLowering {
   }
 
   private evaluate(node: ast.Expression): Action[] {
-    if (node.kind === "call" && PRINTERS.has(node.name)) return this.print(node);
+    if (node.kind === "call" && PRINTERS.get(node.name)?.returns === false) return this.print(node);
     if (node.kind === "assign" && node.operator === "<<<") {
       const place = this.target(node.target, "statistic");
       return [{ kind: "aggregate", place, value: this.expression(node.value, "long") }];
@@ -182,6 +180,7 @@ export class BodyLowering extends ExpressionLowering {
       by: node.sortBy,
       descending: node.descending,
       field: node.statistic as StatisticOperator | undefined,
+      slice: node.slice.length === 0 ? [] : this.slice(node.array, node.slice, node.position),
       limit: node.limit === undefined ? undefined : this.expression(node.limit, "long"),
       body: this.loopBody(node.body),
     };
@@ -204,11 +203,9 @@ export class BodyLowering extends ExpressionLowering {
   private delete(node: Extract<ast.Statement, { kind: "delete" }>): Action {
     const { target } = node;
     if (target.kind === "element") {
-      return {
-        kind: "delete-element",
-        array: target.name,
-        keys: this.keys(target.name, target.keys, target.position),
-      };
+      const { name: array, keys, position } = target;
+      if (isSlice(keys)) return { kind: "delete-slice", array, slice: this.slice(array, keys, position) };
+      return { kind: "delete-element", array, keys: this.keys(array, keys, position) };
     }
     if (target.kind !== "name") throw this.problem("invalid operand of delete", node.position);
     const variable = this.variable(target.name, target.position);

@@ -67,11 +67,7 @@ export class ExpressionParser {
     const operator = this.peek();
     if (operator.kind !== "operator" || !ASSIGNMENTS.has(operator.text)) return target;
     if (target.kind !== "name" && target.kind !== "element") {
-      throw this.sources.problem(
-        "parse",
-        "expected identifier on the left of an assignment",
-        target.position,
-      );
+      throw this.sources.problem("parse", "Expecting lvalue for assignment", target.position);
     }
     this.advance();
     return {
@@ -283,12 +279,21 @@ export class ExpressionParser {
     return { kind: "context", position, name: text };
   }
 
-  private list(close: string): Expression[] {
+  protected list(close: string): Expression[] {
     const items: Expression[] = [];
     while (!this.takes(close)) {
       if (items.length > 0) this.expect(",");
-      items.push(this.expression());
+      items.push(this.wildcard(close) ?? this.expression());
     }
     return items;
+  }
+
+  /** `*` in place of a key. */
+  private wildcard(close: string): Expression | undefined {
+    const { position, text } = this.peek();
+    const after = this.peek(1).text;
+    if (text !== "*" || close !== "]" || (after !== "," && after !== close)) return undefined;
+    this.advance();
+    return { kind: "wildcard", position };
   }
 }

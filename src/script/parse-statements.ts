@@ -129,6 +129,7 @@ export class StatementParser extends ExpressionParser {
     }
     if (!this.takesWord("in")) throw this.expected("'in'");
     const array = this.identifier();
+    const slice = this.takes("[") ? this.list("]") : [];
     let statistic: string | undefined;
     if (this.peek().kind === "operator" && /^@(count|sum|min|max|avg|variance)$/.test(this.peek().text)) {
       statistic = this.advance().text.slice(1);
@@ -142,6 +143,7 @@ export class StatementParser extends ExpressionParser {
       keys,
       value,
       array,
+      slice,
       sortBy,
       descending,
       statistic,

@@ -30,8 +30,8 @@ export class Engine {
   readonly core: ProbeCore;
   readonly programs: Programs;
   readonly timers = new Timers();
-  /** Processes by the thread whose number is theirs: for begin and end of a process. */
-  private readonly live = new Set<ThreadId>();
+  /** The threads that live, and the process that each belongs to. */
+  private readonly live = new Map<ThreadId, number>();
 
   constructor(
     readonly target: Target,
@@ -49,7 +49,7 @@ export class Engine {
   begin(): void {
     const spaces = new Set<SpaceId>();
     for (const thread of this.target.threads()) {
-      this.live.add(thread);
+      this.live.set(thread, this.target.facts(thread).process);
       spaces.add(this.target.spaceOf(thread));
     }
     for (const space of spaces) this.programs.refresh(space);
@@ -80,45 +80,48 @@ export class Engine {
   }
 
   private deal(stop: Stop): void {
-    try {
-      if (this.core.handle(stop)) return;
-      this.event(stop);
-    } catch (error) {
-      // The thread died under our hands (SIGKILL may come at any moment); its end is reported by itself.
-      if (!(error instanceof TargetGone)) throw error;
+    let resumed = false;
+    unlessGone(() => {
+      resumed = this.core.handle(stop);
+    });
+    if (resumed) return;
+    // Two steps: whatever goes wrong in the telling, because some other thread has died, this one goes on.
+    unlessGone(() => {
+      this.tell(stop);
+    });
+    if (goesOn(stop)) {
+      unlessGone(() => {
+        if (this.target.isStopped(stop.thread)) this.target.resume(stop.thread, CONTINUE);
+      });
     }
   }
 
-  private event(stop: Stop): void {
+  private tell(stop: Stop): void {
     switch (stop.kind) {
       case "thread-start":
-        this.live.add(stop.thread);
+        this.live.set(stop.thread, stop.newProcess ? stop.thread : (this.live.get(stop.parent) ?? stop.thread));
         if (stop.copyOf !== undefined) {
           this.programs.copy(stop.copyOf, stop.space);
           this.listener.threadCopied?.(stop.parent, stop.thread, stop.space);
         }
         if (stop.newProcess) this.listener.processBegins?.(stop.thread, stop.space);
         this.listener.threadBegins?.(stop.thread);
-        this.target.resume(stop.thread, CONTINUE);
         return;
       case "exec":
         this.live.delete(stop.former);
-        this.live.add(stop.thread);
+        this.live.set(stop.thread, stop.thread);
         this.programs.refresh(stop.space);
         this.listener.processBegins?.(stop.thread, stop.space);
-        this.target.resume(stop.thread, CONTINUE);
         return;
       case "thread-exiting":
         this.listener.threadEnds?.(stop.thread);
         if (this.isLast(stop.thread)) this.listener.processEnds?.(stop.thread, this.target.spaceOf(stop.thread));
-        this.target.resume(stop.thread, CONTINUE);
         return;
       case "thread-gone":
         this.onGone(stop);
         return;
       case "system-call":
         this.listener.systemCall?.(stop.thread, stop.phase, stop.number);
-        this.target.resume(stop.thread, CONTINUE);
         return;
       case "breakpoint":
       case "signal":
@@ -136,10 +139,34 @@ export class Engine {
   }
 
   private isLast(thread: ThreadId): boolean {
-    const process = this.target.facts(thread).process;
-    for (const other of this.live) {
-      if (other !== thread && this.target.facts(other).process === process) return false;
-    }
+    const process = this.live.get(thread);
+    for (const [other, its] of this.live) if (other !== thread && its === process) return false;
     return true;
+  }
+}
+
+/** Is it ours to set the thread going? The core does it after hits, signals and steps. */
+function goesOn(stop: Stop): boolean {
+  switch (stop.kind) {
+    case "thread-start":
+    case "exec":
+    case "thread-exiting":
+    case "system-call":
+      return true;
+    case "thread-gone":
+    case "breakpoint":
+    case "signal":
+    case "step":
+    case "interrupted":
+      return false;
+  }
+}
+
+/** SIGKILL may come between any two of our calls; the end of a thread is reported by itself. */
+function unlessGone(body: () => void): void {
+  try {
+    body();
+  } catch (error) {
+    if (!(error instanceof TargetGone)) throw error;
   }
 }

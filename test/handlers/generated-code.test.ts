@@ -2,8 +2,8 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 import { compileHandlers } from "../../src/handlers/js/compile.js";
 import { emit } from "../../src/handlers/js/emit.js";
-import { RETURNED } from "../../src/probes/outcome.js";
 import { Hit } from "../../src/probes/probe.js";
+import { RETURNED } from "../../src/probes/outcome.js";
 import { HandlerContext } from "../../src/runtime/context.js";
 import { DEFAULT_LIMITS } from "../../src/runtime/limits.js";
 import { NoTarget } from "../../src/targets/nothing.js";
@@ -105,4 +105,12 @@ test("there is no hit, and so no thread, outside of handlers", () => {
     exit: () => undefined,
   });
   assert.throws(() => context.hit, /no handler is being run/);
+});
+
+test("an error of a script notes no JavaScript stack, one raised behind the handler does again", () => {
+  const script = "probe begin { try { user_long(0) } catch { print(1) } } probe end { user_long(0) }";
+  const [, outcome] = run(script, { memory: {} }).outcomes;
+  assert.equal(outcome?.kind, "handler-fault");
+  assert.doesNotMatch(outcome.fault.stack ?? "", /\n\s+at /);
+  assert.match(new Error("behind").stack ?? "", /\n\s+at /);
 });

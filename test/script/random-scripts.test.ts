@@ -80,7 +80,7 @@ const { tree } = fc.letrec<{ tree: Sample }>((tie) => ({
         return { text, level, value: known ? apply(left.value, right.value) : undefined };
       }),
     fc.tuple(fc.constantFrom("&&", "||"), tie("tree"), tie("tree")).map(([operator, left, right]): Sample => {
-      const level = LEVEL[operator as "&&" | "||"];
+      const level = LEVEL[operator];
       const text = `${within(left, level)} ${operator} ${within(right, level + 1)}`;
       if (left.value === undefined) return { text, level, value: undefined };
       const decided = operator === "&&" ? left.value === 0n : left.value !== 0n;

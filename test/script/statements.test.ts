@@ -100,6 +100,16 @@ test("an element may be deleted while foreach goes over the array", () => {
   );
 });
 
+test("* among the keys means any: in `in`, foreach and delete", () => {
+  const script = (body: string): string => `
+    global a
+    probe begin { a["x", 1] = 10; a["y", 1] = 30; a["x", 2] = 20; ${body} }`;
+  assert.equal(run(script('print(["x", *] in a, [*, 2] in a, ["z", *] in a, [*, *] in a)')).output, "1101");
+  assert.equal(run(script("foreach ([s, n] in a[*, 1]) print(s, n)")).output, "x1y1");
+  assert.equal(run(script('foreach (v = [s, n] in a["x", *]- limit 1) print(v)')).output, "20");
+  assert.equal(run(script("delete a[*, 1]; foreach ([s, n] in a) print(s, n)")).output, "x2");
+});
+
 test("reading an element that is not there gives 0 or nothing and makes none", () => {
   assert.equal(
     run('global a, b; probe begin { print(a[1], "[" . b[1] . "]", 1 in a, 1 in b) }').output,

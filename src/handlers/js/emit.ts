@@ -100,6 +100,8 @@ class Emitter {
         return `{ const value = ${this.expression(node.value)}; k.depth--; return value; }\n`;
       case "delete-element":
         return `g_${node.array}.delete(${this.keys(node.keys)});\n`;
+      case "delete-slice":
+        return `rt.deleteSlice(g_${node.array}, ${this.slice(node.slice)});\n`;
       case "clear":
         return this.clear(node.global);
       case "reset-local":
@@ -140,11 +142,12 @@ class Emitter {
       by === undefined
         ? ""
         : `order: { by: ${by}, direction: "${node.descending ? "descending" : "ascending"}" }, `;
+    const slice = node.slice.length === 0 ? "" : `slice: ${this.slice(node.slice)}, `;
     const limit = node.limit === undefined ? "" : `limit: ${this.expression(node.limit)}`;
     const keys = node.keys.map((key, index) => `${local(key)} = ${item}.keys[${String(index)}];\n`).join("");
     const read = isStatistic ? `rt.extract(${item}.value, ${quote(operator)})` : `${item}.value`;
     const value = node.value === undefined ? "" : `${local(node.value)} = ${read};\n`;
-    return `for (const ${item} of rt.snapshot(g_${node.array}, { ${order}${limit} })) {\nif (--k.actions < 0) k.tooManyActions(${quote(node.where)});\n${keys}${value}${this.statements(node.body)}}\n`;
+    return `for (const ${item} of rt.snapshot(g_${node.array}, { ${order}${slice}${limit} })) {\nif (--k.actions < 0) k.tooManyActions(${quote(node.where)});\n${keys}${value}${this.statements(node.body)}}\n`;
   }
 
   /** An expression whose value nobody wants: the cheap form of `n++`. */
@@ -172,6 +175,8 @@ class Emitter {
         return `!(${this.condition(node.operand)})`;
       case "has":
         return `g_${node.array}.has(${this.keys(node.keys)})`;
+      case "has-slice":
+        return `rt.hasSlice(g_${node.array}, ${this.slice(node.slice)})`;
       case "match":
         return `${node.negated ? "!" : ""}F.patterns[${String(this.pattern(node.pattern))}].test(${this.expression(node.operand)})`;
       default:
@@ -202,6 +207,7 @@ class Emitter {
       case "logic":
       case "not":
       case "has":
+      case "has-slice":
       case "match":
         return `(${this.truth(node)} ? 1n : 0n)`;
       case "negate":
@@ -336,6 +342,10 @@ class Emitter {
     return keys.map((key) => this.expression(key)).join(", ");
   }
 
+  private slice(slice: ir.Slice): string {
+    return `[${slice.map((key) => (key === undefined ? "undefined" : this.expression(key))).join(", ")}]`;
+  }
+
   private formatIndex(format: string): number {
     return indexIn(this.formats, format);
   }
@@ -346,10 +356,10 @@ class Emitter {
 }
 
 /** Expressions that are 1 or 0. */
-type Truth = Extract<ir.Expression, { kind: "compare" | "logic" | "not" | "has" | "match" }>;
+type Truth = Extract<ir.Expression, { kind: "compare" | "logic" | "not" | "has" | "has-slice" | "match" }>;
 
 function isTruth(node: ir.Expression): node is Truth {
-  return ["compare", "logic", "not", "has", "match"].includes(node.kind);
+  return ["compare", "logic", "not", "has", "has-slice", "match"].includes(node.kind);
 }
 
 function strict(operator: ir.Comparison): string {

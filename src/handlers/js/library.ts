@@ -11,7 +11,7 @@ import { ScriptError } from "../../runtime/errors.js";
 import { escapeString, textStrn } from "../../runtime/escape.js";
 import { cString, type Format, type Value } from "../../runtime/format.js";
 import { divide, remainder, shiftLeft, shiftRight, shiftRightUnsigned } from "../../runtime/integers.js";
-import { snapshot } from "../../runtime/sorting.js";
+import { deleteSlice, hasSlice, snapshot } from "../../runtime/sorting.js";
 import { extract, histogramOf, type Statistic } from "../../runtime/statistics.js";
 import * as strings from "../../runtime/strings.js";
 import { errorText } from "./errno.js";
@@ -47,6 +47,8 @@ function operators(k: HandlerContext): Record<string, unknown> {
     shiftRightUnsigned,
     extract,
     snapshot,
+    hasSlice,
+    deleteSlice,
     renderHistogram: (statistic: Statistic | undefined) => histogramOf(statistic).render(k.services.limits),
     cut: (value: ByteString) => (value.length < most ? value : value.slice(0, most - 1)),
     format: apply,

@@ -23,6 +23,7 @@ export function reportOf({ probe, point, compiled }: ScriptProbe, texts: TextPro
     point: probe.definition.name,
     source: formatPosition(compiled.node.position),
     tier: isText && text?.armed === 0 ? "unarmed" : "trap",
+    ...(text === undefined ? {} : { places: { armed: text.armed, refused: Object.fromEntries(text.refused) } }),
     hits: probe.hits,
     missed: probe.nmissed,
     retries: probe.retries,

@@ -1,0 +1,73 @@
+import { spawnSync } from "node:child_process";
+import { mkdtempSync, readFileSync, rmSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { fileURLToPath } from "node:url";
+import type { JsonEvent } from "../../src/output/json-sink.js";
+import type { ProbeReport } from "../../src/output/report.js";
+
+const ROOT = fileURLToPath(new URL("../../..", import.meta.url));
+const PATIENCE_MS = 240_000;
+/** More than the longest output here. */
+const MOST_OUTPUT = 256 * 2 ** 20;
+
+/** How a program ended and what it said. */
+export interface Run {
+  readonly output: Buffer;
+  readonly errors: string;
+  readonly ending: string;
+}
+
+export function bare(command: readonly string[]): Run {
+  const [program = "", ...args] = command;
+  const done = spawnSync(program, args, { maxBuffer: MOST_OUTPUT, timeout: PATIENCE_MS });
+  if (done.error !== undefined) throw done.error;
+  return {
+    output: done.stdout,
+    errors: done.stderr.toString(),
+    ending: done.signal ?? `exit ${String(done.status)}`,
+  };
+}
+
+export interface Session extends Run {
+  readonly printed: string;
+  readonly probes: readonly ProbeReport[];
+}
+
+/** A session on a command of words without spaces and quotes. @throws Error the session itself failed */
+export function probed(script: string, command: readonly string[]): Session {
+  const folder = mkdtempSync(join(tmpdir(), "trapline-transparency-"));
+  try {
+    const report = join(folder, "report.json");
+    const args = [
+      join(ROOT, "dist/cli/main.js"),
+      "--json",
+      "-w",
+      "-o",
+      report,
+      "-e",
+      script,
+      "-c",
+      command.join(" "),
+    ];
+    const done = spawnSync(process.execPath, args, { maxBuffer: MOST_OUTPUT, timeout: PATIENCE_MS });
+    if (done.error !== undefined) throw done.error;
+    const events = readFileSync(report, "utf8")
+      .split("\n")
+      .filter((line) => line !== "")
+      .map((line) => JSON.parse(line) as JsonEvent);
+    const end = events.find((event) => event.kind === "target-exit");
+    if (done.status !== 0 || end?.kind !== "target-exit") {
+      throw new Error(`the session ended with status ${String(done.status)}: ${done.stderr.toString()}`);
+    }
+    return {
+      output: done.stdout,
+      errors: done.stderr.toString(),
+      ending: end.status.kind === "exited" ? `exit ${String(end.status.status)}` : end.status.signal,
+      printed: events.map((event) => (event.kind === "print" ? event.text : "")).join(""),
+      probes: events.flatMap((event) => (event.kind === "probe" ? [event] : [])),
+    };
+  } finally {
+    rmSync(folder, { recursive: true, force: true });
+  }
+}
