@@ -11,14 +11,7 @@ import { ROOT } from "./programs.js";
 export function startToArmed(program: string, pattern: string, probes: number): number {
   const point = `process("${program}").function("${pattern}")`;
   const before = Date.now();
-  const args = [
-    "dist/cli/main.js",
-    "-w",
-    "-e",
-    `global n probe ${point} { n++ }`,
-    "-c",
-    `${program} start`,
-  ];
+  const args = ["dist/cli/main.js", "-w", "-e", `global n probe ${point} { n++ }`, "-c", `${program} start`];
   const done = spawnSync(
     process.execPath,
     args.map((each, index) => (index === 0 ? join(ROOT, each) : each)),

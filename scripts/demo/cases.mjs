@@ -59,7 +59,7 @@ export function casesOf(session, kprobes, messages) {
     {
       case: "1",
       words: "one or more items were not available",
-      happened: `record written:${" "}${line("case 1: a record of five items:")}`,
+      happened: `record written: ${line("case 1: a record of five items:")}`,
       good:
         record.fencedFaults === 2 && line("case 1: a record of five items:").split("not-there").length === 3,
     },

@@ -16,14 +16,16 @@ const COUNT =
 
 /** @returns {{ lines: string[], good: boolean }} */
 export function costs() {
-  let good = true;
+  /** @type {boolean[]} one for each run: were all hits counted */
+  const counted = [];
   const alone = least(() => Number(bare(["perl", PROGRAM, String(CALLS)]).output));
   const ours = least(() => {
     const session = probed(["-e", COUNT], ["perl", PROGRAM, String(CALLS)]);
-    good &&= session.printed === String(CALLS);
+    counted.push(session.printed === String(CALLS));
     return Number(session.program.output);
   });
   const cost = ours - alone;
+  const good = counted.every(Boolean);
   const lines = [
     `Trapline, counting   ${microseconds(cost)} a hit, the least of ${RUNS} runs of ${CALLS} hits; all were counted: ${good ? "yes" : "NO"}`,
   ];

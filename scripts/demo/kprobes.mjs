@@ -71,7 +71,8 @@ async function faultingInstruction({ address, code }) {
         symbolName: "strlen",
         module: LIBC,
         offset,
-        postFaultHandler() {},
+        // Registered for its count alone.
+        postFaultHandler: () => undefined,
       });
       candidates.push({ offset, text, registered });
       if (text.startsWith("ret")) break;

@@ -8,6 +8,8 @@ import { Failure, ROOT } from "../lib/project.mjs";
 
 /** @typedef {{ kind: "exited", status: number } | { kind: "killed", signal: string, number: number }} Ending */
 /** @typedef {{ output: string, hash: string, ending: string }} Run */
+/** @typedef {{ kind: string, text?: string, target?: Ending | null } & Partial<ProbeCounts>} DemoEvent a line of --json */
+/** @typedef {{ offset: number, instruction: string, address: number, typescript: import("./cases.mjs").Intercepted }} Found */
 /**
  * @typedef {object} ProbeCounts
  * @property {string} source
@@ -69,17 +71,17 @@ export function probed(script, command) {
     const events = readFileSync(report, "utf8")
       .split("\n")
       .filter((line) => line !== "")
-      .map((line) => JSON.parse(line));
-    const ending = events.find((event) => event.kind === "target-exit")?.status;
+      .map(eventOf);
+    const ending = events.find((event) => event.kind === "end")?.target ?? undefined;
     if (ending === undefined)
       throw new Failure(`the session failed (status ${done.status}):\n${done.stderr}`);
     return {
       program: summed(done.stdout, ending),
       printed: events
         .filter((event) => event.kind === "print")
-        .map((event) => event.text)
+        .map((event) => event.text ?? "")
         .join(""),
-      probes: events.filter((event) => event.kind === "probe"),
+      probes: /** @type {ProbeCounts[]} */ (events.filter((event) => event.kind === "probe")),
       messages: done.stderr,
       status: done.status ?? -1,
     };
@@ -116,7 +118,9 @@ export function kprobes(command) {
       timeout: PATIENCE_MS,
     });
     if (done.status !== 0) throw new Failure(`the TypeScript part of the demo failed:\n${done.stderr}`);
-    return JSON.parse(readFileSync(result, "utf8"));
+    /** @type {unknown} */
+    const found = JSON.parse(readFileSync(result, "utf8"));
+    return /** @type {Found} */ (found);
   });
 }
 
@@ -128,4 +132,16 @@ function withFile(body) {
   } finally {
     rmSync(folder, { recursive: true, force: true });
   }
+}
+
+/**
+ * One line of `--json`.
+ *
+ * @param {string} line
+ * @returns {DemoEvent}
+ */
+function eventOf(line) {
+  /** @type {unknown} */
+  const event = JSON.parse(line);
+  return /** @type {DemoEvent} */ (event);
 }

@@ -26,11 +26,7 @@ export class TargetGone extends TargetError {}
 
 /** Why memory could not be read or written. */
 export type MemoryFaultReason =
-  | "not-canonical"
-  | "unmapped"
-  | "no-access"
-  | "past-end-of-file"
-  | "userfaultfd";
+  "not-canonical" | "unmapped" | "no-access" | "past-end-of-file" | "userfaultfd";
 
 /**
  * An access to target memory that the target's own load or store would have answered with a

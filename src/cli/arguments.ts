@@ -41,29 +41,51 @@ export function parseArguments(words: readonly string[], version: string): Reque
   } catch (error) {
     if (!(error instanceof CommanderError)) throw error;
     if (error.exitCode === 0) return { kind: "done" };
-    throw new UsageError(error.message.replace(/^error: /, "").replace(/\n\(Did you mean (.*)\?\)/, "; did you mean $1?"), {
-      remedy: "trapline --help lists the options",
-    });
+    throw new UsageError(
+      error.message.replace(/^error: /, "").replace(/\n\(Did you mean (.*)\?\)/, "; did you mean $1?"),
+      {
+        remedy: "trapline --help lists the options",
+      },
+    );
   }
   return { kind: "session", options: sessionOptions(command.opts<Parsed>(), command.args) };
 }
 
 /** The parser alone, for help texts and for the test that man page and completions know every option. */
-export function makeParser(version: string): Command {
+function makeParser(version: string): Command {
   return new Command("trapline")
-    .usage("[options] SCRIPT-FILE [ARGUMENTS…]\n       trapline [options] -e SCRIPT [ARGUMENTS…]\n       trapline doctor")
+    .usage(
+      "[options] SCRIPT-FILE [ARGUMENTS…]\n       trapline [options] -e SCRIPT [ARGUMENTS…]\n       trapline doctor",
+    )
     .description("Probes on live Linux programs, every exception contained.")
-    .argument("[words...]", "script file (- for standard input) unless -e is given, then the script's arguments")
+    .argument(
+      "[words...]",
+      "script file (- for standard input) unless -e is given, then the script's arguments",
+    )
     .version(version, "--version", "print the version")
     .helpOption("--help", "print this help")
     .addOption(new Option("-e <script>", "run this script").argParser(collect))
     .addOption(new Option("-c <command>", "start a command, and end when it ends"))
     .addOption(new Option("-x <pid>", "attach to a process").argParser(positive))
     .addOption(new Option("-o <file>", "write the output to a file"))
-    .addOption(new Option("-D <name=value>", "set a limit: MAXERRORS, MAXACTION, MAXFAULT, …").argParser(assignment).default(new Map(), "none"))
-    .addOption(new Option("-G <name=value>", "set a global variable of the script").argParser(assignment).default(new Map(), "none"))
-    .addOption(new Option("-p <pass>", "stop after a pass, 1 to 5, and print what it made").argParser(pass).default(5))
-    .addOption(new Option("-v", "say more; -vv more still").argParser((_none, before: number) => before + 1).default(0, "none"))
+    .addOption(
+      new Option("-D <name=value>", "set a limit: MAXERRORS, MAXACTION, MAXFAULT, …")
+        .argParser(assignment)
+        .default(new Map(), "none"),
+    )
+    .addOption(
+      new Option("-G <name=value>", "set a global variable of the script")
+        .argParser(assignment)
+        .default(new Map(), "none"),
+    )
+    .addOption(
+      new Option("-p <pass>", "stop after a pass, 1 to 5, and print what it made").argParser(pass).default(5),
+    )
+    .addOption(
+      new Option("-v", "say more; -vv more still")
+        .argParser((_none, before: number) => before + 1)
+        .default(0, "none"),
+    )
     .addOption(new Option("-w", "print no warnings"))
     .addOption(new Option("-l <point>", "list the probe points that match"))
     .addOption(new Option("-L <point>", "the same, with their variables where known"))
@@ -78,8 +100,10 @@ export function makeParser(version: string): Command {
 }
 
 function sessionOptions(parsed: Parsed, words: readonly string[]): SessionOptions {
-  if (parsed.c !== undefined && parsed.x !== undefined) throw new UsageError("-c and -x: a session has one target, started or attached to");
-  if (parsed.json === true && parsed.t === true) throw new UsageError("-t and --json: the JSON output has the counts already");
+  if (parsed.c !== undefined && parsed.x !== undefined)
+    throw new UsageError("-c and -x: a session has one target, started or attached to");
+  if (parsed.json === true && parsed.t === true)
+    throw new UsageError("-t and --json: the JSON output has the counts already");
   const pattern = parsed.l ?? parsed.L;
   const list = pattern === undefined ? undefined : { pattern, variables: parsed.L !== undefined };
   const { script, rest } = scriptOf(parsed, words, list !== undefined);
@@ -103,7 +127,11 @@ function sessionOptions(parsed: Parsed, words: readonly string[]): SessionOption
   };
 }
 
-function scriptOf(parsed: Parsed, words: readonly string[], lists: boolean): { script: SessionOptions["script"]; rest: readonly string[] } {
+function scriptOf(
+  parsed: Parsed,
+  words: readonly string[],
+  lists: boolean,
+): { script: SessionOptions["script"]; rest: readonly string[] } {
   if (parsed.e !== undefined) return { script: { name: "<input>", text: parsed.e.join("\n") }, rest: words };
   const [file, ...rest] = words;
   if (file === undefined) {
@@ -111,9 +139,13 @@ function scriptOf(parsed: Parsed, words: readonly string[], lists: boolean): { s
     throw new UsageError("a script is needed", { remedy: "name a file, or give one with -e 'probe …'" });
   }
   try {
-    return { script: { name: file === "-" ? "<stdin>" : file, text: readFileSync(file === "-" ? 0 : file, "utf8") }, rest };
+    return {
+      script: { name: file === "-" ? "<stdin>" : file, text: readFileSync(file === "-" ? 0 : file, "utf8") },
+      rest,
+    };
   } catch (error) {
-    if (error instanceof Error && "code" in error) throw new UsageError(`cannot read the script ${file}: ${String(error.code)}`, { cause: error });
+    if (error instanceof Error && "code" in error)
+      throw new UsageError(`cannot read the script ${file}: ${String(error.code)}`, { cause: error });
     throw error;
   }
 }
@@ -124,7 +156,8 @@ function collect(value: string, before: string[] | undefined): string[] {
 
 function positive(text: string): number {
   const value = Number(text);
-  if (!/^\d+(\.\d+)?$/.test(text) || value <= 0) throw new InvalidArgumentError("a positive number is needed.");
+  if (!/^\d+(\.\d+)?$/.test(text) || value <= 0)
+    throw new InvalidArgumentError("a positive number is needed.");
   return value;
 }
 

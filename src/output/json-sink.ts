@@ -5,7 +5,7 @@ import type { ProbeReport, SessionReport } from "./report.js";
 import type { Sink } from "./sink.js";
 
 /** Raised when a line changes its meaning; new kinds and new fields do not raise it. */
-export const JSON_FORMAT = 1;
+const JSON_FORMAT = 1;
 
 /**
  * A line of `--json`. Texts from target and script are UTF-8; a byte that is not becomes the lone

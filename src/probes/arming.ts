@@ -26,7 +26,11 @@ export interface ArmOptions {
 export function armAt(space: ProbedSpace, address: Address, entry: Entry, options: ArmOptions): Location {
   const location = space.locations.get(address) ?? examine(space, address, options);
   const { displacement } = location;
-  if (displacement.kind === "copy" && displacement.after.by === "nothing" && entry.probe.definition.post !== undefined) {
+  if (
+    displacement.kind === "copy" &&
+    displacement.after.by === "nothing" &&
+    entry.probe.definition.post !== undefined
+  ) {
     throw new ProbeRefused(address, displacement.after.reason, POST_REFUSALS[displacement.after.reason]);
   }
   if (!location.armed) {
@@ -63,10 +67,15 @@ function examine(space: ProbedSpace, address: Address, options: ArmOptions): Loc
   const first = bytes[0];
   if (first === undefined) throw new ProbeRefused(address, "unmapped", "no memory is mapped there");
   if (first === BREAKPOINT && options.fileByte !== undefined && options.fileByte !== BREAKPOINT) {
-    throw new ProbeRefused(address, "foreign-breakpoint", "another tracer's breakpoint (a kernel uprobe?) is already there");
+    throw new ProbeRefused(
+      address,
+      "foreign-breakpoint",
+      "another tracer's breakpoint (a kernel uprobe?) is already there",
+    );
   }
   const displacement = planDisplacement(bytes, address);
-  if (displacement.kind === "refused") throw new ProbeRefused(address, displacement.reason, displacement.detail);
+  if (displacement.kind === "refused")
+    throw new ProbeRefused(address, displacement.reason, displacement.detail);
   return new Location(space.id, address, first, displacement);
 }
 
@@ -90,7 +99,11 @@ function refuseOverlap(space: ProbedSpace, location: Location): void {
       (behind?.armed === true && distance < location.displacement.facts.length && behind);
     if (overlapped) {
       const other = formatAddress(overlapped.address);
-      throw new ProbeRefused(location.address, "inside-instruction", `it overlaps the instruction probed at ${other}`);
+      throw new ProbeRefused(
+        location.address,
+        "inside-instruction",
+        `it overlaps the instruction probed at ${other}`,
+      );
     }
   }
 }

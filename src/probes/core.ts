@@ -53,8 +53,9 @@ export class ProbeCore {
       failed: (probe, outcome) => this.listener.handlerFailed(probe, outcome),
     });
     this.engine = new HitEngine(target, this.calls, (location, why) => {
-      this.giveUp(location);
+      // Told first: afterwards the location knows its probes no more.
       this.listener.locationLost(location, why);
+      this.giveUp(location);
     });
   }
 
@@ -80,7 +81,12 @@ export class ProbeCore {
     const places = this.places.get(probe);
     if (places === undefined) throw new RangeError(`${probe.definition.name}: not registered`);
     const probed = this.spaceOf(space);
-    if (probed.locations.get(address)?.entries.some((entry) => entry.probe === probe && entry.key === options.key) === true) return;
+    if (
+      probed.locations
+        .get(address)
+        ?.entries.some((entry) => entry.probe === probe && entry.key === options.key) === true
+    )
+      return;
     places.add(armAt(probed, address, { probe, key: options.key, accepts: options.accepts }, options));
     probe.armed = true;
   }
@@ -132,7 +138,12 @@ export class ProbeCore {
         this.onBreakpoint(stop.thread, stop.at, stop.returned);
         return true;
       case "signal":
-        this.engine.onSignal(stop.thread, this.threadState(stop.thread), this.spaces.get(this.target.spaceOf(stop.thread)), stop.signal);
+        this.engine.onSignal(
+          stop.thread,
+          this.threadState(stop.thread),
+          this.spaces.get(this.target.spaceOf(stop.thread)),
+          stop.signal,
+        );
         return true;
       case "step":
         this.engine.onStep(stop.thread, this.threadState(stop.thread));
@@ -150,7 +161,11 @@ export class ProbeCore {
         this.dropEmptySpaces();
         return false;
       case "thread-exiting":
-        this.engine.onExiting(stop.thread, this.threadState(stop.thread), this.spaces.get(this.target.spaceOf(stop.thread)));
+        this.engine.onExiting(
+          stop.thread,
+          this.threadState(stop.thread),
+          this.spaces.get(this.target.spaceOf(stop.thread)),
+        );
         return false;
       case "thread-gone":
         this.threadLeaves(stop.thread, "end");

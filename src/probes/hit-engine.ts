@@ -2,7 +2,14 @@ import { type Address, offsetBy, toBigInt } from "../base/address.js";
 import { ProbeRefused } from "../base/errors.js";
 import type { Emulate, Emulated } from "../arch/x86_64/emulate.js";
 import { mayHaveRaised, type RaisedAs } from "../arch/x86_64/exceptions.js";
-import { CONTINUE, STEP, type ReturnToken, type SignalInfo, type Target, type ThreadId } from "../targets/target.js";
+import {
+  CONTINUE,
+  STEP,
+  type ReturnToken,
+  type SignalInfo,
+  type Target,
+  type ThreadId,
+} from "../targets/target.js";
 import { Arrival, type OpenArrival, type ThreadState } from "./arrival.js";
 import type { HandlerCalls } from "./handler-calls.js";
 import type { InstructionFault, Phase } from "./instruction-fault.js";
@@ -20,7 +27,13 @@ export interface EventDetails {
 }
 
 /** The trap of an `int3` that the program itself holds at the probed address. */
-const OWN_BREAKPOINT: SignalInfo = { number: 5, name: "SIGTRAP", code: 0x80, address: undefined, synchronous: true };
+const OWN_BREAKPOINT: SignalInfo = {
+  number: 5,
+  name: "SIGTRAP",
+  code: 0x80,
+  address: undefined,
+  synchronous: true,
+};
 
 /**
  * One thread's way through a hit: idle → active (pre-handlers) → stepping or boosted → done
@@ -41,7 +54,13 @@ export class HitEngine {
   ) {}
 
   /** A breakpoint of ours was hit. */
-  onArrival(thread: ThreadId, state: ThreadState, space: ProbedSpace, location: Location, returned: ReturnToken): void {
+  onArrival(
+    thread: ThreadId,
+    state: ThreadState,
+    space: ProbedSpace,
+    location: Location,
+    returned: ReturnToken,
+  ): void {
     const arrival = state.arrival;
     const registers = this.target.registers(thread);
     registers.pc = location.address;
@@ -133,7 +152,11 @@ export class HitEngine {
   onGone(state: ThreadState, by: "exec" | "end"): void {
     const arrival = state.arrival;
     // At its end the thread was looked at in onExiting: a boosted arrival that is still here had completed.
-    if (by === "exec" && arrival.state === "boosted" && arrival.location?.displacement.facts.isSystemCall === true) {
+    if (
+      by === "exec" &&
+      arrival.state === "boosted" &&
+      arrival.location?.displacement.facts.isSystemCall === true
+    ) {
       this.uncomplete(arrival);
       this.abandon(arrival);
     } else if (arrival.state === "stepping" || arrival.state === "active") this.abandon(arrival);
@@ -181,7 +204,8 @@ export class HitEngine {
       if (arrival.retries > 0) probe.retries++;
       const index = arrival.probes.push(probe) - 1;
       arrival.handlerFaults.push(0);
-      if (probe.definition.pre !== undefined) this.calls.call(probe, "pre", probe.definition.pre, arrival, index);
+      if (probe.definition.pre !== undefined)
+        this.calls.call(probe, "pre", probe.definition.pre, arrival, index);
     }
   }
 
@@ -287,7 +311,9 @@ export class HitEngine {
     arrival.state = "idle";
     this.target.resume(
       thread,
-      fault.address === undefined ? { kind: "deliver", watch } : { kind: "deliver", watch, address: fault.address },
+      fault.address === undefined
+        ? { kind: "deliver", watch }
+        : { kind: "deliver", watch, address: fault.address },
     );
   }
 
@@ -323,7 +349,8 @@ export class HitEngine {
       this.target.resume(thread, { kind: "deliver" });
       return;
     }
-    const ours = arrival.location === slot.location && (arrival.state === "boosted" || arrival.state === "stepping");
+    const ours =
+      arrival.location === slot.location && (arrival.state === "boosted" || arrival.state === "stepping");
     const notRun = pointAt(slot, registers.pc)?.kind === "before";
     settle(slot, registers, space.memory);
     let watch: ReturnToken = 0;
@@ -386,7 +413,8 @@ export class HitEngine {
 type Obstacle = Exclude<Emulated, "done">;
 
 function emulationFor(displacement: Displaceable, stop: boolean): Emulate | undefined {
-  if (displacement.kind === "emulate") return stop || !displacement.slotIsCheaper ? displacement.emulate : undefined;
+  if (displacement.kind === "emulate")
+    return stop || !displacement.slotIsCheaper ? displacement.emulate : undefined;
   return stop && displacement.after.by === "emulation" ? displacement.after.emulate : undefined;
 }
 

@@ -13,7 +13,9 @@ const PATIENCE = 1000;
  * @param onStop told of stops that are none of the core's: ends of threads, system calls
  */
 export function leave(core: ProbeCore, target: Target, onStop: (stop: Stop) => void): void {
-  unlessGone(() => { core.restoreAllText(); });
+  unlessGone(() => {
+    core.restoreAllText();
+  });
   stopAll(core, target, onStop);
   const stopped = new Set<ThreadId>();
   for (const thread of target.threads()) {
@@ -41,14 +43,20 @@ function stopAll(core: ProbeCore, target: Target, onStop: (stop: Stop) => void):
   for (;;) {
     const running = [...target.threads()].filter((thread) => !target.isStopped(thread));
     if (running.length === 0) return;
-    for (const thread of running) if (!asked.has(thread)) unlessGone(() => { target.interrupt(thread); });
+    for (const thread of running)
+      if (!asked.has(thread))
+        unlessGone(() => {
+          target.interrupt(thread);
+        });
     asked = new Set([...asked, ...running]);
     const stop = target.wait(until);
     if (stop === undefined) {
       if (performance.now() >= until) return;
       continue;
     }
-    unlessGone(() => { core.noteWhileLeaving(stop); });
+    unlessGone(() => {
+      core.noteWhileLeaving(stop);
+    });
     onStop(stop);
   }
 }

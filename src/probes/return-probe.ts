@@ -66,7 +66,11 @@ export class ReturnProbe {
   /** A forked child will return from every function that its parent was in. */
   threadCopied(parent: ThreadId, child: ThreadId, space: SpaceId): void {
     const calls = this.awaited.get(parent);
-    if (calls !== undefined) this.awaited.set(child, calls.map((call) => ({ ...call, space })));
+    if (calls !== undefined)
+      this.awaited.set(
+        child,
+        calls.map((call) => ({ ...call, space })),
+      );
   }
 
   threadGone(thread: ThreadId): void {
@@ -94,7 +98,8 @@ export class ReturnProbe {
         accepts: (back) => this.isReturn(back, entry),
       });
     } catch (error) {
-      if (!(error instanceof ProbeRefused || error instanceof MemoryFault || error instanceof TargetGone)) throw error;
+      if (!(error instanceof ProbeRefused || error instanceof MemoryFault || error instanceof TargetGone))
+        throw error;
       probe.nmissed++;
       return;
     }
@@ -110,7 +115,9 @@ export class ReturnProbe {
     const calls = this.awaited.get(hit.thread);
     if (calls === undefined) return false;
     const sp = hit.registers.sp;
-    const index = calls.findLastIndex((call) => call.entry === entry && call.sp === sp && call.site === hit.at && call.space === hit.space);
+    const index = calls.findLastIndex(
+      (call) => call.entry === entry && call.sp === sp && call.site === hit.at && call.space === hit.space,
+    );
     if (index < 0) return false;
     this.ended = calls[index];
     calls.splice(index, 1);

@@ -58,7 +58,10 @@ export class SlotSpace {
   copy(locationOf: (original: Location) => Location | undefined): SlotSpace {
     const copy = new SlotSpace();
     for (const region of this.all) {
-      const slots = region.slots.map((slot): Slot => ({ ...slot, location: locationOf(slot.location) ?? slot.location }));
+      const slots = region.slots.map((slot): Slot => ({
+        ...slot,
+        location: locationOf(slot.location) ?? slot.location,
+      }));
       copy.all.push({ start: region.start, end: region.end, slots });
       for (const slot of slots) slot.location.slots.set(slot.form, slot);
     }

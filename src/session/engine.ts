@@ -2,7 +2,14 @@ import type { CoreListener, CoreOptions } from "../probes/core.js";
 import { ProbeCore } from "../probes/core.js";
 import { leave } from "../probes/leaving.js";
 import { TargetGone } from "../base/errors.js";
-import { CONTINUE, type ExitStatus, type SpaceId, type Stop, type Target, type ThreadId } from "../targets/target.js";
+import {
+  CONTINUE,
+  type ExitStatus,
+  type SpaceId,
+  type Stop,
+  type Target,
+  type ThreadId,
+} from "../targets/target.js";
 import { Programs } from "./programs.js";
 import { Timers } from "./timers.js";
 
@@ -40,8 +47,12 @@ export class Engine {
   ) {
     this.core = new ProbeCore(target, listener, options);
     this.programs = new Programs(target, this.core, {
-      changed: (space) => { listener.imagesChanged?.(space); },
-      relocated: (space) => { listener.imagesRelocated?.(space); },
+      changed: (space) => {
+        listener.imagesChanged?.(space);
+      },
+      relocated: (space) => {
+        listener.imagesRelocated?.(space);
+      },
     });
   }
 
@@ -80,11 +91,7 @@ export class Engine {
   }
 
   private deal(stop: Stop): void {
-    let resumed = false;
-    unlessGone(() => {
-      resumed = this.core.handle(stop);
-    });
-    if (resumed) return;
+    if (unlessGone(() => this.core.handle(stop)) === true) return;
     // Two steps: whatever goes wrong in the telling, because some other thread has died, this one goes on.
     unlessGone(() => {
       this.tell(stop);
@@ -99,7 +106,10 @@ export class Engine {
   private tell(stop: Stop): void {
     switch (stop.kind) {
       case "thread-start":
-        this.live.set(stop.thread, stop.newProcess ? stop.thread : (this.live.get(stop.parent) ?? stop.thread));
+        this.live.set(
+          stop.thread,
+          stop.newProcess ? stop.thread : (this.live.get(stop.parent) ?? stop.thread),
+        );
         if (stop.copyOf !== undefined) {
           this.programs.copy(stop.copyOf, stop.space);
           this.listener.threadCopied?.(stop.parent, stop.thread, stop.space);
@@ -115,7 +125,8 @@ export class Engine {
         return;
       case "thread-exiting":
         this.listener.threadEnds?.(stop.thread);
-        if (this.isLast(stop.thread)) this.listener.processEnds?.(stop.thread, this.target.spaceOf(stop.thread));
+        if (this.isLast(stop.thread))
+          this.listener.processEnds?.(stop.thread, this.target.spaceOf(stop.thread));
         return;
       case "thread-gone":
         this.onGone(stop);
@@ -163,10 +174,11 @@ function goesOn(stop: Stop): boolean {
 }
 
 /** SIGKILL may come between any two of our calls; the end of a thread is reported by itself. */
-function unlessGone(body: () => void): void {
+function unlessGone<Result>(body: () => Result): Result | undefined {
   try {
-    body();
+    return body();
   } catch (error) {
     if (!(error instanceof TargetGone)) throw error;
+    return undefined;
   }
 }

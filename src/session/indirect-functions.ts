@@ -18,7 +18,11 @@ export function selectedImplementation(
 ): Address | undefined {
   for (const slot of slotsOf(image, indirect, images)) {
     const selected = pointerAt(memory, slot);
-    if (selected === undefined || !image.text.some((range) => selected >= range.start && selected < range.end)) continue;
+    if (
+      selected === undefined ||
+      !image.text.some((range) => selected >= range.start && selected < range.end)
+    )
+      continue;
     const vaddr = unloadedFrom(selected, image.bias);
     const unbound = image.elf.pltRanges.some((range) => vaddr >= range.start && vaddr < range.end);
     if (!unbound && vaddr !== indirect.vaddr) return selected;
@@ -27,7 +31,8 @@ export function selectedImplementation(
 }
 
 function* slotsOf(image: Image, indirect: FunctionLocation, images: readonly Image[]): Generator<Address> {
-  const loaded = (from: Image, slots: readonly Vaddr[]): Address[] => slots.map((slot) => loadedAt(slot, from.bias));
+  const loaded = (from: Image, slots: readonly Vaddr[]): Address[] =>
+    slots.map((slot) => loadedAt(slot, from.bias));
   yield* loaded(image, image.elf.relocations.slotsOfResolver(indirect.vaddr));
   for (const other of images) {
     if (other !== image) yield* loaded(other, other.elf.relocations.slotsOfSymbol(indirect.names));

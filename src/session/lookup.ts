@@ -24,7 +24,7 @@ export function locate(engine: Engine, space: SpaceId, where: Where): Place {
 }
 
 /** Does `"libc.so.6"`, `"libc*"` or a whole path name this image? */
-export function isModule(image: Image, pattern: string): boolean {
+function isModule(image: Image, pattern: string): boolean {
   const glob = compileGlob(pattern);
   const base = image.path.slice(image.path.lastIndexOf("/") + 1);
   return glob.matches(image.path) || glob.matches(base) || glob.matches(image.elf.soname ?? base);
@@ -38,7 +38,8 @@ function byAddress(engine: Engine, space: SpaceId, value: bigint): Place {
   const address = addressOf(value);
   if (address === undefined) throw new UsageError(`0x${value.toString(16)} is no canonical address`);
   const image = engine.programs.at(space, address);
-  if (image === undefined) throw new TargetError(`${formatAddress(address)} is in no program or library of the target`);
+  if (image === undefined)
+    throw new TargetError(`${formatAddress(address)} is in no program or library of the target`);
   return { address, fileByte: fileByte(image, address) };
 }
 

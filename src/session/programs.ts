@@ -76,7 +76,9 @@ export class Programs {
 
   /** The image whose text holds this address. */
   at(space: SpaceId, address: Address): Image | undefined {
-    return this.images(space).find((image) => image.text.some((range) => address >= range.start && address < range.end));
+    return this.images(space).find((image) =>
+      image.text.some((range) => address >= range.start && address < range.end),
+    );
   }
 
   /** Reads the mappings again; tells when something came or went. */
@@ -87,7 +89,9 @@ export class Programs {
     this.spaces.set(space, now);
     const gone = (before ?? []).filter((image) => !now.includes(image));
     if (gone.length > 0) {
-      this.core.forget(space, (address) => gone.some((image) => image.text.some((range) => address >= range.start && address < range.end)));
+      this.core.forget(space, (address) =>
+        gone.some((image) => image.text.some((range) => address >= range.start && address < range.end)),
+      );
     }
     if (before === undefined || gone.length > 0 || now.some((image) => !before.includes(image))) {
       this.watchLinker(now);
@@ -98,7 +102,10 @@ export class Programs {
 
   /** A forked space maps what its parent maps. */
   copy(from: SpaceId, to: SpaceId): void {
-    this.spaces.set(to, this.images(from).map((image) => ({ ...image, space: to })));
+    this.spaces.set(
+      to,
+      this.images(from).map((image) => ({ ...image, space: to })),
+    );
   }
 
   dropIfEmpty(space: SpaceId): void {
@@ -127,7 +134,13 @@ export class Programs {
     return images;
   }
 
-  private open(space: SpaceId, path: string, ranges: readonly Mapping[], text: readonly Mapping[], isMain: boolean): Image | undefined {
+  private open(
+    space: SpaceId,
+    path: string,
+    ranges: readonly Mapping[],
+    text: readonly Mapping[],
+    isMain: boolean,
+  ): Image | undefined {
     const elf = this.file(space, path, ranges);
     const bias = elf?.loadBias(ranges, path);
     return elf === undefined || bias === undefined ? undefined : { space, path, elf, bias, isMain, text };
@@ -196,7 +209,8 @@ export class Programs {
       this.core.arm(probe, image.space, loadedAt(vaddr, image.bias));
     } catch (error) {
       // Without it, what comes later is not seen: what is there can still be probed.
-      if (!(error instanceof ProbeRefused || error instanceof MemoryFault || error instanceof TargetGone)) throw error;
+      if (!(error instanceof ProbeRefused || error instanceof MemoryFault || error instanceof TargetGone))
+        throw error;
     }
   }
 }

@@ -53,6 +53,8 @@ async function endOf(worker: Worker): Promise<ScriptThreadEnd> {
   return new Promise((resolve, reject) => {
     worker.once("message", resolve);
     worker.once("error", reject);
-    worker.once("exit", () => { reject(new Error("the session's thread ended without a word")); });
+    worker.once("exit", () => {
+      reject(new Error("the session's thread ended without a word"));
+    });
   });
 }

@@ -1,4 +1,4 @@
-import { type Address, type AddressRange, formatAddress } from "../base/address.js";
+import { type Address, formatAddress } from "../base/address.js";
 
 /**
  * A virtual address as it stands in an ELF file (`p_vaddr`, `st_value`), before the image is
@@ -24,10 +24,6 @@ export function loadedAt(vaddr: Vaddr, bias: LoadBias): Address {
 /** The reverse of {@link loadedAt}. */
 export function unloadedFrom(address: Address, bias: LoadBias): Vaddr {
   return (address - bias) as Vaddr;
-}
-
-export function loadedRange(range: VaddrRange, bias: LoadBias): AddressRange {
-  return { start: loadedAt(range.start, bias), end: loadedAt(range.end, bias) };
 }
 
 /** `0x1139`, as a disassembler writes it. */

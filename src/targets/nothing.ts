@@ -1,6 +1,15 @@
 import { TargetGone } from "../base/errors.js";
 import type { RegisterFile } from "../arch/x86_64/registers.js";
-import type { Capabilities, Disposition, Mapping, Memory, Stop, Target, ThreadFacts, ThreadId } from "./target.js";
+import type {
+  Capabilities,
+  Disposition,
+  Mapping,
+  Memory,
+  Stop,
+  Target,
+  ThreadFacts,
+  ThreadId,
+} from "./target.js";
 
 /** No target: for scripts of begin, end and timer probes alone. */
 export class NoTarget implements Target {

@@ -26,7 +26,12 @@ export type Disposition = "handled" | "ignored" | "fatal" | "stops";
 /** How a thread or process ended. */
 export type ExitStatus =
   | { readonly kind: "exited"; readonly status: number }
-  | { readonly kind: "killed"; readonly signal: string; readonly number: number; readonly coreDumped: boolean };
+  | {
+      readonly kind: "killed";
+      readonly signal: string;
+      readonly number: number;
+      readonly coreDumped: boolean;
+    };
 
 /**
  * Names one interrupted arrival, chosen by the core when it lets a signal go to the target's own

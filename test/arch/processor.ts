@@ -12,7 +12,7 @@ export const DATA = 0x2000_1000 as Address;
 export const STACK = 0x2000_2000 as Address;
 export const NEAR_SLOT = 0x9fff_0000 as Address;
 export const FAR_SLOT = 0x5000_0000_0000 as Address;
-export const MEMORY_LENGTH = 2 * 4096;
+const MEMORY_LENGTH = 2 * 4096;
 
 const CASE_CODE = 64;
 const REGISTER_BYTES = 8 * REGISTERS.length;

@@ -45,25 +45,46 @@ const PHASES = {
 
 for (const [phases, handlers] of Object.entries(PHASES)) {
   const tag = phases.includes(" ") ? "" : `[S3 ${phases}] `;
-  test(`${tag}whatever an instruction raises, its program sees signal, address, registers and flags as bare: ${phases}`, GCC, async () => {
-    const program = target("frames");
-    const bare = run(program);
-    assert.equal(bare.status, 0);
-    const expected = expectations(bare.stdout);
-    assert.ok(expected.size > 40, "the program has its cases");
+  test(
+    `${tag}whatever an instruction raises, its program sees signal, address, registers and flags as bare: ${phases}`,
+    GCC,
+    async () => {
+      const program = target("frames");
+      const bare = run(program);
+      assert.equal(bare.status, 0);
+      const expected = expectations(bare.stdout);
+      assert.ok(expected.size > 40, "the program has its cases");
 
-    const names = [...expected.keys()];
-    const probed = await traced([program], names.map((name) => ({ symbolName: `case_${name}`, ...handlers })));
-    assert.deepEqual(probed.status, SUCCESS);
-    assert.equal(probed.output, bare.stdout);
-    for (const probe of probed.probes) {
-      const { faulted, completed, retries } = expected.get(probe.name.replace("case_", "")) ?? {};
-      const { hits, abandoned, nmissed } = probe;
-      assert.deepEqual(
-        { hits, abandoned, nmissed, faulted: probe.faulted, completed: probe.completed, retries: probe.retries },
-        { hits: (faulted ?? NaN) + (completed ?? NaN), abandoned: 0, nmissed: 0, faulted, completed, retries },
-        probe.name,
+      const names = [...expected.keys()];
+      const probed = await traced(
+        [program],
+        names.map((name) => ({ symbolName: `case_${name}`, ...handlers })),
       );
-    }
-  });
+      assert.deepEqual(probed.status, SUCCESS);
+      assert.equal(probed.output, bare.stdout);
+      for (const probe of probed.probes) {
+        const { faulted, completed, retries } = expected.get(probe.name.replace("case_", "")) ?? {};
+        const { hits, abandoned, nmissed } = probe;
+        assert.deepEqual(
+          {
+            hits,
+            abandoned,
+            nmissed,
+            faulted: probe.faulted,
+            completed: probe.completed,
+            retries: probe.retries,
+          },
+          {
+            hits: (faulted ?? NaN) + (completed ?? NaN),
+            abandoned: 0,
+            nmissed: 0,
+            faulted,
+            completed,
+            retries,
+          },
+          probe.name,
+        );
+      }
+    },
+  );
 }

@@ -15,60 +15,91 @@ async function onFaulty(...kprobes: readonly Kprobe[]): Promise<readonly Registe
   return probes;
 }
 
-function books({ hits, completed, faulted, abandoned, retries, nmissed, fencedFaults, handlerFaults }: RegisteredProbe) {
+function books({
+  hits,
+  completed,
+  faulted,
+  abandoned,
+  retries,
+  nmissed,
+  fencedFaults,
+  handlerFaults,
+}: RegisteredProbe) {
   return { hits, completed, faulted, abandoned, retries, nmissed, fencedFaults, handlerFaults };
 }
 
 const NOTHING = { abandoned: 0, nmissed: 0, fencedFaults: 0, handlerFaults: 0 };
 
-test("[S6 pre] ksetjmp says 0 for a body that ran through and the fault's code for one that faulted", GCC, async () => {
-  let fine = 0;
-  let dodgy = 0;
-  const [probe] = await onFaulty({
-    symbolName: "work",
-    preHandler(_p, regs, k) {
-      if (k.ksetjmp(() => k.memory.string(regs.rsi)) !== 0) dodgy++;
-      else fine++;
-    },
-  });
-  assert.deepEqual([fine, dodgy], [5, 5]);
-  assert.ok(probe !== undefined);
-  assert.deepEqual(books(probe), { ...NOTHING, hits: 10, completed: 10, faulted: 0, retries: 0, fencedFaults: 5 });
-});
-
-test("[S3d fault] an instruction fault never calls faultHandler, a handler fault never postFaultHandler", GCC, async () => {
-  const calls = { faultHandler: 0, postFaultHandler: 0 };
-  const [store, work] = await onFaulty(
-    {
-      symbolName: "the_store",
-      postFaultHandler() {
-        calls.postFaultHandler++;
-      },
-      faultHandler() {
-        throw new Error("called for an instruction fault");
-      },
-    },
-    {
+test(
+  "[S6 pre] ksetjmp says 0 for a body that ran through and the fault's code for one that faulted",
+  GCC,
+  async () => {
+    let fine = 0;
+    let dodgy = 0;
+    const [probe] = await onFaulty({
       symbolName: "work",
       preHandler(_p, regs, k) {
-        k.memory.string(regs.rsi);
+        if (k.ksetjmp(() => k.memory.string(regs.rsi)) !== 0) dodgy++;
+        else fine++;
       },
-      postFaultHandler() {
-        throw new Error("called for a handler fault");
+    });
+    assert.deepEqual([fine, dodgy], [5, 5]);
+    assert.ok(probe !== undefined);
+    assert.deepEqual(books(probe), {
+      ...NOTHING,
+      hits: 10,
+      completed: 10,
+      faulted: 0,
+      retries: 0,
+      fencedFaults: 5,
+    });
+  },
+);
+
+test(
+  "[S3d fault] an instruction fault never calls faultHandler, a handler fault never postFaultHandler",
+  GCC,
+  async () => {
+    const calls = { faultHandler: 0, postFaultHandler: 0 };
+    const [store, work] = await onFaulty(
+      {
+        symbolName: "the_store",
+        postFaultHandler() {
+          calls.postFaultHandler++;
+        },
+        faultHandler() {
+          throw new Error("called for an instruction fault");
+        },
       },
-      faultHandler(_p, fault) {
-        calls.faultHandler++;
-        assert.equal(fault.address, 8n);
+      {
+        symbolName: "work",
+        preHandler(_p, regs, k) {
+          k.memory.string(regs.rsi);
+        },
+        postFaultHandler() {
+          throw new Error("called for a handler fault");
+        },
+        faultHandler(_p, fault) {
+          calls.faultHandler++;
+          assert.equal(fault.address, 8n);
+        },
       },
-    },
-  );
-  assert.deepEqual(calls, { faultHandler: 5, postFaultHandler: 5 });
-  assert.ok(store !== undefined && work !== undefined);
-  assert.deepEqual(store.errors, []);
-  assert.deepEqual(work.errors, []);
-  assert.deepEqual(books(store), { ...NOTHING, hits: 10, completed: 5, faulted: 5, retries: 5 });
-  assert.deepEqual(books(work), { ...NOTHING, hits: 10, completed: 10, faulted: 0, retries: 0, handlerFaults: 5 });
-});
+    );
+    assert.deepEqual(calls, { faultHandler: 5, postFaultHandler: 5 });
+    assert.ok(store !== undefined && work !== undefined);
+    assert.deepEqual(store.errors, []);
+    assert.deepEqual(work.errors, []);
+    assert.deepEqual(books(store), { ...NOTHING, hits: 10, completed: 5, faulted: 5, retries: 5 });
+    assert.deepEqual(books(work), {
+      ...NOTHING,
+      hits: 10,
+      completed: 10,
+      faulted: 0,
+      retries: 0,
+      handlerFaults: 5,
+    });
+  },
+);
 
 test("[S3b post] a post-handler for both outcomes is told of the fault", GCC, async () => {
   const outcomes: string[] = [];
@@ -79,7 +110,18 @@ test("[S3b post] a post-handler for both outcomes is told of the fault", GCC, as
       outcomes.push(hit.fault?.name ?? "done");
     },
   });
-  assert.deepEqual(outcomes, ["SIGSEGV", "done", "SIGSEGV", "done", "SIGSEGV", "done", "SIGSEGV", "done", "SIGSEGV", "done"]);
+  assert.deepEqual(outcomes, [
+    "SIGSEGV",
+    "done",
+    "SIGSEGV",
+    "done",
+    "SIGSEGV",
+    "done",
+    "SIGSEGV",
+    "done",
+    "SIGSEGV",
+    "done",
+  ]);
 });
 
 test("[S2 pre] what a cancelled handler held is released, and its faultHandler is told", GCC, async () => {
@@ -98,6 +140,9 @@ test("[S2 pre] what a cancelled handler held is released, and its faultHandler i
     },
   });
   // Good strings release the file themselves and keep the lock; bad ones have both taken away, last first.
-  assert.deepEqual(told, Array.from({ length: 5 }, () => "a lock and a file"));
+  assert.deepEqual(
+    told,
+    Array.from({ length: 5 }, () => "a lock and a file"),
+  );
   assert.equal(released.filter((each) => each === "a lock").length, 5);
 });

@@ -10,7 +10,10 @@ const STORE = { place: 'process.function("the_store")', pre: 10, post: 5, fault:
 const PHASES = ["pre", "post", "fault"] as const;
 
 /** Runs a script on faulty.c, whose own line and status must be as bare. @returns what the script printed */
-function onFaulty(script: string, ...options: readonly string[]): { text: string; stderr: string; status: number | null } {
+function onFaulty(
+  script: string,
+  ...options: readonly string[]
+): { text: string; stderr: string; status: number | null } {
   const program = target("faulty");
   const bare = run(program);
   const outcome = trapline("-e", script, "-c", program, ...options);
@@ -42,7 +45,12 @@ for (const phase of PHASES) {
        probe end { printf("%d %d\\n", before, after) }`,
     );
     assert.equal(text, `${String(calls)} 0\n`);
-    assert.match(stderr, new RegExp(`^WARNING: probe .* at <input>:2:\\d+: ${String(calls)} of 10 hits cancelled by a handler fault; the first: read fault at 0x8 .*user_int8.*\\n$`));
+    assert.match(
+      stderr,
+      new RegExp(
+        `^WARNING: probe .* at <input>:2:\\d+: ${String(calls)} of 10 hits cancelled by a handler fault; the first: read fault at 0x8 .*user_int8.*\\n$`,
+      ),
+    );
     assert.equal(status, 0);
   });
 
@@ -51,15 +59,20 @@ for (const phase of PHASES) {
       `global caught, through
        probe ${phase} ${STORE.place} { for (i = 0; i < 20; i++) { try { user_int8(8) } catch { caught++ } } through++ }
        probe end { printf("%d %d\\n", caught, through) }`,
-      "-D", "MAXFAULT=5", "-w",
+      "-D",
+      "MAXFAULT=5",
+      "-w",
     );
     assert.equal(text, `${String(calls * 5)} 0\n`);
     assert.equal(status, 0);
   });
 
-  test(`[S8 ${phase}] after a catch part the statements behind it run; rethrown errors reach the outer catch; next leaves`, GCC, () => {
-    const { text } = onFaulty(
-      `global outer, behind, never
+  test(
+    `[S8 ${phase}] after a catch part the statements behind it run; rethrown errors reach the outer catch; next leaves`,
+    GCC,
+    () => {
+      const { text } = onFaulty(
+        `global outer, behind, never
        probe ${phase} ${STORE.place} {
          try { try { user_int8(8) } catch (m) { error("again: " . m) } } catch (n) { if (n =~ "^again: ") outer++ }
          behind++
@@ -67,13 +80,18 @@ for (const phase of PHASES) {
          never++
        }
        probe end { printf("%d %d %d\\n", outer, behind, never) }`,
-    );
-    assert.equal(text, `${String(calls)} ${String(calls)} 0\n`);
-  });
+      );
+      assert.equal(text, `${String(calls)} ${String(calls)} 0\n`);
+    },
+  );
 
   test(`[S10 ${phase}] however a handler ends, the books of the hit are the same`, GCC, () => {
     for (const body of ["x++", "user_int8(8)", "next"]) {
-      const { text } = onFaulty(`global x, s probe ${phase} ${STORE.place} { ${body} } probe end { println("over") }`, "-t", "-w");
+      const { text } = onFaulty(
+        `global x, s probe ${phase} ${STORE.place} { ${body} } probe end { println("over") }`,
+        "-t",
+        "-w",
+      );
       const row = text.split("\n").find((line) => line.includes("the_store"));
       assert.match(row ?? "", /^trap +10 +0 +5 +/, `hits, missed and retries after: ${body}`);
     }
@@ -94,12 +112,23 @@ for (const phase of PHASES) {
     assert.match(stderr, new RegExp(`${String(calls)} of 10 hits cancelled`));
   });
 
-  test(`[S3d ${phase}] a handler fault in this phase and an instruction fault at the same place are counted apart`, GCC, () => {
-    const { text } = onFaulty(`probe ${phase} ${STORE.place} { user_int8(8) } probe end { println("over") }`, "-t", "-w");
-    const row = text.split("\n").find((line) => line.includes("the_store")) ?? "";
-    const [, hits, , retries, fenced, handler, instruction] = row.split(/ +/);
-    assert.deepEqual({ hits, retries, fenced, handler, instruction }, { hits: "10", retries: "5", fenced: "0", handler: String(calls), instruction: "5" });
-  });
+  test(
+    `[S3d ${phase}] a handler fault in this phase and an instruction fault at the same place are counted apart`,
+    GCC,
+    () => {
+      const { text } = onFaulty(
+        `probe ${phase} ${STORE.place} { user_int8(8) } probe end { println("over") }`,
+        "-t",
+        "-w",
+      );
+      const row = text.split("\n").find((line) => line.includes("the_store")) ?? "";
+      const [, hits, , retries, fenced, handler, instruction] = row.split(/ +/);
+      assert.deepEqual(
+        { hits, retries, fenced, handler, instruction },
+        { hits: "10", retries: "5", fenced: "0", handler: String(calls), instruction: "5" },
+      );
+    },
+  );
 
   test(`[S6 ${phase}] the engine goes straight to the innermost catch`, GCC, () => {
     const { text } = onFaulty(
@@ -115,10 +144,15 @@ for (const phase of PHASES) {
   });
 
   test(`[S11 ${phase}] probe ${phase} syscall.open: the mail's own words`, needs("perl"), () => {
-    const perl = ["-e", '$a = "/etc/passwd"; $b = "/nonexistent"; $p = 8; $f = 0; $n = 2; syscall($n, $a, $f); syscall($n, $b, $f); syscall($n, $p + 0, $f)'];
+    const perl = [
+      "-e",
+      '$a = "/etc/passwd"; $b = "/nonexistent"; $p = 8; $f = 0; $n = 2; syscall($n, $a, $f); syscall($n, $b, $f); syscall($n, $p + 0, $f)',
+    ];
     const { stdout, status } = trapline(
-      "-e", `global n probe ${phase} syscall.open { n++ } probe end { println(n) }`,
-      "-c", `perl ${perl.map((word) => `'${word}'`).join(" ")}`,
+      "-e",
+      `global n probe ${phase} syscall.open { n++ } probe end { println(n) }`,
+      "-c",
+      `perl ${perl.map((word) => `'${word}'`).join(" ")}`,
     );
     const ends = { pre: 3, post: 2, fault: 1 };
     assert.equal(stdout, `${String(ends[phase])}\n`);
@@ -136,17 +170,21 @@ for (const phase of PHASES) {
   });
 }
 
-test("[S3 pre] [S3 post] [S3 fault] an instruction fault: pre on each try, post once it completes, fault once it faults; the program sees all as bare", GCC, () => {
-  const { text, stderr } = onFaulty(
-    `global a, b, c
+test(
+  "[S3 pre] [S3 post] [S3 fault] an instruction fault: pre on each try, post once it completes, fault once it faults; the program sees all as bare",
+  GCC,
+  () => {
+    const { text, stderr } = onFaulty(
+      `global a, b, c
      probe pre ${STORE.place} { a++ }
      probe post ${STORE.place} { b++ }
      probe fault ${STORE.place} { c++; if (fault_name() != "SIGSEGV" || fault_code() != 2 || !fault_retryable()) error("not so") }
      probe end { printf("%d %d %d\\n", a, b, c) }`,
-  );
-  assert.equal(text, "10 5 5\n");
-  assert.equal(stderr, "");
-});
+    );
+    assert.equal(text, "10 5 5\n");
+    assert.equal(stderr, "");
+  },
+);
 
 test("[S3 fault] a fault whose handler jumps away is no retry, again and again", GCC, () => {
   const { text } = onFaulty(
@@ -158,16 +196,20 @@ test("[S3 fault] a fault whose handler jumps away is no retry, again and again",
   assert.equal(text, "7 7 0\n");
 });
 
-test("[S3a post] [S3a fault] the fault phase is called only if registered, and only when the instruction faulted", GCC, () => {
-  const { text } = onFaulty(
-    `global fault, post
+test(
+  "[S3a post] [S3a fault] the fault phase is called only if registered, and only when the instruction faulted",
+  GCC,
+  () => {
+    const { text } = onFaulty(
+      `global fault, post
      probe fault ${STORE.place} { fault++ }
      probe post ${STORE.place} { post++ }
      probe fault process.function("the_work") { fault += 1000 }
      probe end { printf("%d %d\\n", fault, post) }`,
-  );
-  assert.equal(text, "5 5\n");
-});
+    );
+    assert.equal(text, "5 5\n");
+  },
+);
 
 test("[S3b post] [S3b fault] one handler for both outcomes is told which", GCC, () => {
   const { text } = onFaulty(
@@ -187,20 +229,25 @@ test("[S3c fault] a trap is not retryable", GCC, () => {
   assert.equal(text, "3\n");
 });
 
-test("[S12 pre] [S12 fault] a probe that mentions faulted() is called once more for an exception that is not retried", GCC, () => {
-  const program = target("faulty");
-  const bare = run(program, "die");
-  assert.equal(bare.signal, "SIGSEGV");
-  const outcome = trapline(
-    "-e",
-    `global pre, fault
+test(
+  "[S12 pre] [S12 fault] a probe that mentions faulted() is called once more for an exception that is not retried",
+  GCC,
+  () => {
+    const program = target("faulty");
+    const bare = run(program, "die");
+    assert.equal(bare.signal, "SIGSEGV");
+    const outcome = trapline(
+      "-e",
+      `global pre, fault
      probe process.function("the_trap") { if (faulted()) fault++; else pre++ }
      probe process.function("the_store") { if (faulted()) error("retried, so not told") }
      probe process.function("the_death") { if (faulted()) printf("died of %s at %d\\n", fault_name(), fault_address()) }
      probe end { printf("%d %d\\n", pre, fault) }`,
-    "-c", `${program} die`,
-  );
-  assert.equal(printed(outcome, bare), "died of SIGSEGV at 0\n3 3\n");
-  assert.match(outcome.stderr, /killed by|signal 11|SIGSEGV/);
-  assert.equal(outcome.status, 0);
-});
+      "-c",
+      `${program} die`,
+    );
+    assert.equal(printed(outcome, bare), "died of SIGSEGV at 0\n3 3\n");
+    assert.match(outcome.stderr, /killed by|signal 11|SIGSEGV/);
+    assert.equal(outcome.status, 0);
+  },
+);

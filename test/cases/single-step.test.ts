@@ -13,7 +13,9 @@ import { target as program } from "../support/programs.js";
 const handler = () => RETURNED;
 
 /** Runs faulty.c with probes on it, and counts in which ways its thread was resumed. */
-async function resumes(probes: Readonly<Record<string, Partial<ProbeDefinition>>>): Promise<{ kinds: Record<Resume["kind"], number>; hits: number }> {
+async function resumes(
+  probes: Readonly<Record<string, Partial<ProbeDefinition>>>,
+): Promise<{ kinds: Record<Resume["kind"], number>; hits: number }> {
   const path = program("faulty");
   await using linux = LinuxTarget.launch([path]);
   const kinds = { continue: 0, step: 0, deliver: 0 };
@@ -29,7 +31,11 @@ async function resumes(probes: Readonly<Record<string, Partial<ProbeDefinition>>
       return typeof value === "function" ? (value.bind(real) as unknown) : value;
     },
   });
-  const core = new ProbeCore(counted, { probeDisarmed: () => undefined, handlerFailed: () => undefined, locationLost: () => undefined });
+  const core = new ProbeCore(counted, {
+    probeDisarmed: () => undefined,
+    handlerFailed: () => undefined,
+    locationLost: () => undefined,
+  });
   const [thread] = linux.threads();
   assert.ok(thread !== undefined);
   const space: SpaceId = linux.spaceOf(thread);
@@ -51,14 +57,26 @@ async function resumes(probes: Readonly<Record<string, Partial<ProbeDefinition>>
   return { kinds, hits: registered.reduce((sum, probe) => sum + probe.hits, 0) };
 }
 
-test("[S9 pre] a probe without a post phase is never single-stepped, also beside one that has it", needs("gcc"), async () => {
-  const { kinds, hits } = await resumes({ work: { pre: handler }, the_work: { pre: handler }, the_store: { post: handler } });
-  assert.equal(hits, 10 + 10 + 10);
-  assert.equal(kinds.step, 0);
-});
+test(
+  "[S9 pre] a probe without a post phase is never single-stepped, also beside one that has it",
+  needs("gcc"),
+  async () => {
+    const { kinds, hits } = await resumes({
+      work: { pre: handler },
+      the_work: { pre: handler },
+      the_store: { post: handler },
+    });
+    assert.equal(hits, 10 + 10 + 10);
+    assert.equal(kinds.step, 0);
+  },
+);
 
 test("[S9 fault] a fault phase costs no step: the fault's own stop tells", needs("gcc"), async () => {
-  const { kinds, hits } = await resumes({ the_store: { fault: handler }, the_divide: { pre: handler, fault: handler }, the_trap: { fault: handler } });
+  const { kinds, hits } = await resumes({
+    the_store: { fault: handler },
+    the_divide: { pre: handler, fault: handler },
+    the_trap: { fault: handler },
+  });
   assert.equal(hits, 10 + 7 + 3);
   assert.equal(kinds.step, 0);
 });

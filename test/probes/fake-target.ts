@@ -19,12 +19,19 @@ import type {
 /** The program that every thread runs for ever, at {@link TEXT}. */
 export const PROGRAM = Uint8Array.of(
   0x90, // +0  nop                (emulated)
-  0xff, 0xc0, // +1  inc eax            (copied)
-  0x8b, 0x0b, // +3  mov ecx,[rbx]      (copied; faults while the page is away)
-  0x0f, 0x1f, 0x00, // +5  nop dword [rax]    (emulated)
-  0xcd, 0x03, // +8  int 3              (copied; always traps)
-  0xff, 0xc2, // +10 inc edx            (copied)
-  0xeb, 0xf2, // +12 jmp +0             (emulated)
+  0xff,
+  0xc0, // +1  inc eax            (copied)
+  0x8b,
+  0x0b, // +3  mov ecx,[rbx]      (copied; faults while the page is away)
+  0x0f,
+  0x1f,
+  0x00, // +5  nop dword [rax]    (emulated)
+  0xcd,
+  0x03, // +8  int 3              (copied; always traps)
+  0xff,
+  0xc2, // +10 inc edx            (copied)
+  0xeb,
+  0xf2, // +12 jmp +0             (emulated)
 );
 export const TEXT = 0x40_0000 as Address;
 /** Offsets of the instructions, in the order in which a thread passes them. */
@@ -96,7 +103,14 @@ export class FakeTarget implements Target {
     const registers = new RegisterFile();
     registers.pc = TEXT;
     registers.dirty = false;
-    this.known.set(id, { id, registers, state: "running", pending: undefined, returning: undefined, pageAway: false });
+    this.known.set(id, {
+      id,
+      registers,
+      state: "running",
+      pending: undefined,
+      returning: undefined,
+      pageAway: false,
+    });
     this.arrivals.set(id, 0);
     return id;
   }
@@ -118,7 +132,11 @@ export class FakeTarget implements Target {
   signal(id: ThreadId, handling: SignalHandling): void {
     const thread = this.known.get(id);
     if (thread?.state !== "running") return;
-    this.raise(thread, { number: 14, name: "SIGALRM", code: 0, address: undefined, synchronous: false }, handling);
+    this.raise(
+      thread,
+      { number: 14, name: "SIGALRM", code: 0, address: undefined, synchronous: false },
+      handling,
+    );
   }
 
   /** SIGKILL: no stop before the end, whatever the thread does. */
@@ -193,7 +211,16 @@ export class FakeTarget implements Target {
   }
 
   facts(thread: ThreadId): ThreadFacts {
-    return { process: 1, thread, parentProcess: 0, processor: 0, executable: "/fake", name: "fake", user: 0, group: 0 };
+    return {
+      process: 1,
+      thread,
+      parentProcess: 0,
+      processor: 0,
+      executable: "/fake",
+      name: "fake",
+      user: 0,
+      group: 0,
+    };
   }
 
   disposition(thread: ThreadId): Disposition {
@@ -211,7 +238,8 @@ export class FakeTarget implements Target {
 
   private readonly spaceMemory: Memory = {
     read: (at, into) => {
-      if (this.spaceMemory.readSome(at, into) < into.length) throw new MemoryFault(BigInt(at), "read", "unmapped");
+      if (this.spaceMemory.readSome(at, into) < into.length)
+        throw new MemoryFault(BigInt(at), "read", "unmapped");
     },
     readSome: (at, into) => {
       for (let index = 0; index < into.length; index++) {
@@ -387,7 +415,8 @@ export function checkFlow(executed: readonly Executed[]): void {
     const before = last.get(thread);
     last.set(thread, { offset, faulted });
     if (offset === -1 || before === undefined) continue;
-    let expected: number = before.offset === -1 ? 0 : before.faulted ? before.offset : following(before.offset);
+    let expected: number =
+      before.offset === -1 ? 0 : before.faulted ? before.offset : following(before.offset);
     // The core emulates these when they are probed: then nothing of them is executed here.
     while (expected !== offset && EMULATED.has(expected)) expected = following(expected);
     if (offset !== expected) {

@@ -20,7 +20,13 @@ export type Action =
   | { readonly kind: "deal"; readonly stops: number }
   | { readonly kind: "signal"; readonly thread: number; readonly handling: SignalHandling }
   | { readonly kind: "page-away"; readonly thread: number; readonly handling: SignalHandling }
-  | { readonly kind: "register"; readonly place: number; readonly phases: number; readonly behaviour: Behaviour; readonly both: boolean }
+  | {
+      readonly kind: "register";
+      readonly place: number;
+      readonly phases: number;
+      readonly behaviour: Behaviour;
+      readonly both: boolean;
+    }
   | { readonly kind: "unregister" | "disarm" | "arm"; readonly probe: number }
   | { readonly kind: "start-thread" }
   | { readonly kind: "kill"; readonly thread: number };
@@ -29,13 +35,33 @@ const small = fc.nat({ max: 5 });
 const handling = fc.constantFrom<SignalHandling>("return", "jump", "die", "ignore");
 const behaviour = fc.oneof(
   { weight: 4, arbitrary: fc.constant<Behaviour>("return") },
-  { weight: 3, arbitrary: fc.constantFrom<Behaviour>("fault", "error", "unregister", "disarm-other", "arm-other", "miss") },
+  {
+    weight: 3,
+    arbitrary: fc.constantFrom<Behaviour>(
+      "fault",
+      "error",
+      "unregister",
+      "disarm-other",
+      "arm-other",
+      "miss",
+    ),
+  },
 );
 
 export const actions: fc.Arbitrary<Action[]> = fc.array(
   fc.oneof(
-    { weight: 8, arbitrary: fc.record({ kind: fc.constant("run" as const), thread: small, steps: fc.integer({ min: 1, max: 12 }) }) },
-    { weight: 8, arbitrary: fc.record({ kind: fc.constant("deal" as const), stops: fc.integer({ min: 1, max: 6 }) }) },
+    {
+      weight: 8,
+      arbitrary: fc.record({
+        kind: fc.constant("run" as const),
+        thread: small,
+        steps: fc.integer({ min: 1, max: 12 }),
+      }),
+    },
+    {
+      weight: 8,
+      arbitrary: fc.record({ kind: fc.constant("deal" as const), stops: fc.integer({ min: 1, max: 6 }) }),
+    },
     { weight: 3, arbitrary: fc.record({ kind: fc.constant("signal" as const), thread: small, handling }) },
     { weight: 2, arbitrary: fc.record({ kind: fc.constant("page-away" as const), thread: small, handling }) },
     {
@@ -48,7 +74,13 @@ export const actions: fc.Arbitrary<Action[]> = fc.array(
         both: fc.boolean(),
       }),
     },
-    { weight: 3, arbitrary: fc.record({ kind: fc.constantFrom("unregister" as const, "disarm" as const, "arm" as const), probe: small }) },
+    {
+      weight: 3,
+      arbitrary: fc.record({
+        kind: fc.constantFrom("unregister" as const, "disarm" as const, "arm" as const),
+        probe: small,
+      }),
+    },
     { weight: 1, arbitrary: fc.constant({ kind: "start-thread" as const }) },
     { weight: 1, arbitrary: fc.record({ kind: fc.constant("kill" as const), thread: small }) },
   ),
@@ -94,7 +126,8 @@ export class Model {
   private perform(action: Action): void {
     switch (action.kind) {
       case "run":
-        for (let step = 0; step < action.steps; step++) if (!this.target.stepThread(this.thread(action.thread))) break;
+        for (let step = 0; step < action.steps; step++)
+          if (!this.target.stepThread(this.thread(action.thread))) break;
         return;
       case "deal":
         for (let stop = 0; stop < action.stops; stop++) this.dealWithOne();
@@ -145,12 +178,21 @@ export class Model {
       postOn: action.both ? "both" : "completion",
       maxCancelled: MAXIMUM_CANCELLED,
       faultHandler: (hit) => {
-        this.expect(hit.fault === undefined || hit.phase !== "pre", "a faultHandler is called for a handler's fault");
+        this.expect(
+          hit.fault === undefined || hit.phase !== "pre",
+          "a faultHandler is called for a handler's fault",
+        );
         this.registeredOf(index).calls.faultHandler++;
       },
     });
     const address = place === undefined ? INSIDE : offsetBy(TEXT, place);
-    this.probes.push({ probe, place: address, behaviour: action.behaviour, registered: true, calls: { pre: 0, post: 0, postOfFault: 0, fault: 0, faultHandler: 0 } });
+    this.probes.push({
+      probe,
+      place: address,
+      behaviour: action.behaviour,
+      registered: true,
+      calls: { pre: 0, post: 0, postOfFault: 0, fault: 0, faultHandler: 0 },
+    });
     this.arm(index);
   }
 
@@ -162,7 +204,10 @@ export class Model {
       return;
     }
     // Only where the overlapped instruction is probed can the core know that this is inside one.
-    if (!this.probes.some((each) => each.place === offsetBy(INSIDE, -1) && each.registered && each.probe.armed)) return;
+    if (
+      !this.probes.some((each) => each.place === offsetBy(INSIDE, -1) && each.registered && each.probe.armed)
+    )
+      return;
     try {
       this.core.arm(probe, SPACE, place);
     } catch (error) {
@@ -175,7 +220,7 @@ export class Model {
 
   private change(kind: "unregister" | "disarm" | "arm", which: number): void {
     const registered = this.probes[which % Math.max(1, this.probes.length)];
-    if (registered === undefined || !registered.registered) return;
+    if (!registered?.registered) return;
     if (kind === "arm") {
       this.arm(this.probes.indexOf(registered));
     } else if (kind === "disarm") this.core.disarm(registered.probe);
@@ -193,7 +238,10 @@ export class Model {
     this.expect(hit.at === registered.place, "a handler is called for its own place");
     const arrival = this.target.arrivals.get(hit.thread) ?? 0;
     const key = `${String(hit.thread)}:${String(arrival)}:${String(index)}:${hit.phase}`;
-    this.expect(!this.seen.has(key), `the ${hit.phase}-handler of probe ${String(index)} runs twice for one arrival`);
+    this.expect(
+      !this.seen.has(key),
+      `the ${hit.phase}-handler of probe ${String(index)} runs twice for one arrival`,
+    );
     this.seen.add(key);
     if (hit.phase === "pre") {
       calls.pre++;
@@ -246,7 +294,10 @@ export class Model {
     for (const registered of this.probes) this.core.disarm(registered.probe);
     // With its last thread the space is gone, and its text.
     const lives = [...this.target.threads()].length > 0;
-    this.expect(!lives || equal(this.target.textNow(), PROGRAM), "the original bytes are back after the last disarm");
+    this.expect(
+      !lives || equal(this.target.textNow(), PROGRAM),
+      "the original bytes are back after the last disarm",
+    );
     // Disarmed, the program runs as it always did, in or out of a slot.
     for (const thread of this.threads) for (let step = 0; step < 20; step++) this.target.stepThread(thread);
     for (let guard = 0; this.dealWithOne(); guard++) this.expect(guard < 10_000, "stops come to an end");
@@ -264,25 +315,46 @@ export class Model {
       hits === completed + faulted + abandoned,
       `${name}: hits ${String(hits)} = completed ${String(completed)} + faulted ${String(faulted)} + abandoned ${String(abandoned)}`,
     );
-    for (const count of [hits, completed, faulted, abandoned, probe.retries, probe.nmissed]) this.expect(count >= 0, `${name}: no count is negative`);
-    if (probe.definition.pre !== undefined) this.expect(calls.pre === hits, `${name}: one pre-handler call a hit`);
+    for (const count of [hits, completed, faulted, abandoned, probe.retries, probe.nmissed])
+      this.expect(count >= 0, `${name}: no count is negative`);
+    if (probe.definition.pre !== undefined)
+      this.expect(calls.pre === hits, `${name}: one pre-handler call a hit`);
     this.expect(calls.post <= completed, `${name}: a post-handler only after completion`);
     this.expect(calls.fault <= faulted, `${name}: a fault phase only after a fault`);
     this.expect(calls.postOfFault <= faulted, `${name}: a post-handler of a fault only after a fault`);
     this.expect(probe.retries <= faulted, `${name}: a retry follows a fault`);
     const all = calls.pre + calls.post + calls.postOfFault + calls.fault;
-    this.expect(probe.handlerFaults === (behaviour === "fault" ? all : 0), `${name}: handler faults are counted`);
-    this.expect(calls.faultHandler === probe.handlerFaults, `${name}: faultHandler is called for each handler fault, and for nothing else`);
-    this.expect(probe.handlerErrors === (behaviour === "error" ? all : 0), `${name}: handler errors are counted`);
+    this.expect(
+      probe.handlerFaults === (behaviour === "fault" ? all : 0),
+      `${name}: handler faults are counted`,
+    );
+    this.expect(
+      calls.faultHandler === probe.handlerFaults,
+      `${name}: faultHandler is called for each handler fault, and for nothing else`,
+    );
+    this.expect(
+      probe.handlerErrors === (behaviour === "error" ? all : 0),
+      `${name}: handler errors are counted`,
+    );
     if (behaviour === "fault" && probe.definition.pre !== undefined) {
-      this.expect(hits < MAXIMUM_CANCELLED || probe.disarmedBecause !== undefined, `${name}: cancelled again and again, it is disarmed`);
+      this.expect(
+        hits < MAXIMUM_CANCELLED || probe.disarmedBecause !== undefined,
+        `${name}: cancelled again and again, it is disarmed`,
+      );
     }
   }
 
   private startThread(): void {
     const thread = this.target.startThread();
     this.threads.push(thread);
-    this.core.handle({ kind: "thread-start", thread, space: SPACE, copyOf: undefined, parent: thread, newProcess: false });
+    this.core.handle({
+      kind: "thread-start",
+      thread,
+      space: SPACE,
+      copyOf: undefined,
+      parent: thread,
+      newProcess: false,
+    });
   }
 
   private thread(index: number): ThreadId {
@@ -299,7 +371,8 @@ export class Model {
   private locationOfSlot(pc: Address): Address | undefined {
     for (const space of this.core.probedSpaces()) {
       const slot = space.slots.at(pc);
-      if (slot !== undefined && pc - slot.address < slot.location.displacement.facts.length) return slot.location.address;
+      if (slot !== undefined && pc - slot.address < slot.location.displacement.facts.length)
+        return slot.location.address;
     }
     return undefined;
   }

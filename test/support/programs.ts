@@ -8,7 +8,9 @@ const BUILT = `${ROOT}build/targets/`;
 
 /** Path of a program of test/targets, compiled when its source is newer. */
 export function target(name: string, ...flags: readonly string[]): string {
-  const source = [".c", ".S", ".cc"].map((ending) => `${TARGETS}${name}${ending}`).find((path) => existsSync(path));
+  const source = [".c", ".S", ".cc"]
+    .map((ending) => `${TARGETS}${name}${ending}`)
+    .find((path) => existsSync(path));
   if (source === undefined) throw new Error(`test/targets has no ${name}`);
   const program = `${BUILT}${name}`;
   if (!existsSync(program) || statSync(program).mtimeMs < statSync(source).mtimeMs) {
@@ -30,7 +32,11 @@ export interface Outcome {
 
 /** Runs a program to its end. */
 export function run(program: string, ...words: readonly string[]): Outcome {
-  const { stdout, stderr, status, signal } = spawnSync(program, words, { encoding: "latin1", timeout: 60_000, maxBuffer: 2 ** 28 });
+  const { stdout, stderr, status, signal } = spawnSync(program, words, {
+    encoding: "latin1",
+    timeout: 60_000,
+    maxBuffer: 2 ** 28,
+  });
   return { stdout, stderr, status, signal };
 }
 
@@ -42,7 +48,9 @@ export function trapline(...words: readonly string[]): Outcome {
 /** The lines that a script printed, without those of its target. */
 export function printed(outcome: Outcome, bare: Outcome): string {
   if (!outcome.stdout.includes(bare.stdout)) {
-    throw new Error(`the target printed something else:\n${outcome.stdout}${outcome.stderr}\nbare:\n${bare.stdout}`);
+    throw new Error(
+      `the target printed something else:\n${outcome.stdout}${outcome.stderr}\nbare:\n${bare.stdout}`,
+    );
   }
   return outcome.stdout.replace(bare.stdout, "");
 }

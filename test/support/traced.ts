@@ -1,7 +1,14 @@
 import { mkdtempSync, readFileSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { type ExitStatus, type Kprobe, launch, type RegisteredProbe, type TargetOptions, type TracedTarget } from "../../src/index.js";
+import {
+  type ExitStatus,
+  type Kprobe,
+  launch,
+  type RegisteredProbe,
+  type TargetOptions,
+  type TracedTarget,
+} from "../../src/index.js";
 
 export interface Traced {
   /** What the target printed. */

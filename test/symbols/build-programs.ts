@@ -4,7 +4,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 
 /** Whether tests that build programs can run: the compiler and binutils come together. */
-export const hasGcc = runs("gcc") && runs("readelf") && runs("objcopy");
+const hasGcc = runs("gcc") && runs("readelf") && runs("objcopy");
 
 /** For the options of a test: runs it where programs can be built, else counts it as skipped. */
 export const needsGcc = { skip: hasGcc ? false : "needs gcc" };

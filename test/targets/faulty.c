@@ -7,6 +7,7 @@
 #include <string.h>
 #include <sys/mman.h>
 #include <ucontext.h>
+#include "output.h"
 
 static char *page;
 static volatile int faults, traps, jumps;

@@ -56,14 +56,15 @@ export function probed(script: string, command: readonly string[]): Session {
       .split("\n")
       .filter((line) => line !== "")
       .map((line) => JSON.parse(line) as JsonEvent);
-    const end = events.find((event) => event.kind === "target-exit");
-    if (done.status !== 0 || end?.kind !== "target-exit") {
+    // Of the program itself, not of the processes that it started.
+    const end = events.find((event) => event.kind === "end");
+    if (done.status !== 0 || end?.kind !== "end" || end.target === null) {
       throw new Error(`the session ended with status ${String(done.status)}: ${done.stderr.toString()}`);
     }
     return {
       output: done.stdout,
       errors: done.stderr.toString(),
-      ending: end.status.kind === "exited" ? `exit ${String(end.status.status)}` : end.status.signal,
+      ending: end.target.kind === "exited" ? `exit ${String(end.target.status)}` : end.target.signal,
       printed: events.map((event) => (event.kind === "print" ? event.text : "")).join(""),
       probes: events.flatMap((event) => (event.kind === "probe" ? [event] : [])),
     };

@@ -12,13 +12,13 @@ export type Location =
  * Registers of the first integer and pointer arguments of a function.
  * System V ABI, AMD64 supplement, 3.2.3.
  */
-export const ARGUMENT_REGISTERS = ["rdi", "rsi", "rdx", "rcx", "r8", "r9"] as const satisfies RegisterName[];
+const ARGUMENT_REGISTERS = ["rdi", "rsi", "rdx", "rcx", "r8", "r9"] as const satisfies RegisterName[];
 
 /**
  * Registers of the arguments of a Linux system call; there is no seventh.
  * System V ABI, AMD64 supplement, A.2.1; rcx would be lost to `syscall` itself.
  */
-export const SYSTEM_CALL_ARGUMENT_REGISTERS = [
+const SYSTEM_CALL_ARGUMENT_REGISTERS = [
   "rdi",
   "rsi",
   "rdx",
@@ -29,12 +29,6 @@ export const SYSTEM_CALL_ARGUMENT_REGISTERS = [
 
 /** The register that holds a function's integer result, and a system call's. */
 export const RETURN_VALUE_REGISTER = "rax" satisfies RegisterName;
-
-/**
- * The number of a system call while it is being made, and after; the kernel keeps it there because
- * rax turns into the result. Before the `syscall` instruction it is in rax.
- */
-export const SYSTEM_CALL_NUMBER_REGISTER = "orig_rax" satisfies RegisterName;
 
 const WORD = 8;
 

@@ -61,7 +61,7 @@ export function emulateConditionalJump(condition: number, target: Address, next:
 }
 
 /** The sixteen conditions of jcc, setcc and cmovcc. Intel SDM vol. 1, appendix B. */
-export function holds(condition: number, flags: number): boolean {
+function holds(condition: number, flags: number): boolean {
   const positive = holdsPlainly(condition >>> 1, flags);
   return (condition & 1) === 0 ? positive : !positive;
 }
@@ -233,7 +233,7 @@ function load(registers: RegisterFile, memory: EmulationMemory, at: Address): Ad
 }
 
 /** Linear address of a memory operand, not checked to be canonical. */
-export function effectiveAddress(operand: MemoryOperand, registers: RegisterFile): bigint {
+function effectiveAddress(operand: MemoryOperand, registers: RegisterFile): bigint {
   let sum = operand.displacement;
   if (operand.base !== undefined) sum += registers.read(operand.base);
   if (operand.index !== undefined) sum += registers.read(operand.index) * BigInt(operand.scale);

@@ -51,7 +51,10 @@ export class RemoteHandlers {
       if (mailbox.pass(TURN.asked, TURN.idle)) return MISSED;
     }
     if (!this.waitFor(TURN.running, this.patience.handler + GRACE)) {
-      return { kind: "runaway", message: `the handler did not end within ${String(this.patience.handler)} ms` };
+      return {
+        kind: "runaway",
+        message: `the handler did not end within ${String(this.patience.handler)} ms`,
+      };
     }
     const outcome = this.answer(hit);
     mailbox.pass(TURN.answered, TURN.idle);
@@ -110,7 +113,11 @@ export class RemoteHandlers {
       case ANSWER.handlerFault: {
         const address = BigInt.asUintN(64, mailbox.getWide("answerAddress"));
         const reason = addressOf(address) === undefined ? "not-canonical" : "unmapped";
-        return { kind: "handler-fault", fault: new MemoryFault(address, "read", reason), where: mailbox.readText() };
+        return {
+          kind: "handler-fault",
+          fault: new MemoryFault(address, "read", reason),
+          where: mailbox.readText(),
+        };
       }
       case ANSWER.runaway:
         return { kind: "runaway", message: mailbox.readText() };

@@ -101,7 +101,8 @@ export class HandlerKit {
 
   /** Leaves the innermost {@link ksetjmp}, which returns `code`. @throws outside of one, or for 0 */
   klongjmp(code: number): never {
-    if (code === 0 || !Number.isInteger(code)) throw new RangeError("klongjmp: the code must be an integer other than 0");
+    if (code === 0 || !Number.isInteger(code))
+      throw new RangeError("klongjmp: the code must be an integer other than 0");
     if (this.depth === 0) throw new Error("klongjmp: no ksetjmp is being run");
     throw new LongJump(code, this.serial);
   }
@@ -115,7 +116,9 @@ export class HandlerKit {
 
   /** Writes one record, as a line of JSON; bigints are written as hexadecimal strings. */
   record(fields: Readonly<Record<string, unknown>>): void {
-    this.write(`${JSON.stringify(fields, (_key, value: unknown) => (typeof value === "bigint" ? `0x${value.toString(16)}` : value))}\n`);
+    this.write(
+      `${JSON.stringify(fields, (_key, value: unknown) => (typeof value === "bigint" ? `0x${value.toString(16)}` : value))}\n`,
+    );
   }
 
   /** Registers something to be released if this handler is cancelled. @returns what takes it back from the list, released */
@@ -179,12 +182,17 @@ export class HandlerKit {
     throw new RaisedFault(fault, this.serial);
   }
 
-  private guarded<T>(at: bigint | number, access: "read" | "write", body: (memory: Memory, address: NonNullable<ReturnType<typeof addressOf>>) => T): T {
+  private guarded<T>(
+    at: bigint | number,
+    access: "read" | "write",
+    body: (memory: Memory, address: NonNullable<ReturnType<typeof addressOf>>) => T,
+  ): T {
     const { target } = this;
     if (target === undefined) throw new Error("the handler kit was used outside a handler");
     const value = BigInt(at);
     const address = addressOf(value);
-    if (address === undefined) this.raise(new MemoryFault(BigInt.asUintN(64, value), access, "not-canonical"));
+    if (address === undefined)
+      this.raise(new MemoryFault(BigInt.asUintN(64, value), access, "not-canonical"));
     try {
       return body(target, address);
     } catch (error) {
@@ -203,7 +211,8 @@ export class HandlerKit {
     const view = (at: bigint | number, length: number): DataView => new DataView(bytes(at, length).buffer);
     return {
       bytes,
-      string: (at, most = LONGEST_STRING) => this.guarded(at, "read", (memory, address) => readString(memory, address, most)),
+      string: (at, most = LONGEST_STRING) =>
+        this.guarded(at, "read", (memory, address) => readString(memory, address, most)),
       int8: (at) => view(at, 1).getInt8(0),
       uint8: (at) => view(at, 1).getUint8(0),
       int16: (at) => view(at, 2).getInt16(0, true),
@@ -223,7 +232,7 @@ export class HandlerKit {
 
 function readString(memory: Memory, at: NonNullable<ReturnType<typeof addressOf>>, most: number): string {
   const parts: Uint8Array[] = [];
-  for (let done = 0; done < most; ) {
+  for (let done = 0; done < most;) {
     const part = new Uint8Array(Math.min(CHUNK, most - done));
     const position = addressOf(BigInt(at + done));
     if (position === undefined) throw new MemoryFault(BigInt(at + done), "read", "not-canonical");

@@ -62,7 +62,12 @@ export class ClosureOwner {
     // The watchdog of node:vm is the one thing that stops a loop in this very thread; it guards
     // what is called from such a script. Documentation: node:vm, script.runInThisContext, `timeout`.
     this.guarded = new vm.Script(`globalThis[Symbol.for(${JSON.stringify(this.name)})]()`);
-    Object.defineProperty(globalThis, Symbol.for(this.name), { value: () => { this.serve(); }, configurable: true });
+    Object.defineProperty(globalThis, Symbol.for(this.name), {
+      value: () => {
+        this.serve();
+      },
+      configurable: true,
+    });
   }
 
   add(id: number, closures: Closures): void {
@@ -97,7 +102,9 @@ export class ClosureOwner {
   private schedule(): void {
     if (this.scheduled) return;
     this.scheduled = true;
-    setImmediate(() => { this.visit(); });
+    setImmediate(() => {
+      this.visit();
+    });
   }
 
   private serve(): void {
@@ -160,7 +167,10 @@ export class ClosureOwner {
     this.lastHeld = released.names;
     const unfenced = this.kit.unfenced(error);
     if (unfenced === undefined) {
-      this.answerText(ANSWER.error, error instanceof Error ? `${error.name}: ${error.message}` : String(error));
+      this.answerText(
+        ANSWER.error,
+        error instanceof Error ? `${error.name}: ${error.message}` : String(error),
+      );
       return;
     }
     this.lastFault = unfenced;

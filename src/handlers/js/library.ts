@@ -1,5 +1,5 @@
 import { randomInt } from "node:crypto";
-import { argumentLocation, readLocation, systemCallArgument } from "../../arch/x86_64/arguments.js";
+import { argumentLocation, readLocation, RETURN_VALUE_REGISTER, systemCallArgument } from "../../arch/x86_64/arguments.js";
 import { readSigned, readUnsigned, registerPart } from "../../arch/x86_64/register-names.js";
 import { MemoryFault } from "../../base/errors.js";
 import { NO_THREAD } from "../../probes/handler-calls.js";
@@ -160,7 +160,7 @@ function registersAndArguments(k: HandlerContext, scene: Scene): Record<string, 
     ulonglong_arg: unsigned(64),
     u64_arg: unsigned(64),
     pointer_arg: unsigned(64),
-    returnval: () => BigInt.asIntN(64, k.thread.registers.read("rax")),
+    returnval: () => BigInt.asIntN(64, k.thread.registers.read(RETURN_VALUE_REGISTER)),
     asmlinkage: () => undefined,
     fastcall: () => undefined,
     syscall_argument: argument,
@@ -168,7 +168,7 @@ function registersAndArguments(k: HandlerContext, scene: Scene): Record<string, 
     syscall_nr: () => BigInt(scene.systemCall(k.hit)?.number ?? -1),
     errno_str: (number: bigint) => fromText(errorText(Number(number))),
     returnstr: (_format: bigint) => {
-      const value = BigInt.asIntN(64, k.thread.registers.read("rax"));
+      const value = BigInt.asIntN(64, k.thread.registers.read(RETURN_VALUE_REGISTER));
       return value < 0n && value > -4096n
         ? fromText(`${value.toString()} (${errorText(Number(-value))})`)
         : value.toString();

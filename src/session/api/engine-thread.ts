@@ -13,7 +13,14 @@ import { LinuxTarget } from "../../targets/linux/target.js";
 import { CONTINUE, type ExitStatus, type SpaceId, type ThreadId } from "../../targets/target.js";
 import { Engine, type EngineListener } from "../engine.js";
 import { locate } from "../lookup.js";
-import { type Command, COUNTERS, type EngineData, type Notice, type RegisterRequest, type Reply } from "./protocol.js";
+import {
+  type Command,
+  COUNTERS,
+  type EngineData,
+  type Notice,
+  type RegisterRequest,
+  type Reply,
+} from "./protocol.js";
 
 /** How long the engine waits at most before it looks for commands that nobody rang for; milliseconds. */
 const LONGEST_WAIT = 1000;
@@ -41,7 +48,10 @@ class EngineThread implements EngineListener {
     this.counters = new Float64Array(data.counters);
     this.remote = new RemoteHandlers(
       new Mailbox(data.mailbox),
-      () => { this.publish(); this.tell({ kind: "visit" }); },
+      () => {
+        this.publish();
+        this.tell({ kind: "visit" });
+      },
       data.patience,
     );
   }
@@ -49,7 +59,9 @@ class EngineThread implements EngineListener {
   async run(): Promise<void> {
     const { start, doorbell } = this.data;
     const target =
-      start.kind === "launch" ? LinuxTarget.launch(start.command, { doorbell }) : LinuxTarget.attach(start.pid, { doorbell });
+      start.kind === "launch"
+        ? LinuxTarget.launch(start.command, { doorbell })
+        : LinuxTarget.attach(start.pid, { doorbell });
     this.engine = new Engine(target, this);
     this.engine.begin();
     const [thread] = target.threads();
@@ -97,7 +109,8 @@ class EngineThread implements EngineListener {
    */
   private holdAtEntry(thread: ThreadId, space: SpaceId): void {
     const main = this.engine.programs.main(space);
-    if (main === undefined) throw new TargetError("the launched program's image was not found in its memory map");
+    if (main === undefined)
+      throw new TargetError("the launched program's image was not found in its memory map");
     const { core } = this.engine;
     const probe = core.register({
       name: "entry point",
@@ -211,7 +224,8 @@ class EngineThread implements EngineListener {
         refusal = error;
       }
     }
-    if (armed === 0) throw refusal ?? new TargetError("the target is gone: nothing can be probed in it any more");
+    if (armed === 0)
+      throw refusal ?? new TargetError("the target is gone: nothing can be probed in it any more");
   }
 
   private registered(id: number): Registration {
@@ -228,7 +242,8 @@ class EngineThread implements EngineListener {
   /** Makes the counters of all probes visible to the caller. */
   private publish(): void {
     for (const [id, { probe }] of this.registrations) {
-      for (const [index, name] of COUNTERS.entries()) this.counters[id * COUNTERS.length + index] = probe[name];
+      for (const [index, name] of COUNTERS.entries())
+        this.counters[id * COUNTERS.length + index] = probe[name];
     }
   }
 

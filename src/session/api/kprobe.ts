@@ -38,7 +38,13 @@ export interface Kprobe {
   postHandler?(probe: RegisteredProbe, registers: HandlerRegisters, kit: HandlerKit, hit: HitFacts): Nothing;
   readonly postOn?: "completion" | "both";
   /** Only when the instruction raised an exception (the mail's case 3a). */
-  postFaultHandler?(probe: RegisteredProbe, registers: HandlerRegisters, kit: HandlerKit, fault: InstructionFault, hit: HitFacts): Nothing;
+  postFaultHandler?(
+    probe: RegisteredProbe,
+    registers: HandlerRegisters,
+    kit: HandlerKit,
+    fault: InstructionFault,
+    hit: HitFacts,
+  ): Nothing;
   /** When a handler of this probe faulted outside of a fence (cases 2 and 5); never for the instruction. */
   faultHandler?(probe: RegisteredProbe, fault: MemoryFault, held: Held): Nothing;
 }

@@ -13,25 +13,46 @@ export type Command =
 export interface RegisterRequest {
   readonly name: string;
   readonly where: Where;
-  readonly phases: { readonly pre: boolean; readonly post: boolean; readonly fault: boolean; readonly faultHandler: boolean };
+  readonly phases: {
+    readonly pre: boolean;
+    readonly post: boolean;
+    readonly fault: boolean;
+    readonly faultHandler: boolean;
+  };
   readonly postOn: "completion" | "both";
   readonly maxCancelled: number;
 }
 
 /** Where a kprobe goes. */
 export type Where =
-  | { readonly kind: "symbol"; readonly symbol: string; readonly offset: number; readonly module: string | undefined }
+  | {
+      readonly kind: "symbol";
+      readonly symbol: string;
+      readonly offset: number;
+      readonly module: string | undefined;
+    }
   | { readonly kind: "address"; readonly address: bigint };
 
 export type Reply =
   | { readonly kind: "done"; readonly command: number }
-  | { readonly kind: "failed"; readonly command: number; readonly name: string; readonly message: string; readonly remedy: string | undefined };
+  | {
+      readonly kind: "failed";
+      readonly command: number;
+      readonly name: string;
+      readonly message: string;
+      readonly remedy: string | undefined;
+    };
 
 /** What the engine's thread tells of its own accord. */
 export type Notice =
   /** The target is there and can be probed. */
   | { readonly kind: "ready"; readonly pid: number }
-  | { readonly kind: "refused"; readonly name: string; readonly message: string; readonly remedy: string | undefined }
+  | {
+      readonly kind: "refused";
+      readonly name: string;
+      readonly message: string;
+      readonly remedy: string | undefined;
+    }
   /** A handler is to be run: visit the mailbox. */
   | { readonly kind: "visit" }
   | { readonly kind: "ended"; readonly status: ExitStatus | undefined }

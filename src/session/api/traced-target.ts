@@ -8,7 +8,16 @@ import { Doorbell } from "../../targets/linux/doorbell.js";
 import { SpaceMemory } from "../../targets/linux/memory.js";
 import type { ExitStatus, Memory, SpaceId } from "../../targets/target.js";
 import type { Kprobe } from "./kprobe.js";
-import { type Command, COUNTERS, type EngineData, type EngineStart, MAXIMUM_PROBES, type Notice, type Reply, type Where } from "./protocol.js";
+import {
+  type Command,
+  COUNTERS,
+  type EngineData,
+  type EngineStart,
+  MAXIMUM_PROBES,
+  type Notice,
+  type Reply,
+  type Where,
+} from "./protocol.js";
 import { RegisteredProbe } from "./registered-probe.js";
 
 export interface TargetOptions {
@@ -21,7 +30,9 @@ export interface TargetOptions {
 }
 
 /** Starts a program, and holds it at its entry point, its libraries loaded, until {@link TracedTarget.run}. */
-export async function launch(options: TargetOptions & { readonly command: readonly string[] }): Promise<TracedTarget> {
+export async function launch(
+  options: TargetOptions & { readonly command: readonly string[] },
+): Promise<TracedTarget> {
   return TracedTarget.start({ kind: "launch", command: options.command }, options);
 }
 
@@ -68,9 +79,15 @@ export class TracedTarget implements AsyncDisposable {
       options.handlerLimit ?? HANDLER_LIMIT,
       options.write ?? writeToStandardOutput,
     );
-    worker.on("message", (message: Notice | Reply) => { this.receive(message); });
-    worker.on("error", (error) => { this.fail(error); });
-    worker.on("exit", () => { this.fail(new TargetGone("the engine's thread has ended")); });
+    worker.on("message", (message: Notice | Reply) => {
+      this.receive(message);
+    });
+    worker.on("error", (error) => {
+      this.fail(error);
+    });
+    worker.on("exit", () => {
+      this.fail(new TargetGone("the engine's thread has ended"));
+    });
     process.on("exit", this.leaveAtExit);
   }
 
@@ -100,12 +117,19 @@ export class TracedTarget implements AsyncDisposable {
   async registerKprobe(kprobe: Kprobe): Promise<RegisteredProbe> {
     const where = whereOf(kprobe);
     const id = this.nextProbe++;
-    if (id >= MAXIMUM_PROBES) throw new UsageError(`more than ${String(MAXIMUM_PROBES)} probes in one target`);
+    if (id >= MAXIMUM_PROBES)
+      throw new UsageError(`more than ${String(MAXIMUM_PROBES)} probes in one target`);
     const name = kprobe.name ?? describe(where);
-    const probe = new RegisteredProbe(name, id, this.counters, (command) => this.ask(command), () => {
-      this.probes.delete(id);
-      this.owner.remove(id);
-    });
+    const probe = new RegisteredProbe(
+      name,
+      id,
+      this.counters,
+      (command) => this.ask(command),
+      () => {
+        this.probes.delete(id);
+        this.owner.remove(id);
+      },
+    );
     this.probes.set(id, probe);
     this.owner.add(id, closuresOf(kprobe, probe));
     try {
@@ -251,7 +275,8 @@ function writeToStandardOutput(text: string): void {
 
 function whereOf(kprobe: Kprobe): Where {
   if (kprobe.address !== undefined) {
-    if (kprobe.symbolName !== undefined) throw new UsageError("a kprobe has a symbolName or an address, not both");
+    if (kprobe.symbolName !== undefined)
+      throw new UsageError("a kprobe has a symbolName or an address, not both");
     return { kind: "address", address: BigInt(kprobe.address) + BigInt(kprobe.offset ?? 0) };
   }
   if (kprobe.symbolName === undefined) throw new UsageError("a kprobe needs a symbolName or an address");
@@ -290,7 +315,11 @@ async function firstNotice(worker: Worker): Promise<number> {
 }
 
 /** Errors lose their class between threads. */
-function revive(error: { readonly name: string; readonly message: string; readonly remedy: string | undefined }): Error {
+function revive(error: {
+  readonly name: string;
+  readonly message: string;
+  readonly remedy: string | undefined;
+}): Error {
   const options = error.remedy === undefined ? {} : { remedy: error.remedy };
   switch (error.name) {
     case "UsageError":

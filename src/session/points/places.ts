@@ -22,10 +22,16 @@ export interface ProgramNames {
 export function imagesOf(point: TextPoint, images: readonly Image[], names: ProgramNames): readonly Image[] {
   const { program, library } = point;
   const path =
-    program.kind === "path" ? names.resolve(program.path) : program.kind === "target" ? names.target : undefined;
+    program.kind === "path"
+      ? names.resolve(program.path)
+      : program.kind === "target"
+        ? names.target
+        : undefined;
   const own = images.filter((image) => (path === undefined ? image.isMain : image.path === path));
   if (library === undefined || own.length === 0) return own;
-  return images.filter((image) => !image.isMain && matchesLibrary(library, { path: image.path, soname: () => image.elf.soname }));
+  return images.filter(
+    (image) => !image.isMain && matchesLibrary(library, { path: image.path, soname: () => image.elf.soname }),
+  );
 }
 
 /** One place that a point names, in one image of one space. */

@@ -158,7 +158,8 @@ function parseText(program: ProgramPattern, components: readonly PointComponent[
         throw new UnknownPoint("statement takes an address: source lines need debug information", []);
       }
       const [absolute, ...more] = rest;
-      if (absolute !== undefined && (absolute.name !== "absolute" || more.length > 0)) throw unknown(absolute, ["absolute"]);
+      if (absolute !== undefined && (absolute.name !== "absolute" || more.length > 0))
+        throw unknown(absolute, ["absolute"]);
       return { kind: "statement", program, library, vaddr: part.argument };
     }
     default:
@@ -183,7 +184,9 @@ function returnOrEntry(components: readonly PointComponent[]): "entry" | "return
 function programOf(component: PointComponent): ProgramPattern {
   const { argument } = component;
   if (argument === undefined) return { kind: "target" };
-  return typeof argument === "string" ? { kind: "path", path: argument } : { kind: "pid", pid: Number(argument) };
+  return typeof argument === "string"
+    ? { kind: "path", path: argument }
+    : { kind: "pid", pid: Number(argument) };
 }
 
 function text(component: PointComponent): string {

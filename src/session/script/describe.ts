@@ -8,10 +8,16 @@ export function describeScript(script: Script): string {
   const lines: string[] = ["# parsed script"];
   for (const global of script.globals) lines.push(`global ${global.name}${global.wraps ? "%" : ""}`);
   for (const fn of script.functions) {
-    lines.push(`function ${fn.name}(${fn.parameters.map((each) => each.name + (each.type === undefined ? "" : `:${each.type}`)).join(", ")})`);
+    lines.push(
+      `function ${fn.name}(${fn.parameters.map((each) => each.name + (each.type === undefined ? "" : `:${each.type}`)).join(", ")})`,
+    );
   }
-  for (const alias of script.aliases) lines.push(`probe ${alias.name.join(".")} ${alias.epilogue ? "+=" : "="} ${alias.points.map(pointText).join(", ")}`);
-  for (const probe of script.probes) lines.push(`probe ${phased(probe.phases)}${probe.points.map(pointText).join(", ")}`);
+  for (const alias of script.aliases)
+    lines.push(
+      `probe ${alias.name.join(".")} ${alias.epilogue ? "+=" : "="} ${alias.points.map(pointText).join(", ")}`,
+    );
+  for (const probe of script.probes)
+    lines.push(`probe ${phased(probe.phases)}${probe.points.map(pointText).join(", ")}`);
   return `${lines.join("\n")}\n`;
 }
 
@@ -24,7 +30,8 @@ export function describeProgram(compiled: Compiled): string {
   lines.push("# probes");
   compiled.probes.forEach((probe, index) => {
     lines.push(`${phased(probe.phases)}${probe.points.map(pointText).join(", ")}`);
-    for (const local of program.handlers[index]?.locals ?? []) lines.push(`  # local ${local.name}:${local.type}`);
+    for (const local of program.handlers[index]?.locals ?? [])
+      lines.push(`  # local ${local.name}:${local.type}`);
   });
   return `${lines.join("\n")}\n`;
 }

@@ -33,9 +33,12 @@ export class StaticPoints implements Disposable {
     }
     if (point.kind !== "function") return [];
     const path = this.programOf(point);
-    const library = point.library === undefined ? "" : `.library("${this.imageOf(point)?.realPath ?? point.library}")`;
+    const library =
+      point.library === undefined ? "" : `.library("${this.imageOf(point)?.realPath ?? point.library}")`;
     const suffix = point.where === "return" ? ".return" : "";
-    return (this.functionsOf(point) ?? []).map((name) => `process("${path ?? ""}")${library}.function("${name}")${suffix}`);
+    return (this.functionsOf(point) ?? []).map(
+      (name) => `process("${path ?? ""}")${library}.function("${name}")${suffix}`,
+    );
   }
 
   [Symbol.dispose](): void {

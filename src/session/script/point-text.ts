@@ -19,7 +19,9 @@ export function resolvePoint(node: PointNode, sources: Sources): Point {
   } catch (error) {
     if (!(error instanceof UnknownPoint)) throw error;
     const last = node.components.at(-1)?.name ?? "";
-    const hint = similarNames(last, error.known) || (error.known.length === 0 ? "" : ` (known here: ${error.known.join(", ")})`);
+    const hint =
+      similarNames(last, error.known) ||
+      (error.known.length === 0 ? "" : ` (known here: ${error.known.join(", ")})`);
     throw sources.problem("semantic", `while resolving probe point: ${error.message}`, node.position, hint);
   }
 }

@@ -23,7 +23,9 @@ export function reportOf({ probe, point, compiled }: ScriptProbe, texts: TextPro
     point: probe.definition.name,
     source: formatPosition(compiled.node.position),
     tier: isText && text?.armed === 0 ? "unarmed" : "trap",
-    ...(text === undefined ? {} : { places: { armed: text.armed, refused: Object.fromEntries(text.refused) } }),
+    ...(text === undefined
+      ? {}
+      : { places: { armed: text.armed, refused: Object.fromEntries(text.refused) } }),
     hits: probe.hits,
     missed: probe.nmissed,
     retries: probe.retries,
@@ -32,8 +34,16 @@ export function reportOf({ probe, point, compiled }: ScriptProbe, texts: TextPro
     instructionFaults: probe.faulted,
     ...(time.calls === 0
       ? {}
-      : { time: { min: time.min * NANOSECONDS, avg: (time.total / time.calls) * NANOSECONDS, max: time.max * NANOSECONDS } }),
-    ...(firstFault === undefined ? {} : { firstFault: { message: firstFault.fault.message, near: firstFault.where } }),
+      : {
+          time: {
+            min: time.min * NANOSECONDS,
+            avg: (time.total / time.calls) * NANOSECONDS,
+            max: time.max * NANOSECONDS,
+          },
+        }),
+    ...(firstFault === undefined
+      ? {}
+      : { firstFault: { message: firstFault.fault.message, near: firstFault.where } }),
     ...(probe.disarmedBecause === undefined ? {} : { disarmed: probe.disarmedBecause }),
   };
 }

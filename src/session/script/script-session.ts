@@ -68,7 +68,9 @@ export class ScriptSession implements EngineListener, SessionServices {
     const points = this.resolvePoints();
     const target = this.openTarget();
     this.engine = new Engine(target, this, { timing: this.options.timing });
-    this.texts = new TextProbes(this.engine, this.names, (line) => { if (this.options.verbosity > 0) this.say(line); });
+    this.texts = new TextProbes(this.engine, this.names, (line) => {
+      if (this.options.verbosity > 0) this.say(line);
+    });
     this.calls = new SystemCallProbes(target, this.engine.core);
     this.scene = new ScriptScene(this.engine, this.texts, this.calls, this.points);
     this.handlers = compileHandlers(this.compiled.program, new HandlerContext(this), this.scene);
@@ -103,12 +105,15 @@ export class ScriptSession implements EngineListener, SessionServices {
   }
 
   locationLost(location: Location, why: string): void {
-    for (const entry of location.entries) this.sink.warning(fromText(`${entry.probe.definition.name}: ${why}`));
+    for (const entry of location.entries)
+      this.sink.warning(fromText(`${entry.probe.definition.name}: ${why}`));
   }
 
   handlerFailed(probe: Probe, outcome: HandlerOutcome): void {
     if (outcome.kind !== "error") return;
-    const text = fromText(outcome.where === "" ? outcome.message : `${outcome.message} near ${outcome.where}`);
+    const text = fromText(
+      outcome.where === "" ? outcome.message : `${outcome.message} near ${outcome.where}`,
+    );
     if (this.options.suppressHandlerErrors) {
       this.sink.warning(text);
       return;
@@ -195,9 +200,15 @@ export class ScriptSession implements EngineListener, SessionServices {
       if (this.options.command !== undefined) target.resume(thread, CONTINUE);
     }
     for (const { point, probe } of this.probes) {
-      if (point.kind === "timer") this.engine.timers.every(point.milliseconds, () => { this.fire(probe); });
+      if (point.kind === "timer")
+        this.engine.timers.every(point.milliseconds, () => {
+          this.fire(probe);
+        });
     }
-    if (this.options.seconds !== undefined) this.engine.timers.every(this.options.seconds * 1000, () => { this.exit(); });
+    if (this.options.seconds !== undefined)
+      this.engine.timers.every(this.options.seconds * 1000, () => {
+        this.exit();
+      });
   }
 
   private fireProcessHere(thread: ThreadId): void {
@@ -263,7 +274,8 @@ export class ScriptSession implements EngineListener, SessionServices {
     this.points.set(probe.id, point);
     this.probes.push({ probe, point, compiled });
     if (point.kind === "function" || point.kind === "statement") this.texts.add(probe, point);
-    else if (point.kind === "system-call") this.calls.add(probe, point, (thread) => this.concerns(point.program, thread));
+    else if (point.kind === "system-call")
+      this.calls.add(probe, point, (thread) => this.concerns(point.program, thread));
   }
 
   private refusePhases(point: Point, node: PointNode, { phases }: CompiledProbe): void {
@@ -272,15 +284,23 @@ export class ScriptSession implements EngineListener, SessionServices {
     throw this.compiled.sources.problem("semantic", problem, node.position);
   }
 
-  private definition(point: Point, node: PointNode, compiled: CompiledProbe, handler: ScriptHandler): ProbeDefinition {
+  private definition(
+    point: Point,
+    node: PointNode,
+    compiled: CompiledProbe,
+    handler: ScriptHandler,
+  ): ProbeDefinition {
     const { phases, mentionsFault } = compiled;
     const base = { name: pointText(node), maxCancelled: this.limits.MAXCANCELLED };
     if (phases.length === 0) {
       // Row S12: the body asks about faults, so it is also called for those that are not retried.
       const implicit = mentionsFault && hasInstruction(point) && !isReturn(point);
-      return implicit ? { ...base, pre: handler, fault: handler, faultWhen: "not-retried" } : { ...base, pre: handler };
+      return implicit
+        ? { ...base, pre: handler, fault: handler, faultWhen: "not-retried" }
+        : { ...base, pre: handler };
     }
-    const has = (phase: "pre" | "post" | "fault"): ScriptHandler | undefined => (phases.includes(phase) ? handler : undefined);
+    const has = (phase: "pre" | "post" | "fault"): ScriptHandler | undefined =>
+      phases.includes(phase) ? handler : undefined;
     return { ...base, pre: has("pre"), post: has("post"), fault: has("fault") };
   }
 
@@ -288,7 +308,9 @@ export class ScriptSession implements EngineListener, SessionServices {
   private matches(point: Point, node: PointNode, files: StaticPoints): boolean {
     if (point.kind !== "function" && point.kind !== "statement") return true;
     if (this.options.command === undefined && this.options.pid === undefined) {
-      throw new UsageError(`${pointText(node)}: a process to probe is needed`, { remedy: "name one with -c COMMAND or -x PID" });
+      throw new UsageError(`${pointText(node)}: a process to probe is needed`, {
+        remedy: "name one with -c COMMAND or -x PID",
+      });
     }
     try {
       const functions = files.functionsOf(point);
@@ -298,7 +320,11 @@ export class ScriptSession implements EngineListener, SessionServices {
       return false;
     }
     if (node.optional || node.sufficient) return false;
-    throw this.compiled.sources.problem("semantic", `while resolving probe point: no match: '${pointText(node)}'`, node.position);
+    throw this.compiled.sources.problem(
+      "semantic",
+      `while resolving probe point: no match: '${pointText(node)}'`,
+      node.position,
+    );
   }
 
   private concerns(program: ProgramPattern, thread: ThreadId): boolean {
@@ -343,7 +369,8 @@ export class ScriptSession implements EngineListener, SessionServices {
   }
 
   private sayArmed(): void {
-    for (const { point, probe } of this.probes) this.say(`probe ${probe.definition.name}: trap tier (${point.kind})`);
+    for (const { point, probe } of this.probes)
+      this.say(`probe ${probe.definition.name}: trap tier (${point.kind})`);
   }
 }
 

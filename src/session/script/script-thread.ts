@@ -40,14 +40,18 @@ async function main(options: SessionOptions, { doorbell, stop }: ScriptThreadDat
     messages.flush();
   };
   const names = programNames(options);
-  const output = options.outputFile === undefined ? new DescriptorWriter(STANDARD_OUTPUT, { name: "standard output" }) : openFile(options.outputFile);
+  const output =
+    options.outputFile === undefined
+      ? new DescriptorWriter(STANDARD_OUTPUT, { name: "standard output" })
+      : openFile(options.outputFile);
   const print = (text: string): number => {
     output.writeText(text);
     output.close();
     return 0;
   };
   const limits = parseDefinitions([...options.definitions].map(([name, value]) => `${name}=${value}`));
-  if (options.list !== undefined) return list(options.list.pattern, compileOptions(options, limits), names, print);
+  if (options.list !== undefined)
+    return list(options.list.pattern, compileOptions(options, limits), names, print);
   const toCompile = compileOptions(options, limits);
   if (options.lastPass === 1) return print(describeScript(parseScript(toCompile).script));
   const compiled = compile(toCompile);
@@ -55,7 +59,13 @@ async function main(options: SessionOptions, { doorbell, stop }: ScriptThreadDat
   if (options.lastPass === 3) return print(emit(compiled.program).source + "\n");
   const sink: Sink = options.json
     ? new JsonSink(output)
-    : new TextSink({ output, messages, table: options.timing, quiet: options.suppressWarnings, verbose: options.verbosity > 0 });
+    : new TextSink({
+        output,
+        messages,
+        table: options.timing,
+        quiet: options.suppressWarnings,
+        verbose: options.verbosity > 0,
+      });
   const session = new ScriptSession(options, limits, compiled, names, sink, outside(doorbell, stop), say);
   return options.lastPass === 4 ? 0 : session.run();
 }
@@ -108,10 +118,17 @@ function tapset(): CompileOptions["library"] {
 }
 
 /** `-l`: the points that a pattern matches, one a line. */
-function list(pattern: string, options: CompileOptions, names: ProgramNames, print: (text: string) => number): number {
+function list(
+  pattern: string,
+  options: CompileOptions,
+  names: ProgramNames,
+  print: (text: string) => number,
+): number {
   const { script, sources } = parseScript({ ...options, text: `probe ${pattern} {}`, name: "<input>" });
   using files = new StaticPoints(names);
-  const lines = script.probes.flatMap((probe) => probe.points).flatMap((node) => files.list(resolvePoint(node, sources)));
+  const lines = script.probes
+    .flatMap((probe) => probe.points)
+    .flatMap((node) => files.list(resolvePoint(node, sources)));
   print(lines.map((line) => `${line}\n`).join(""));
   return lines.length === 0 ? 1 : 0;
 }

@@ -111,7 +111,8 @@ export class SystemCallProbes {
     this.about({ number: call.number, name }, () => {
       for (const each of call.probes) {
         // A `.return` point sees every result that the program sees, as pre; a restart is none.
-        const phase = each.where === "return" ? (restarts ? "none" : "pre") : fault === undefined ? "post" : "fault";
+        const phase =
+          each.where === "return" ? (restarts ? "none" : "pre") : fault === undefined ? "post" : "fault";
         const details = { retries: call.retries, part: "end" as const };
         this.core.fire(each.probe, phase, thread, fault === undefined ? details : { ...details, fault });
       }
@@ -129,7 +130,9 @@ export class SystemCallProbes {
 }
 
 function faultOf(result: bigint, restarts: boolean): InstructionFault | undefined {
-  if (restarts) return { name: "ERESTART", number: Number(result), code: 0, address: undefined, retryable: true };
-  if (result === EFAULT) return { name: "EFAULT", number: Number(EFAULT), code: 0, address: undefined, retryable: false };
+  if (restarts)
+    return { name: "ERESTART", number: Number(result), code: 0, address: undefined, retryable: true };
+  if (result === EFAULT)
+    return { name: "EFAULT", number: Number(EFAULT), code: 0, address: undefined, retryable: false };
   return undefined;
 }

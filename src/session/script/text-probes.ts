@@ -34,7 +34,10 @@ export class TextProbes {
   ) {}
 
   add(probe: Probe, point: TextPoint): TextProbe {
-    const returns = point.kind === "function" && point.where === "return" ? new ReturnProbe(this.engine.core, probe) : undefined;
+    const returns =
+      point.kind === "function" && point.where === "return"
+        ? new ReturnProbe(this.engine.core, probe)
+        : undefined;
     const added: TextProbe = { probe, point, returns, armed: 0, refused: new Map() };
     this.all.push(added);
     return added;
@@ -78,7 +81,8 @@ export class TextProbes {
     }
     done.add(each);
     try {
-      for (const place of placesIn(each.point, image, images, this.engine.target.memory(image.space))) this.armAt(each, place);
+      for (const place of placesIn(each.point, image, images, this.engine.target.memory(image.space)))
+        this.armAt(each, place);
     } catch (error) {
       this.refuse(each, error);
     }

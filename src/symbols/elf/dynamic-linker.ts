@@ -15,12 +15,6 @@ export interface DynamicLinkerFacts {
 /** Offsets in `struct r_debug`. link.h of the GNU C library; musl's is the same. */
 export const R_DEBUG = { version: 0, map: 8, changeHook: 16, state: 24, linkerBase: 32, size: 40 } as const;
 
-/** `r_state`, a 32-bit number. The list of libraries is whole only when it is `consistent`. */
-export const R_STATE = { consistent: 0, add: 1, delete: 2 } as const;
-
-/** Offsets in `struct link_map`: bias, pointer to the path, PT_DYNAMIC, next and previous library. */
-export const LINK_MAP = { bias: 0, name: 8, dynamic: 16, next: 24, previous: 32, size: 40 } as const;
-
 /**
  * @param linker the image of the program's interpreter, or the program itself where it is static
  * @returns undefined members where the image has no such symbol; `r_brk` of `struct r_debug`, which

@@ -23,7 +23,7 @@ export function readFacts(thread: number): ThreadFacts {
 }
 
 /** The processor that a thread ran on last. */
-export function processorOf(thread: number): number {
+function processorOf(thread: number): number {
   return Number(readStat(thread)[PROCESSOR]);
 }
 

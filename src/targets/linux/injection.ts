@@ -41,14 +41,17 @@ export function mapNear(tracer: Tracer, thread: Thread, near: Address, length: n
   for (let attempt = 0; attempt < 4; attempt++) {
     const at = chooseRoom(mappings, near, size);
     if (at === undefined) break;
-    const result = callInTarget(tracer, thread, near, SYS.mmap, [
-      at,
-      size,
-      PROT_READ_EXEC,
-      MAP_PRIVATE_ANONYMOUS_FIXED_NOREPLACE,
-      -1,
-      0,
-    ]);
+    const map = (): number =>
+      callInTarget(tracer, thread, near, SYS.mmap, [
+        at,
+        size,
+        PROT_READ_EXEC,
+        MAP_PRIVATE_ANONYMOUS_FIXED_NOREPLACE,
+        -1,
+        0,
+      ]);
+    let result = map();
+    if (result === -ERRNO.ENOMEM) result = beyondAddressSpaceLimit(thread, map) ?? result;
     if (result === at) return at;
     // Kernels before 4.17 take the flag for a hint and map elsewhere.
     if (result >= 0) callInTarget(tracer, thread, near, SYS.munmap, [result, size]);
@@ -58,6 +61,35 @@ export function mapNear(tracer: Tracer, thread: Thread, near: Address, length: n
     mappings = thread.space.memory.mappings();
   }
   throw new ProbeRefused(near, "no-room", `no free addresses within 2 GiB of ${formatAddress(near)}`);
+}
+
+const RLIMIT_AS = 9;
+const UNLIMITED = 2n ** 64n - 1n;
+const formerLimit = new SharedBytes(16); // struct rlimit64: soft, hard
+const raisedLimit = new SharedBytes(16);
+
+/**
+ * A program at its address-space limit is a damaged environment like others: the limit is lifted
+ * while it maps our page, as far as we may, and put back.
+ * @returns what `body` gave; undefined where there is no limit or it cannot be lifted
+ */
+function beyondAddressSpaceLimit(thread: Thread, body: () => number): number | undefined {
+  const { id } = thread;
+  if (systemCall4(SYS.prlimit64, id, RLIMIT_AS, 0, formerLimit.address) !== 0) return undefined;
+  const hard = formerLimit.view.getBigUint64(8, true);
+  if (formerLimit.view.getBigUint64(0, true) === UNLIMITED) return undefined;
+  // The hard limit too where we are privileged; else up to it.
+  const raised = [UNLIMITED, hard].some((limit) => {
+    raisedLimit.view.setBigUint64(0, limit, true);
+    raisedLimit.view.setBigUint64(8, limit, true);
+    return systemCall4(SYS.prlimit64, id, RLIMIT_AS, raisedLimit.address, 0) === 0;
+  });
+  if (!raised) return undefined;
+  try {
+    return body();
+  } finally {
+    systemCall4(SYS.prlimit64, id, RLIMIT_AS, formerLimit.address, 0);
+  }
 }
 
 /** Unmaps what {@link mapNear} mapped. @throws as mapNear */

@@ -205,7 +205,7 @@ export const systemCall3 = code.call3;
 /** As {@link systemCall}, of four arguments: cheaper. */
 export const systemCall4 = code.call4;
 /** As {@link systemCall}, of four arguments whose second is memory of ours, e.g. `pread64`. */
-export const systemCallWithBytes = code.transfer;
+const systemCallWithBytes = code.transfer;
 
 /** Address of a C function that returns at once: a signal handler whose only effect is EINTR. */
 export const HARMLESS_HANDLER = code.handler;

@@ -22,7 +22,7 @@ function unescapePath(path: string): string {
 }
 
 /** Parses `/proc/PID/maps`. proc_pid_maps(5). */
-export function parseMappings(text: string): Mapping[] {
+function parseMappings(text: string): Mapping[] {
   const mappings: Mapping[] = [];
   for (const line of text.split("\n")) {
     const match = LINE.exec(line);

@@ -20,7 +20,7 @@ export const PTRACE = {
 } as const;
 
 /** Options of PTRACE_SEIZE. ptrace(2), PTRACE_SETOPTIONS. */
-export const PTRACE_O = {
+const PTRACE_O = {
   TRACESYSGOOD: 0x01,
   TRACEFORK: 0x02,
   TRACEVFORK: 0x04,

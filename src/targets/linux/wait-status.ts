@@ -3,7 +3,7 @@ import { signalName } from "./signals.js";
 
 /** Macros of wait(2), on the plain number; bits as include/uapi/linux/wait.h and ptrace(2) say. */
 export const isStopped = (status: number): boolean => (status & 0xff) === 0x7f;
-export const isExited = (status: number): boolean => (status & 0x7f) === 0;
+const isExited = (status: number): boolean => (status & 0x7f) === 0;
 export const stopSignal = (status: number): number => (status >> 8) & 0xff;
 export const stopEvent = (status: number): number => (status >> 16) & 0xff;
 

@@ -47,7 +47,7 @@ interface Areas {
   readonly main: ThreadId;
   readonly memory: Memory;
   readonly file: string;
-  area(name: string): Address;
+  readonly area: (name: string) => Address;
 }
 
 function areas(): Areas {
