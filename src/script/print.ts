@@ -28,8 +28,7 @@ export function printScript(script: ast.Script): string {
   return parts.join("");
 }
 
-/** A probe point as its author wrote it. */
-export function printPoint(point: ast.PointNode): string {
+function printPoint(point: ast.PointNode): string {
   const components = point.components.map(({ name, argument }) => {
     if (argument === undefined) return name;
     return `${name}(${typeof argument === "string" ? quoted(argument) : argument.toString()})`;
@@ -110,7 +109,7 @@ function iteration(node: ast.ForeachNode): string {
   return `${value}[${keys.join(", ")}] in ${node.array}${slice}${statistic}${node.sortBy === 0 ? sign : ""}${limit}`;
 }
 
-export function printExpression(node: ast.Expression): string {
+function printExpression(node: ast.Expression): string {
   switch (node.kind) {
     case "number":
       // Literals have no sign: what was written above 2^63 - 1 is written so again.

@@ -78,17 +78,18 @@ function operators(k: HandlerContext): Record<string, unknown> {
 }
 
 function aboutTheHit(k: HandlerContext, scene: Scene): Record<string, unknown> {
-  const processes = new Map<number, number>();
+  const processes = new Map<number, { readonly space: number; readonly process: number }>();
   const pid = (): bigint => {
     const hit = k.hit;
     if (hit.thread === NO_THREAD) return 0n;
-    // A thread stays in its process for life; the map is as large as the target has had threads.
-    let process = processes.get(hit.thread);
-    if (process === undefined) {
-      process = hit.facts().process;
-      processes.set(hit.thread, process);
+    // A thread stays in its process for life, but the kernel gives its number to another one later:
+    // that one is in another address space, and those are never numbered twice.
+    let known = processes.get(hit.thread);
+    if (known?.space !== hit.space) {
+      known = { space: hit.space, process: hit.facts().process };
+      processes.set(hit.thread, known);
     }
-    return BigInt(process);
+    return BigInt(known.process);
   };
   return {
     pid,
