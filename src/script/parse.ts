@@ -171,6 +171,9 @@ class Parser extends StatementParser {
       if (parameters.length > 0) this.expect(",");
       const at = this.peek().position;
       const parameter = this.identifier();
+      if (parameters.some((each) => each.name === parameter)) {
+        throw this.sources.problem("parse", "duplicate parameter names", at);
+      }
       parameters.push({ name: parameter, type: this.type(), position: at });
     }
     returns ??= this.type();
