@@ -55,7 +55,15 @@ for (const [kind, what] of Object.entries(DAMAGES)) {
       let healthy = 0;
       const { output, status, probes } = await traced(
         [program, kind],
-        [buggy(told), { symbolName: "the_damage", preHandler() { healthy++; } }],
+        [
+          buggy(told),
+          {
+            symbolName: "the_damage",
+            preHandler() {
+              healthy++;
+            },
+          },
+        ],
       );
       assert.equal(output, bare.stdout);
       assert.deepEqual(status, SUCCESS);

@@ -1,5 +1,10 @@
 import { randomInt } from "node:crypto";
-import { argumentLocation, readLocation, RETURN_VALUE_REGISTER, systemCallArgument } from "../../arch/x86_64/arguments.js";
+import {
+  argumentLocation,
+  readLocation,
+  RETURN_VALUE_REGISTER,
+  systemCallArgument,
+} from "../../arch/x86_64/arguments.js";
 import { readSigned, readUnsigned, registerPart } from "../../arch/x86_64/register-names.js";
 import { MemoryFault } from "../../base/errors.js";
 import { NO_THREAD } from "../../probes/handler-calls.js";

@@ -1,0 +1,45 @@
+import { DescriptorWriter } from "../output/descriptor-writer.js";
+import { OutputError } from "../output/output-error.js";
+import type { PreparedSession } from "../session/session.js";
+import { thisMachine } from "./doctor/machine.js";
+import { SignalInterrupts } from "./interrupts.js";
+import { packageVersion } from "./package-version.js";
+import { run } from "./run.js";
+
+/** 128 + SIGINT, as a shell says it. */
+const INTERRUPTED = 130;
+
+/** Runs a command line in this very process. @returns the exit status */
+export async function command(
+  words: readonly string[],
+  prepared: PreparedSession | undefined,
+): Promise<number> {
+  using interrupts = new SignalInterrupts(process, () => process.exit(INTERRUPTED));
+  return await run(words, {
+    version: packageVersion(),
+    machine: thisMachine(),
+    interrupts,
+    out: (text) => {
+      say(1, "standard output", text);
+    },
+    error: (text) => {
+      say(2, "standard error", text);
+    },
+    loadSession: async () => {
+      // Not prepared only where a word that belongs to the script looks like one that runs no session.
+      const session = prepared ?? (await import("../session/session.js")).prepareSession();
+      return async (options, by) => session.run(options, by);
+    },
+  });
+}
+
+/** Nobody reading what we say is no reason to end a session, or to fail. */
+function say(descriptor: 1 | 2, name: string, text: string): void {
+  const writer = new DescriptorWriter(descriptor, { name });
+  try {
+    writer.writeText(text);
+    writer.close();
+  } catch (error) {
+    if (!(error instanceof OutputError && (descriptor === 2 || error.code === "EPIPE"))) throw error;
+  }
+}
