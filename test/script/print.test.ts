@@ -135,27 +135,23 @@ const { expression } = fc.letrec<{ expression: ast.Expression; place: ast.Expres
           target,
           value,
         })),
-      fc
-        .tuple(inner, inner, inner)
-        .map(([condition, then, otherwise]): ast.Expression => ({
-          kind: "ternary",
-          position,
-          condition,
-          then,
-          otherwise,
-        })),
+      fc.tuple(inner, inner, inner).map(([condition, then, otherwise]): ast.Expression => ({
+        kind: "ternary",
+        position,
+        condition,
+        then,
+        otherwise,
+      })),
       fc
         .tuple(fc.array(inner, { minLength: 1, maxLength: 2 }), name)
         .map(([keys, array]): ast.Expression => ({ kind: "in", position, keys, array })),
-      fc
-        .tuple(fc.constantFrom("count", "avg"), tie("place"))
-        .map(([each, operand]): ast.Expression => ({
-          kind: "statistic",
-          position,
-          name: each,
-          operand,
-          parameters: [],
-        })),
+      fc.tuple(fc.constantFrom("count", "avg"), tie("place")).map(([each, operand]): ast.Expression => ({
+        kind: "statistic",
+        position,
+        name: each,
+        operand,
+        parameters: [],
+      })),
     ),
   };
 });
