@@ -13,7 +13,9 @@ const probe = await target.registerKprobe({
   symbolName: "strlen",
   module: "libc.so.6",
   offset,
-  postHandler: () => void done++,
+  postHandler() {
+    done++;
+  },
 });
 await target.run();
 console.log(`instruction faults: ${String(probe.instructionFaults)}`);

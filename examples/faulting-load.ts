@@ -41,7 +41,7 @@ async function codeOfStrlen(command: readonly string[]): Promise<Uint8Array> {
     symbolName: "strlen",
     module: LIBC,
     preHandler(_probe, registers) {
-      at = BigInt(registers.rip);
+      at = registers.rip;
       void probe.unregister();
     },
   });
