@@ -160,6 +160,7 @@ export type Expression =
   /** printf and its like; `format` is checked against the arguments. */
   | {
       readonly kind: "format";
+      readonly where: string;
       readonly type: "string";
       readonly format: string;
       readonly arguments: readonly Expression[];
@@ -189,8 +190,9 @@ export type Action =
   | {
       readonly kind: "foreach";
       readonly array: string;
-      readonly keys: readonly string[];
-      readonly value: string | undefined;
+      /** Variables that take the keys; globals as well as locals. */
+      readonly keys: readonly Place[];
+      readonly value: Place | undefined;
       readonly by: number | undefined;
       readonly descending: boolean;
       readonly field: StatisticOperator | undefined;
@@ -209,6 +211,7 @@ export type Action =
   | {
       readonly kind: "fence";
       readonly body: readonly Statement[];
-      readonly message: string | undefined;
+      /** Takes the message. */
+      readonly message: Place | undefined;
       readonly handler: readonly Statement[];
     };

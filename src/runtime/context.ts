@@ -93,17 +93,28 @@ export class HandlerContext {
    */
   caught(error: unknown, depth: number): string {
     if (error instanceof ScriptError) {
-      if (!error.catchable) throw error;
+      // By the count, not by the words: `error("MAXACTION exceeded")` is an error like any other.
+      if (this.actions < 0) throw error;
       this.depth = depth;
       return error.message;
     }
     if (!(error instanceof MemoryFault)) throw error;
-    const { hit } = this;
-    hit.handlerFaults++;
-    if (hit.handlerFaults > this.services.limits.MAXFAULT) throw new FaultLimit(error);
-    hit.probe.fencedFaults++;
+    this.contained(error);
+    this.hit.probe.fencedFaults++;
     this.depth = depth;
     return describeFault(error, this.where);
+  }
+
+  /**
+   * A fault that the handler goes on after. MAXFAULT counts it, also where a function has an answer of
+   * its own for it and no fence is written (S7b).
+   *
+   * @throws what no fence stops, past MAXFAULT
+   */
+  contained(fault: MemoryFault): void {
+    const { hit } = this;
+    hit.handlerFaults++;
+    if (hit.handlerFaults > this.services.limits.MAXFAULT) throw new FaultLimit(fault);
   }
 
   /** Called when {@link actions} ran out. */
@@ -138,9 +149,12 @@ export class HandlerContext {
   }
 }
 
-/** As SystemTap words it; the operation tells whether a string was copied or a number read. */
-function describeFault(fault: MemoryFault, where: string): string {
-  const address = `0x${fault.address.toString(16).padStart(16, "0")}`;
+/**
+ * As SystemTap words it (tapset/uconversions.stp, translate.cxx); the operation tells whether a string
+ * was copied or a number read.
+ */
+export function describeFault(fault: MemoryFault, where: string): string {
+  const address = `0x${BigInt.asUintN(64, fault.address).toString(16)}`;
   return /'user_(string|buffer)/.test(where)
     ? `user string copy fault -14 at ${address} [man error::fault]`
     : `${fault.access} fault [man error::fault] at ${address}`;

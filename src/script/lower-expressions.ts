@@ -9,6 +9,7 @@ import type {
   StatisticOperator,
   ValueType,
 } from "../ir/ir.js";
+import { parseRegex, RegexProblem } from "../ir/regex.js";
 import { ScriptError } from "../runtime/errors.js";
 import { Format } from "../runtime/format.js";
 import type * as ast from "./ast.js";
@@ -248,10 +249,12 @@ export class ExpressionLowering extends VariableLowering {
   private pattern(node: ast.Expression): string {
     if (node.kind !== "string") throw this.problem("expected literal string", node.position);
     try {
-      return new RegExp(node.value).source;
+      parseRegex(node.value);
+      return node.value;
     } catch (error) {
-      if (!(error instanceof SyntaxError)) throw error;
-      throw this.problem(`invalid regular expression (${error.message})`, node.position);
+      if (!(error instanceof RegexProblem)) throw error;
+      const at = error.position === undefined ? "" : ` (at position ${error.position})`;
+      throw this.problem(`regex compilation error${at}: ${error.message}`, node.position);
     }
   }
 
@@ -383,7 +386,7 @@ export class ExpressionLowering extends VariableLowering {
     const format =
       values.map((value) => (value.type === "string" ? "%s" : "%d")).join(delimiter) +
       (family.newline ? "\n" : "");
-    return { kind: "format", type: "string", format, arguments: values };
+    return { kind: "format", type: "string", format, arguments: values, where: this.near(node) };
   }
 
   /** Literals that go straight to the output are not cut. */
@@ -402,7 +405,7 @@ export class ExpressionLowering extends VariableLowering {
       throw this.problem("Wrong number of args to formatted print operator", node.position);
     }
     const values = items.map((item, index) => this.printed(item, wanted[index]));
-    return { kind: "format", type: "string", format: text, arguments: values };
+    return { kind: "format", type: "string", format: text, arguments: values, where: this.near(node) };
   }
 
   private argumentTypes(text: string, position: Position): readonly ValueType[] {

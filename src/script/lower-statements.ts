@@ -12,6 +12,7 @@ import { linearShape } from "../runtime/histograms.js";
 import type * as ast from "./ast.js";
 import { ExpressionLowering, isSlice, PRINTERS } from "./lower-expressions.js";
 import { known, type Scope } from "./lower-variables.js";
+import type { Position } from "./position.js";
 import type { FunctionSymbol, Variable } from "./scope.js";
 
 /** Makes IR of the statements of one body. */
@@ -75,13 +76,13 @@ export class BodyLowering extends ExpressionLowering {
       case "delete":
         return [this.delete(node)];
       case "try": {
-        if (node.message !== undefined)
-          this.note(this.assigned(node.message, node.position), "string", node.position);
+        const message =
+          node.message === undefined ? undefined : this.taker(node.message, "string", node.position);
         return [
           {
             kind: "fence",
             body: this.statement(node.body),
-            message: node.message,
+            message,
             handler: this.statement(node.handler),
           },
         ];
@@ -152,6 +153,12 @@ export class BodyLowering extends ExpressionLowering {
     return { kind: "linear", low: Number(low), high: Number(high), width: Number(width) };
   }
 
+  /** A variable that a statement itself gives its value: a key of `foreach`, the message of `catch`. */
+  private taker(name: string, type: ValueType | undefined, position: Position): Place {
+    this.assigned(name, position);
+    return this.place({ kind: "name", name, position }, type);
+  }
+
   private foreach(node: ast.ForeachNode): Action {
     const array = this.scope.globals.get(node.array);
     if (array === undefined) throw this.problem("unresolved global array", node.position);
@@ -165,18 +172,15 @@ export class BodyLowering extends ExpressionLowering {
         node.position,
       );
     }
-    node.keys.forEach((key, index) => {
-      this.note(this.assigned(key, node.position), array.keys?.[index], node.position);
-    });
-    if (node.value !== undefined) {
-      const type = array.type === "statistic" ? "long" : array.type;
-      this.note(this.assigned(node.value, node.position), type, node.position);
-    }
+    const types = array.keys;
+    const keys = node.keys.map((key, index) => this.taker(key, types[index], node.position));
+    const type = array.type === "statistic" ? "long" : array.type;
+    const value = node.value === undefined ? undefined : this.taker(node.value, type, node.position);
     return {
       kind: "foreach",
       array: node.array,
-      keys: node.keys,
-      value: node.value,
+      keys,
+      value,
       by: node.sortBy,
       descending: node.descending,
       field: node.statistic as StatisticOperator | undefined,

@@ -12,18 +12,31 @@ import type {
 } from "./ast.js";
 import type { Sources } from "./errors.js";
 import type { Token } from "./lex.js";
+import { refuseDeepNesting, tooDeep } from "./nesting.js";
 import { StatementParser } from "./parse-statements.js";
 
 const PHASES: ReadonlySet<string> = new Set(["pre", "post", "fault"]);
 
 /** Pass 1: tokens to the script as it was written. @throws ScriptProblem */
 export function parse(tokens: readonly Token[], sources: Sources): Script {
-  return new Parser(tokens, sources).script();
+  const script = new Parser(tokens, sources).guarded();
+  refuseDeepNesting(script, sources);
+  return script;
 }
 
 /** Probes, aliases, globals and functions. */
 class Parser extends StatementParser {
-  script(): Script {
+  guarded(): Script {
+    try {
+      return this.script();
+    } catch (error) {
+      // The only recursion here is ours: the stack overflowed at the token at hand.
+      if (error instanceof RangeError) throw tooDeep(this.peek().position, this.sources);
+      throw error;
+    }
+  }
+
+  private script(): Script {
     const probes: ProbeNode[] = [];
     const aliases: AliasNode[] = [];
     const globals: GlobalNode[] = [];
@@ -158,6 +171,9 @@ class Parser extends StatementParser {
       if (parameters.length > 0) this.expect(",");
       const at = this.peek().position;
       const parameter = this.identifier();
+      if (parameters.some((each) => each.name === parameter)) {
+        throw this.sources.problem("parse", "duplicate parameter names", at);
+      }
       parameters.push({ name: parameter, type: this.type(), position: at });
     }
     returns ??= this.type();

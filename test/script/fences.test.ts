@@ -42,7 +42,7 @@ test("a handler fault inside a fence is contained and counted", () => {
     "probe begin { try { println(user_string(0x1000)) println(user_string(0x2000)) } catch (m) { println(m) } }",
     MEMORY,
   );
-  assert.equal(output, "hello\nuser string copy fault -14 at 0x0000000000002000 [man error::fault]\n");
+  assert.equal(output, "hello\nuser string copy fault -14 at 0x2000 [man error::fault]\n");
   assert.deepEqual(outcomes, [{ kind: "returned" }]);
   assert.equal(probe.fencedFaults, 1);
 });

@@ -201,7 +201,7 @@ const REFUSED: readonly (readonly [what: string, script: string, ...lines: strin
   [
     "a wrong regular expression",
     'probe begin { x = "a" =~ "(" }',
-    "semantic error: invalid regular expression (",
+    "semantic error: regex compilation error (at position 1): expected ), found end of regex",
   ],
   [
     "a name that only JavaScript knows",

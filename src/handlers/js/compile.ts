@@ -9,6 +9,7 @@ import type { Limits } from "../../runtime/limits.js";
 import type { StatisticShape } from "../../runtime/statistics.js";
 import { emit } from "./emit.js";
 import { makeLibrary } from "./library.js";
+import { Regex } from "./regex.js";
 import type { Scene } from "./scene.js";
 
 /** A handler of a script, ready to be called for a hit. */
@@ -26,7 +27,7 @@ export function compileHandlers(
   const make = new Function("k", "g", "rt", "F", source) as (...parts: unknown[]) => (() => void)[];
   const compiled = {
     formats: formats.map((format) => new Format(format)),
-    patterns: patterns.map((pattern) => new RegExp(pattern)),
+    patterns: patterns.map((pattern) => new Regex(pattern)),
   };
   const globals = makeGlobals(program.globals, context.services.limits);
   return make(context, globals, makeLibrary(context, scene), compiled).map(

@@ -24,10 +24,15 @@ export interface Emitted {
   readonly patterns: readonly string[];
 }
 
+/** `%m`, `%8M`: a directive up to its letter. */
+const READS_MEMORY = /%[^a-zA-Z]*[mM]/;
+
 class Emitter {
   readonly formats: string[] = [];
   readonly patterns: string[] = [];
   private inFunction = false;
+  /** What the function at hand returns where it says nothing else. */
+  private nothing = "";
   private temporaries = 0;
   private readonly slots: ReadonlyMap<string, number>;
 
@@ -46,10 +51,10 @@ class Emitter {
 
   function(fn: ir.Function): string {
     this.inFunction = true;
+    this.nothing = fn.returns === "void" ? "" : zero(fn.returns);
     const parameters = fn.parameters.map((each) => local(each.name)).join(", ");
     const body = `${locals(fn.locals)}${this.statements(fn.body)}`;
-    const otherwise = fn.returns === "string" ? 'return "";' : fn.returns === "long" ? "return 0n;" : "";
-    return `function f_${fn.name}(where${parameters === "" ? "" : ", "}${parameters}) {\nk.enter(where);\n${body}k.depth--;\n${otherwise}\n}`;
+    return `function f_${fn.name}(where${parameters === "" ? "" : ", "}${parameters}) {\nk.enter(where);\n${body}k.depth--;\nreturn ${this.nothing};\n}`;
   }
 
   handler(handler: ir.Handler): string {
@@ -93,7 +98,8 @@ class Emitter {
       case "next":
         return this.inFunction ? "k.next();\n" : "return;\n";
       case "return":
-        if (node.value === undefined) return "{ k.depth--; return; }\n";
+        // Without a value, in a function that elsewhere returns one: nothing, of that one's type.
+        if (node.value === undefined) return `{ k.depth--; return ${this.nothing}; }\n`;
         return `{ const value = ${this.expression(node.value)}; k.depth--; return value; }\n`;
       case "delete-element":
         return `g_${node.array}.delete(${this.keys(node.keys)});\n`;
@@ -108,7 +114,7 @@ class Emitter {
         const take =
           node.message === undefined
             ? `k.caught(e${id}, d${id});`
-            : `${local(node.message)} = k.caught(e${id}, d${id});`;
+            : `${this.assign(node.message, `k.caught(e${id}, d${id})`)};`;
         return `const d${id} = k.depth;\ntry {\n${this.statements(node.body)}} catch (e${id}) {\n${take}\n${this.statements(node.handler)}}\n`;
       }
       default:
@@ -141,9 +147,11 @@ class Emitter {
         : `order: { by: ${by}, direction: "${node.descending ? "descending" : "ascending"}" }, `;
     const slice = node.slice.length === 0 ? "" : `slice: ${this.slice(node.slice)}, `;
     const limit = node.limit === undefined ? "" : `limit: ${this.expression(node.limit)}`;
-    const keys = node.keys.map((key, index) => `${local(key)} = ${item}.keys[${String(index)}];\n`).join("");
+    const keys = node.keys
+      .map((key, index) => `${this.assign(key, `${item}.keys[${String(index)}]`)};\n`)
+      .join("");
     const read = isStatistic ? `rt.extract(${item}.value, ${quote(operator)})` : `${item}.value`;
-    const value = node.value === undefined ? "" : `${local(node.value)} = ${read};\n`;
+    const value = node.value === undefined ? "" : `${this.assign(node.value, read)};\n`;
     return `for (const ${item} of rt.snapshot(g_${node.array}, { ${order}${slice}${limit} })) {\nif (--k.actions < 0) k.tooManyActions(${quote(node.where)});\n${keys}${value}${this.statements(node.body)}}\n`;
   }
 
@@ -237,7 +245,11 @@ class Emitter {
     by: "format" | "formatToString",
   ): string {
     const values = node.arguments.map((each) => this.expression(each)).join(", ");
-    return `rt.${by}(F.formats[${String(this.formatIndex(node.format))}], [${values}])`;
+    // Only a dump of the target's memory can fail; the place is noted as for intrinsics.
+    const where = READS_MEMORY.test(node.format.replaceAll("%%", ""))
+      ? `, k.where = ${quote(node.where)}`
+      : "";
+    return `rt.${by}(F.formats[${String(this.formatIndex(node.format))}], [${values}]${where})`;
   }
 
   /** The place is noted behind the arguments, which may note their own: as one argument more, which nobody reads. */

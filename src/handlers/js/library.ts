@@ -11,7 +11,7 @@ import { NO_THREAD } from "../../probes/handler-calls.js";
 import type { Key } from "../../runtime/arrays.js";
 import type { LongArray, StringArray } from "../../runtime/arrays.js";
 import { type ByteString, fromText, toText } from "../../runtime/byte-string.js";
-import type { HandlerContext } from "../../runtime/context.js";
+import { describeFault, type HandlerContext } from "../../runtime/context.js";
 import { ScriptError } from "../../runtime/errors.js";
 import { escapeString, textStrn } from "../../runtime/escape.js";
 import { cString, type Format, type Value } from "../../runtime/format.js";
@@ -83,17 +83,18 @@ function operators(k: HandlerContext): Record<string, unknown> {
 }
 
 function aboutTheHit(k: HandlerContext, scene: Scene): Record<string, unknown> {
-  const processes = new Map<number, number>();
+  const processes = new Map<number, { readonly space: number; readonly process: number }>();
   const pid = (): bigint => {
     const hit = k.hit;
     if (hit.thread === NO_THREAD) return 0n;
-    // A thread stays in its process for life; the map is as large as the target has had threads.
-    let process = processes.get(hit.thread);
-    if (process === undefined) {
-      process = hit.facts().process;
-      processes.set(hit.thread, process);
+    // A thread stays in its process for life, but the kernel gives its number to another one later:
+    // that one is in another address space, and those are never numbered twice.
+    let known = processes.get(hit.thread);
+    if (known?.space !== hit.space) {
+      known = { space: hit.space, process: hit.facts().process };
+      processes.set(hit.thread, known);
     }
-    return BigInt(process);
+    return BigInt(known.process);
   };
   return {
     pid,
@@ -185,30 +186,45 @@ function targetMemory(k: HandlerContext): Record<string, unknown> {
   const most = k.services.limits.MAXSTRINGLEN;
   const integer = (bytes: 1 | 2 | 4 | 8, isSigned: boolean) => (at: bigint) =>
     BigInt.asIntN(64, readInteger(k.thread, at, bytes, isSigned));
-  /** With a message of the script's own, a bad address is no fault: the message is the result. */
-  const orElse = (read: () => ByteString, message: ByteString | undefined): ByteString => {
-    if (message === undefined) return read();
+  /** What a bad address gives where the function has an answer for it. */
+  const orElse = (read: () => ByteString, answer: (fault: MemoryFault) => ByteString): ByteString => {
     try {
       return read();
     } catch (error) {
-      if (error instanceof MemoryFault) return message;
-      throw error;
+      if (!(error instanceof MemoryFault)) throw error;
+      k.contained(error);
+      return answer(error);
     }
   };
+  const string = (at: bigint, message: ByteString | undefined, length = most - 1): ByteString => {
+    const read = (): ByteString => readString(k.thread, at, length);
+    return message === undefined ? read() : orElse(read, () => message);
+  };
+  const warned = (at: bigint, message: ByteString, length = most - 1): ByteString =>
+    orElse(
+      () => readString(k.thread, at, length),
+      (fault) => {
+        k.services.warn(describeFault(fault, k.where));
+        return message;
+      },
+    );
+  const quotedString = (at: bigint, length = most - 1): ByteString =>
+    orElse(
+      () => quoted(readString(k.thread, at, length)),
+      () => `0x${BigInt.asUintN(64, at).toString(16)}`,
+    );
   const quoted = (bytes: ByteString): ByteString =>
     escapeString(bytes, { maxStringLength: most, quoted: true });
   const bounded = (length: bigint): number => Math.max(0, Math.min(Number(length), most - 1));
   return {
-    user_string: (at: bigint, message?: ByteString) =>
-      orElse(() => readString(k.thread, at, most - 1), message),
-    user_string2: (at: bigint, message: ByteString) =>
-      orElse(() => readString(k.thread, at, most - 1), message),
-    user_string_n: (at: bigint, length: bigint, message?: ByteString) =>
-      orElse(() => readString(k.thread, at, bounded(length)), message),
-    user_string_warn: (at: bigint) => orElse(() => readString(k.thread, at, most - 1), undefined),
-    user_string_quoted: (at: bigint) => (at === 0n ? "NULL" : quoted(readString(k.thread, at, most - 1))),
-    user_string_n_quoted: (at: bigint, length: bigint) =>
-      at === 0n ? "NULL" : quoted(readString(k.thread, at, bounded(length))),
+    user_string: (at: bigint, message?: ByteString) => string(at, message),
+    user_string2: (at: bigint, message: ByteString) => string(at, message),
+    user_string_n: (at: bigint, length: bigint, message?: ByteString) => string(at, message, bounded(length)),
+    user_string_warn: (at: bigint, message: ByteString = "") => warned(at, message),
+    user_string_n_warn: (at: bigint, length: bigint, message: ByteString = "") =>
+      warned(at, message, bounded(length)),
+    user_string_quoted: (at: bigint) => quotedString(at),
+    user_string_n_quoted: (at: bigint, length: bigint) => quotedString(at, bounded(length)),
     user_buffer_quoted: (at: bigint, length: bigint, shown: bigint) =>
       at === 0n
         ? "NULL"
