@@ -86,6 +86,8 @@ export class ClosureOwner {
       this.guarded.runInThisContext({ timeout: this.handlerLimit + VISIT });
     } catch (error) {
       if (!isTimeout(error)) throw error;
+      // Stopped while it waited for the engine: nobody waits for that answer any more.
+      this.mailbox.pass(TURN.lookup, TURN.running);
       this.answerText(ANSWER.runaway, `the handler did not end within ${String(this.handlerLimit)} ms`);
       this.mailbox.pass(TURN.running, TURN.answered);
     } finally {

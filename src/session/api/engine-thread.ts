@@ -53,6 +53,9 @@ class EngineThread implements EngineListener {
         this.tell({ kind: "visit" });
       },
       data.patience,
+      (space, at, bytes) => {
+        this.engine.core.hideBreakpoints(space, at, bytes);
+      },
     );
   }
 

@@ -3,6 +3,7 @@ import { writeSync } from "node:fs";
 import { assertNever } from "../../base/assert-never.js";
 import { TargetError, TargetGone, UsageError } from "../../base/errors.js";
 import { Mailbox } from "../../handlers/closures/mailbox.js";
+import { OwnerMemory } from "../../handlers/closures/owner-memory.js";
 import { ClosureOwner, type Closures } from "../../handlers/closures/owner-side.js";
 import { Doorbell } from "../../targets/linux/doorbell.js";
 import { SpaceMemory } from "../../targets/linux/memory.js";
@@ -256,7 +257,7 @@ export class TracedTarget implements AsyncDisposable {
   private memoryOf(space: SpaceId, thread: number): Memory {
     let memory = this.memories.get(space);
     if (memory === undefined) {
-      memory = new SpaceMemory(() => [thread], `process ${String(this.pid)}`);
+      memory = new OwnerMemory(new SpaceMemory(() => [thread], `process ${String(this.pid)}`), this.mailbox);
       this.memories.set(space, memory);
     }
     return memory;
