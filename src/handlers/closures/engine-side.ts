@@ -45,7 +45,7 @@ export class RemoteHandlers {
 
   private call(hit: Hit, probe: number, action: number): HandlerOutcome {
     const { mailbox } = this;
-    if (!this.settled()) return MISSED;
+    if (!this.settled() || mailbox.get("ownerLeft") !== 0) return MISSED;
     this.describe(hit, probe, action);
     mailbox.pass(TURN.idle, TURN.asked);
     if (mailbox.get("ownerListens") === 0) this.ring();
@@ -59,7 +59,7 @@ export class RemoteHandlers {
         message: `the handler did not end within ${String(this.patience.handler)} ms`,
       };
     }
-    const outcome = this.answer(hit);
+    const outcome = mailbox.get("ownerLeft") === 0 ? this.answer(hit) : MISSED;
     mailbox.pass(TURN.answered, TURN.idle);
     return outcome;
   }

@@ -47,6 +47,8 @@ const WORD = {
   /** 1: the engine has left the target. */
   left: 18,
   lookupLength: 19,
+  /** 1: the owner runs handlers no more. */
+  ownerLeft: 20,
 } as const;
 const WORDS = 32;
 /** Positions in the wide words (BigInt64). */

@@ -97,6 +97,18 @@ export class ClosureOwner {
     if (this.mailbox.get("turn") === TURN.asked) this.schedule();
   }
 
+  /**
+   * No handler will run any more: this process ends, perhaps by a handler's own doing. The engine is
+   * told, and need not wait.
+   */
+  leave(): void {
+    const { mailbox } = this;
+    mailbox.set("ownerLeft", 1);
+    mailbox.set("answer", ANSWER.returned);
+    mailbox.pass(TURN.running, TURN.answered);
+    mailbox.pass(TURN.asked, TURN.answered);
+  }
+
   close(): void {
     Reflect.deleteProperty(globalThis, Symbol.for(this.name));
   }
@@ -165,6 +177,15 @@ export class ClosureOwner {
   }
 
   private answerError(error: unknown): void {
+    try {
+      this.describeError(error);
+    } catch {
+      // A handler can throw what cannot even be looked at: a revoked proxy, a getter that throws.
+      this.answerText(ANSWER.error, "it threw something that has no text");
+    }
+  }
+
+  private describeError(error: unknown): void {
     const released = this.kit.releaseHeld();
     this.lastHeld = released.names;
     const unfenced = this.kit.unfenced(error);

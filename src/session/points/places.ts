@@ -1,13 +1,12 @@
 import type { Address } from "../../base/address.js";
-import { ProbeRefused } from "../../base/errors.js";
-import { instructionStarts } from "../../arch/x86_64/decode.js";
 import type { FunctionLocation } from "../../symbols/elf/functions.js";
 import { matchesLibrary } from "../../symbols/programs.js";
-import { formatVaddr, loadedAt, unloadedFrom, type Vaddr } from "../../symbols/vaddr.js";
+import { loadedAt, unloadedFrom, type Vaddr } from "../../symbols/vaddr.js";
 import type { Memory } from "../../targets/target.js";
 import { selectedImplementation } from "../indirect-functions.js";
 import { fileByte } from "../lookup.js";
 import type { Image } from "../programs.js";
+import { refuseInsideInstruction } from "./harm.js";
 import type { Point } from "./point.js";
 
 /** Programs that run, and where they are on disk: what `process` and `process("PATH")` mean now. */
@@ -81,38 +80,11 @@ function entryOf(
 
 function statementIn(vaddr: Vaddr, image: Image): TextPlace {
   const address = loadedAt(vaddr, image.bias);
-  const bounds = image.elf.functionBounds(vaddr);
-  if (bounds !== undefined && bounds.start < vaddr) {
-    const body = image.elf.bytesAt(bounds.start, vaddr - bounds.start + 15);
-    const starts = instructionStarts(body, loadedAt(bounds.start, image.bias));
-    if (address < starts.decodedUpTo && !starts.starts.includes(address)) {
-      throw new ProbeRefused(
-        address,
-        "inside-instruction",
-        `${formatVaddr(vaddr)} of ${image.path} is inside an instruction`,
-      );
-    }
-  }
+  refuseInsideInstruction(image, address);
   return { address, image, name: nameAt(image, address), fileByte: fileByte(image, address) };
 }
 
 /** The function that an address of an image belongs to; `"<unknown>"` where no symbol tells. */
 export function nameAt(image: Image, address: Address): string {
   return image.elf.symbolAt(unloadedFrom(address, image.bias))?.name ?? "<unknown>";
-}
-
-/**
- * Refuses places where a displaced instruction would do harm that the instruction itself does not
- * tell.
- *
- * @throws ProbeRefused
- */
-export function refuseHarm(place: TextPlace): void {
-  const vaddr = unloadedFrom(place.address, place.image.bias);
-  for (const sequence of place.image.elf.restartableSequences()) {
-    if (vaddr >= sequence.range.start && vaddr < sequence.range.end) {
-      // The kernel drops a sequence whose program counter it finds elsewhere, without its abort handler.
-      throw new ProbeRefused(place.address, "rseq-section", "it is in a restartable sequence (rseq)");
-    }
-  }
 }
