@@ -66,3 +66,11 @@ test("an exception that nobody catches in the program that traces: the target li
 test("disposed while it is hit all the time: the target lives on, and Node ends by itself", GCC, async () => {
   assert.deepEqual(await depart("busy"), { status: 0, signal: null, stderr: "" });
 });
+
+for (const way of ["abort in a handler", "hoard in a handler", "hoard"]) {
+  test(`V8 ends the program that traces (${way}): the target lives on`, GCC, async () => {
+    // So little memory that it is gone before the watchdog comes.
+    const { signal } = await depart(way, { flags: ["--max-old-space-size=40"] });
+    assert.equal(signal, "SIGABRT");
+  });
+}
