@@ -33,6 +33,8 @@ export class RemoteHandlers {
     private readonly hideBreakpoints: (space: SpaceId, at: Address, bytes: Uint8Array) => void,
     /** Whether the owner's thread is on its way out of the world: V8 had no memory left for it, say. */
     private readonly ownerAborts: () => boolean,
+    /** Does what the handler that just ended asked for, so that it holds for the next one. */
+    private readonly obey: () => void,
   ) {}
 
   /** A handler of a probe, by the owner's number of the probe. */
@@ -67,6 +69,7 @@ export class RemoteHandlers {
     }
     const outcome = mailbox.get("ownerLeft") === 0 ? this.answer(hit) : MISSED;
     mailbox.pass(TURN.answered, TURN.idle);
+    this.obey();
     return outcome;
   }
 

@@ -44,6 +44,7 @@ class EngineThread implements EngineListener {
   /** Spaces whose program has come to its entry point: its libraries are there to be searched. */
   private readonly entered = new Set<SpaceId>();
   private readonly counters: Float64Array;
+  private readonly bell: Int32Array;
   private readonly mailbox: Mailbox;
   private readonly remote: RemoteHandlers;
   private engine!: Engine;
@@ -59,6 +60,7 @@ class EngineThread implements EngineListener {
     private readonly data: EngineData,
   ) {
     this.counters = new Float64Array(data.counters);
+    this.bell = new Int32Array(data.doorbell);
     this.mailbox = new Mailbox(data.mailbox);
     this.remote = new RemoteHandlers(
       this.mailbox,
@@ -71,6 +73,9 @@ class EngineThread implements EngineListener {
         this.engine.core.hideBreakpoints(space, at, bytes);
       },
       () => isAborting(data.ownerThread),
+      () => {
+        if (Atomics.load(this.bell, DOORBELL.rung) !== 0) this.obeyAll();
+      },
     );
   }
 
@@ -215,12 +220,11 @@ class EngineThread implements EngineListener {
   }
 
   private nextCommand(): NumberedCommand {
-    const words = new Int32Array(this.data.doorbell);
     for (;;) {
       const message = receiveMessageOnPort(this.port);
       if (message !== undefined) return message.message as NumberedCommand;
-      Atomics.wait(words, DOORBELL.rung, 0, LONGEST_WAIT);
-      Atomics.store(words, DOORBELL.rung, 0);
+      Atomics.wait(this.bell, DOORBELL.rung, 0, LONGEST_WAIT);
+      Atomics.store(this.bell, DOORBELL.rung, 0);
     }
   }
 
