@@ -185,6 +185,19 @@ test(
   },
 );
 
+test("an address whose bytes are no instruction is refused", GCC, async () => {
+  const program = await startSteady(1);
+  {
+    await using running = await attach({ pid: program.pid });
+    await assert.rejects(running.registerKprobe({ symbolName: "the_hole" }), (error) => {
+      assert.ok(error instanceof ProbeRefused);
+      assert.match(error.message, /^cannot probe 0x[0-9a-f]+: [^\n]+$/);
+      return true;
+    });
+  }
+  assert.deepEqual(await program.end(), STEADY);
+});
+
 test("a probe that was unregistered cannot be armed any more", GCC, async () => {
   await using running = await launch({ command: [target("faulty"), ">/dev/null"] });
   const probe = await running.registerKprobe({ symbolName: "the_store" });
