@@ -39,22 +39,13 @@ function breakpointsIn(pid: number, text: Text): number {
   }
 }
 
-const WAYS: Record<
-  string,
-  (
-    k: HandlerKit,
-    {
-      start,
-      bytes: { length },
-    }: Text,
-  ) => Uint8Array
-> = {
+const WAYS: Record<string, (k: HandlerKit, text: Text) => Uint8Array> = {
   bytes: (k, { start, bytes }) => k.memory.bytes(start, bytes.length),
   uint8: (k, { start, bytes }) => Uint8Array.from(bytes, (_, i) => k.memory.uint8(start + i)),
   uint64: (k, { start, bytes }) => {
-    const words = Float64Array.from({ length: bytes.length / 8 }, (_, i) => i);
-    const read = [...words].map((i) => k.memory.uint64(start + 8 * i));
-    return new Uint8Array(BigUint64Array.from(read).buffer);
+    const words = new BigUint64Array(bytes.length / 8);
+    for (let i = 0; i < words.length; i++) words[i] = k.memory.uint64(start + 8 * i);
+    return new Uint8Array(words.buffer);
   },
 };
 
@@ -67,10 +58,6 @@ test(
     const text = textIn(running.pid, program);
     const same: Record<string, boolean> = {};
     let standing = 0;
-    const probe = await running.registerKprobe({
-      symbolName: "die",
-      preHandler: () => undefined,
-    });
     for (const symbolName of SYMBOLS) {
       await running.registerKprobe({
         symbolName,
@@ -83,10 +70,10 @@ test(
         },
       });
     }
-    await probe.unregister();
     assert.deepEqual(await running.run(), SUCCESS);
     assert.deepEqual(same, { bytes: true, uint8: true, uint64: true, string: true });
-    assert.ok(standing >= SYMBOLS.length, `${String(standing)} breakpoints stood there`);
+    // A function and the label of its first instruction have one breakpoint.
+    assert.ok(standing >= SYMBOLS.length / 2, `${String(standing)} breakpoints stood there`);
   },
 );
 

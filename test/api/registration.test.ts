@@ -65,7 +65,12 @@ for (const [index, phase] of (["pre", "post", "fault"] as const).entries()) {
       const probe = await running.registerKprobe({
         symbolName: "the_store",
         [handler]() {
-          registered ??= running.registerKprobe({ symbolName: "the_work", preHandler: () => void seen++ });
+          registered ??= running.registerKprobe({
+            symbolName: "the_work",
+            preHandler() {
+              seen++;
+            },
+          });
         },
       });
       assert.deepEqual(await running.run(), SUCCESS);
@@ -160,9 +165,10 @@ test("what cannot be probed is refused with a reason, and nothing is changed", G
   );
   await assert.rejects(
     running.registerKprobe({ address: 1n << 60n }),
-    (error) => error instanceof UsageError && /is no canonical address$/.test(error.message),
+    (error) => error instanceof UsageError && error.message.endsWith("is no canonical address"),
   );
   await assert.rejects(running.registerKprobe({}), UsageError);
+  await assert.rejects(running.registerKprobe({ symbolName: "work", offset: 0.5 }), UsageError);
   await assert.rejects(running.registerKprobe({ symbolName: "work", address: 8 }), UsageError);
   assert.deepEqual(await running.run(), SUCCESS);
   assert.equal(store.hits, 10);

@@ -117,31 +117,25 @@ test("what cannot be traced is refused in one sentence each", GCC, async () => {
   assert.deepEqual(await program.end(), STEADY);
 });
 
-test(
-  "a probe on a symbol follows the target through exec, and its own address in each image",
-  GCC,
-  async () => {
-    const addresses = new Set<number>();
-    const program = target("again");
-    const { output, status, probes } = await traced(
-      [program, "4"],
-      [
-        { symbolName: "the_step", preHandler: (_p, _r, _k, hit) => void addresses.add(hit.at) },
-        { symbolName: "step", module: "again", postHandler: () => undefined },
-      ],
-    );
-    assert.equal(output, "sum 6\n");
-    assert.deepEqual(status, SUCCESS);
-    assert.deepEqual(
-      probes.map((probe) => [probe.hits, probe.completed, probe.disarmedBecause]),
-      [
-        [15, 15, undefined],
-        [15, 15, undefined],
-      ],
-    );
-    assert.ok(addresses.size >= 1);
-  },
-);
+test("a probe on a symbol follows the target through exec, wherever the new image has it", GCC, async () => {
+  const program = target("again");
+  const { output, status, probes } = await traced(
+    [program, "4"],
+    [
+      { symbolName: "the_step", preHandler: () => undefined },
+      { symbolName: "step", module: "again", postHandler: () => undefined },
+    ],
+  );
+  assert.equal(output, "sum 6\n");
+  assert.deepEqual(status, SUCCESS);
+  assert.deepEqual(
+    probes.map((probe) => [probe.hits, probe.completed, probe.disarmedBecause]),
+    [
+      [15, 15, undefined],
+      [15, 15, undefined],
+    ],
+  );
+});
 
 test(
   "a probe that was disarmed stays so through exec; one that the new program does not have says so",

@@ -341,6 +341,7 @@ function whereOf(kprobe: Kprobe): Where {
       throw new UsageError("a kprobe has a symbolName or an address, not both");
     return { kind: "address", address: BigInt(kprobe.address) + BigInt(kprobe.offset ?? 0) };
   }
+  if (!Number.isSafeInteger(kprobe.offset ?? 0)) throw new UsageError("offset: a whole number is wanted");
   if (kprobe.symbolName === undefined) throw new UsageError("a kprobe needs a symbolName or an address");
   return { kind: "symbol", symbol: kprobe.symbolName, offset: kprobe.offset ?? 0, module: kprobe.module };
 }
