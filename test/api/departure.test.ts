@@ -68,6 +68,11 @@ test("disposed while it is hit all the time: the target lives on, and Node ends 
   assert.deepEqual(await depart("busy"), { status: 0, signal: null, stderr: "" });
 });
 
+test("process.exit while a program is being attached to, sooner or later: it lives on", GCC, async () => {
+  for (const delay of [0, 30, 60, 90, 120])
+    assert.deepEqual(await depart(`exit after ${String(delay)}`), { status: 5, signal: null, stderr: "" });
+});
+
 test("a target that has ended and was not disposed does not keep Node alive", () => {
   const { stdout, stderr, status } = run(process.execPath, OWNER, "run");
   assert.deepEqual({ stdout, stderr, status }, { stdout: "exited 5\n", stderr: "", status: 0 });

@@ -6,6 +6,7 @@ import { type HandlerKit, launch } from "../../src/index.js";
 import { needs } from "../support/needs.js";
 import { printed, run, target, trapline } from "../support/programs.js";
 import { SUCCESS } from "../support/traced.js";
+import { until } from "./aside.js";
 
 const GCC = needs("gcc");
 const INT3 = 0xcc;
@@ -91,6 +92,28 @@ test("a read that faults behind a breakpoint faults where it would without one",
   assert.deepEqual(await running.run(), SUCCESS);
   assert.equal(probe.fencedFaults, 10);
   assert.equal(faults.size, 1);
+});
+
+test("a handler's kit reads nothing after the handler has returned", GCC, async () => {
+  const program = target("faulty");
+  await using running = await launch({ command: [program, ">/dev/null"] });
+  const late: string[] = [];
+  await running.registerKprobe({
+    symbolName: "the_work",
+    preHandler(_p, regs, k) {
+      const { rsp } = regs;
+      setImmediate(() => {
+        try {
+          k.memory.uint8(rsp);
+        } catch (error) {
+          late.push(String(error));
+        }
+      });
+    },
+  });
+  assert.deepEqual(await running.run(), SUCCESS);
+  await until("what was left for later is done", () => late.length > 0);
+  assert.deepEqual([...new Set(late)], ["Error: the handler kit was used outside a handler"]);
 });
 
 test("user_int8 and its like read the program's own bytes where a breakpoint of ours stands", GCC, () => {

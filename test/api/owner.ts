@@ -10,6 +10,11 @@ if (way === "run") {
   const probe = await target.registerKprobe({ symbolName: "getppid", module: "libc.so.6" });
   const { kind } = (await target.run()) ?? { kind: "lost" };
   console.log(kind, probe.hits);
+} else if (way.startsWith("exit after ")) {
+  // While the engine's thread is still on its way.
+  const delay = Number(way.split(" ")[2]);
+  void attach({ pid: Number(pid) }).then((target) => target.registerKprobe({ symbolName: "the_beat" }));
+  setTimeout(() => process.exit(5), delay);
 } else await trace();
 
 async function trace(): Promise<void> {

@@ -204,6 +204,13 @@ test("an address whose bytes are no instruction is refused", GCC, async () => {
   assert.deepEqual(await program.end(), STEADY);
 });
 
+test("limits that are none are refused before anything is started", async () => {
+  for (const limit of [0, -1, 0.5, NaN, Infinity]) {
+    await assert.rejects(launch({ command: ["true"], handlerLimit: limit }), UsageError);
+    await assert.rejects(launch({ command: ["true"], ownerLimit: limit }), UsageError);
+  }
+});
+
 test("a probe that was unregistered cannot be armed any more", GCC, async () => {
   await using running = await launch({ command: [target("faulty"), ">/dev/null"] });
   const probe = await running.registerKprobe({ symbolName: "the_store" });
