@@ -68,10 +68,11 @@ test("the second of five bad items is skipped, the others are printed", () => {
   assert.equal(run(script, { memory: { 0x1000: "one\0", 0x2000: "three\0" } }).output, "one<bad>three");
 });
 
-test("a message of its own makes user_string return it in place of a fault", () => {
+test("[S1 pre] a message of its own makes user_string return it in place of a fault, which counts as fenced", () => {
   const { output, probe } = run('probe begin { print(user_string(0x2000, "none")) }', MEMORY);
   assert.equal(output, "none");
-  assert.equal(probe.fencedFaults, 0);
+  assert.equal(probe.fencedFaults, 1);
+  assert.equal(probe.handlerFaults, 0);
 });
 
 test("no fence outlives MAXACTION or MAXFAULT", () => {

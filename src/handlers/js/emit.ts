@@ -1,3 +1,4 @@
+import { INTRINSICS } from "../../ir/intrinsics.js";
 import type * as ir from "../../ir/ir.js";
 import { assertNever } from "../../base/assert-never.js";
 
@@ -22,6 +23,14 @@ export interface Emitted {
   readonly formats: readonly string[];
   /** Regular expressions of `=~`, likewise. */
   readonly patterns: readonly string[];
+}
+
+/** The value at hand in {@link raising}. */
+const VALUE = "let v;\n";
+
+/** What reads the target's memory returns its fault, and the handler itself throws it: see ReadFault. */
+function raising(read: string): string {
+  return `(typeof (v = ${read}) === "object" ? k.raise() : v)`;
 }
 
 /** `%m`, `%8M`: a directive up to its letter. */
@@ -53,13 +62,13 @@ class Emitter {
     this.inFunction = true;
     this.nothing = fn.returns === "void" ? "" : zero(fn.returns);
     const parameters = fn.parameters.map((each) => local(each.name)).join(", ");
-    const body = `${locals(fn.locals)}${this.statements(fn.body)}`;
+    const body = `${VALUE}${locals(fn.locals)}${this.statements(fn.body)}`;
     return `function f_${fn.name}(where${parameters === "" ? "" : ", "}${parameters}) {\nk.enter(where);\n${body}k.depth--;\nreturn ${this.nothing};\n}`;
   }
 
   handler(handler: ir.Handler): string {
     this.inFunction = false;
-    return `function () {\n${locals(handler.locals)}${this.statements(handler.body)}}`;
+    return `function () {\n${VALUE}${locals(handler.locals)}${this.statements(handler.body)}}`;
   }
 
   private statements(list: readonly ir.Statement[]): string {
@@ -114,7 +123,7 @@ class Emitter {
         const take =
           node.message === undefined
             ? `k.caught(e${id}, d${id});`
-            : `${this.assign(node.message, `k.caught(e${id}, d${id})`)};`;
+            : `${this.assign(node.message, `k.messageOf(k.caught(e${id}, d${id}))`)};`;
         return `const d${id} = k.depth;\ntry {\n${this.statements(node.body)}} catch (e${id}) {\n${take}\n${this.statements(node.handler)}}\n`;
       }
       default:
@@ -258,7 +267,8 @@ class Emitter {
     const values = node.arguments.map((each) => this.expression(each));
     const { length } = node.arguments;
     if (length === 0) return `(${where}, rt.${node.name}())`;
-    return `rt.${node.name}(${[...values, `(${where}, undefined)`].join(", ")})`;
+    const call = `rt.${node.name}(${[...values, `(${where}, undefined)`].join(", ")})`;
+    return INTRINSICS[node.name]?.faults === true ? raising(call) : call;
   }
 
   private arithmetic(operator: ir.Arithmetic | ".", left: string, right: string, where: string): string {
