@@ -202,8 +202,7 @@ export class HitEngine {
       if (!probe.armed || (entry.accepts !== undefined && !entry.accepts(hit))) continue;
       probe.hits++;
       if (arrival.retries > 0) probe.retries++;
-      const index = arrival.probes.push(probe) - 1;
-      arrival.handlerFaults.push(0);
+      const index = arrival.add(probe);
       if (probe.definition.pre !== undefined)
         this.calls.call(probe, "pre", probe.definition.pre, arrival, index);
     }
@@ -273,7 +272,8 @@ export class HitEngine {
     if (location !== undefined && wantsPost(arrival)) {
       arrival.state = "active";
       this.calls.begin(thread, location, arrival, undefined);
-      for (const [index, probe] of arrival.probes.entries()) {
+      for (let index = 0; index < arrival.count; index++) {
+        const probe = arrival.probe(index);
         const { post } = probe.definition;
         if (probe.armed && post !== undefined) this.calls.call(probe, "post", post, arrival, index);
       }
@@ -320,7 +320,8 @@ export class HitEngine {
   private runFault(thread: ThreadId, arrival: Arrival, location: Location, fault: InstructionFault): void {
     arrival.state = "active";
     this.calls.begin(thread, location, arrival, fault);
-    for (const [index, probe] of arrival.probes.entries()) {
+    for (let index = 0; index < arrival.count; index++) {
+      const probe = arrival.probe(index);
       probe.faulted++;
       const { definition } = probe;
       const wanted = definition.faultWhen !== "not-retried" || !fault.retryable;
@@ -392,15 +393,15 @@ export class HitEngine {
   }
 
   private complete(arrival: Arrival): void {
-    for (const probe of arrival.probes) probe.completed++;
+    for (let index = 0; index < arrival.count; index++) arrival.probe(index).completed++;
   }
 
   private uncomplete(arrival: Arrival): void {
-    for (const probe of arrival.probes) probe.completed--;
+    for (let index = 0; index < arrival.count; index++) arrival.probe(index).completed--;
   }
 
   private abandon(arrival: Arrival): void {
-    for (const probe of arrival.probes) probe.abandoned++;
+    for (let index = 0; index < arrival.count; index++) arrival.probe(index).abandoned++;
     arrival.clear();
   }
 
@@ -441,6 +442,9 @@ function outsideSlot(address: bigint | undefined, raisedAt: Address, settled: Ad
 
 /** Does any probe of this arrival want to be called behind the instruction? Row S9: else it costs nothing. */
 function wantsPost(arrival: Arrival): boolean {
-  for (const probe of arrival.probes) if (probe.armed && probe.definition.post !== undefined) return true;
+  for (let index = 0; index < arrival.count; index++) {
+    const probe = arrival.probe(index);
+    if (probe.armed && probe.definition.post !== undefined) return true;
+  }
   return false;
 }
