@@ -96,3 +96,26 @@ test("memory functions need a thread of the target", () => {
   const [outcome] = run("probe begin { user_long(0) }").outcomes;
   assert.equal(outcome?.kind, "error");
 });
+
+test("[S1 pre] a fault in a catch part goes to the fence around it, with its own message, from wherever it was read", () => {
+  const script = `
+    function deep() { return user_long(3) }
+    probe begin {
+      for (i = 0; i < 2; i++) {
+        try {
+          try { user_long(1); print("no") } catch (m) { printf("%s, ", m); x = user_long(2); print("no") }
+        } catch (m) {
+          printf("%s, ", m)
+          try { x = 1 + deep(); print("no") } catch (m) { printf("%s; ", m); continue }
+        }
+        print("no")
+      }
+      try { for (i = 0; i < 3; user_long(4 + i++)) x++ } catch { printf("%d %d", i, x) }
+    }`;
+  const message = (at: number): string => `read fault [man error::fault] at 0x${String(at)}`;
+  const { output, probe } = run(script, MEMORY);
+  const round = `${message(1)}, ${message(2)}, ${message(3)}; `;
+  assert.equal(output, `${round}${round}1 1`);
+  assert.equal(probe.fencedFaults, 7);
+  assert.equal(probe.handlerFaults, 0);
+});
