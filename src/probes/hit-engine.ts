@@ -87,7 +87,7 @@ export class HitEngine {
     arrival.state = "active";
     this.runPre(thread, arrival, location);
     if (registers.pc === location.address) this.execute(thread, state, space, location);
-    else this.finish(thread, arrival); // a handler sent the thread elsewhere, as kprobes lets it
+    else this.goElsewhere(thread, arrival);
   }
 
   /** A breakpoint inside one of our slots: behind the instruction, or the instruction's own. */
@@ -238,6 +238,13 @@ export class HitEngine {
       this.complete(arrival);
     }
     this.target.resume(thread, step ? STEP : CONTINUE);
+  }
+
+  /** A pre-handler changed the program counter: as in kprobes the instruction is left out, and the post-handlers. */
+  private goElsewhere(thread: ThreadId, arrival: Arrival): void {
+    this.complete(arrival);
+    arrival.state = "idle";
+    this.target.resume(thread, CONTINUE);
   }
 
   private slotFor(
