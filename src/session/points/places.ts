@@ -8,7 +8,7 @@ import type { Memory } from "../../targets/target.js";
 import { selectedImplementation } from "../indirect-functions.js";
 import { fileByte } from "../lookup.js";
 import type { Image } from "../programs.js";
-import type { Point } from "./point.js";
+import type { TextPoint } from "./point.js";
 
 /** Programs that run, and where they are on disk: what `process` and `process("PATH")` mean now. */
 export interface ProgramNames {
@@ -42,8 +42,6 @@ export interface TextPlace {
   /** Of the function, for messages. */
   readonly name: string;
 }
-
-type TextPoint = Extract<Point, { kind: "function" | "statement" }>;
 
 /**
  * The places that a point names in an image. Functions whose implementation is not selected yet

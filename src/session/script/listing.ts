@@ -1,13 +1,20 @@
 import { systemCallNames } from "../../arch/x86_64/system-call-names.js";
-import { compileGlob } from "../../symbols/glob.js";
+import type { FunctionLocation } from "../../symbols/elf/functions.js";
 import type { ElfImage } from "../../symbols/elf/image.js";
 import { neededLibraries } from "../../symbols/elf/needed-libraries.js";
 import { ImageCache } from "../../symbols/elf/cache.js";
+import { compileGlob } from "../../symbols/glob.js";
 import { matchesLibrary } from "../../symbols/programs.js";
+import { formatVaddr } from "../../symbols/vaddr.js";
 import type { ProgramNames } from "../points/places.js";
-import type { Point } from "../points/point.js";
+import { isReturn, isText, type Point, type TextPoint } from "../points/point.js";
 
-type TextPoint = Extract<Point, { kind: "function" | "statement" }>;
+/** A point that another one matched, spelt out. */
+export interface Match {
+  readonly text: string;
+  /** Where its instruction is, as in the ELF file; undefined where it is not at one place, or not known yet. */
+  readonly place: string | undefined;
+}
 
 /** What can be said of points before anything runs: from the files on disk. */
 export class StaticPoints implements Disposable {
@@ -15,39 +22,60 @@ export class StaticPoints implements Disposable {
 
   constructor(private readonly names: ProgramNames) {}
 
-  /** Names of the functions that a point matches; undefined where only the running target can tell. */
-  functionsOf(point: TextPoint): readonly string[] | undefined {
+  /** Functions that a point matches; undefined where only the running target can tell. */
+  functionsOf(point: TextPoint): readonly FunctionLocation[] | undefined {
     const image = this.imageOf(point);
     if (image === undefined) return undefined;
-    return point.kind === "statement" ? [] : image.functions(point.functions).map((each) => each.name);
+    return point.kind === "statement" ? [] : image.functions(point.functions);
   }
 
-  /** Points as `-l` prints them, one a line. */
-  list(point: Point): readonly string[] {
-    if (point.kind === "system-call") {
-      const glob = compileGlob(point.name ?? "*");
-      const suffix = point.where === "return" ? ".return" : "";
+  /**
+   * The points that a point matches, spelt out.
+   *
+   * @param text the point as it was written: what is said where there is no more to be known
+   */
+  matchesOf(point: Point, text: string): readonly Match[] {
+    if (point.kind === "system-call" && point.name !== undefined) {
+      const glob = compileGlob(point.name);
       return systemCallNames()
         .filter((name) => glob.matches(name))
-        .map((name) => `syscall.${name}${suffix}`);
+        .map((name) => ({ text: `syscall.${name}${suffixOf(point)}`, place: undefined }));
     }
-    if (point.kind !== "function") return [];
-    const path = this.programOf(point);
-    const library =
-      point.library === undefined ? "" : `.library("${this.imageOf(point)?.realPath ?? point.library}")`;
-    const suffix = point.where === "return" ? ".return" : "";
-    return (this.functionsOf(point) ?? []).map(
-      (name) => `process("${path ?? ""}")${library}.function("${name}")${suffix}`,
-    );
+    const program = this.programOf(point);
+    if (program === undefined) return [{ text, place: undefined }];
+    const inProgram = text.replace(/^process(\("[^"]*"\))?/, () => `process("${program}")`);
+    if (!isText(point)) return [{ text: inProgram, place: undefined }];
+    const image = this.imageOf(point);
+    if (image === undefined) return [{ text: inProgram, place: undefined }];
+    const library = point.library === undefined ? "" : `.library("${image.realPath}")`;
+    const container = `process("${program}")${library}`;
+    if (point.kind === "statement") {
+      const place = `0x${point.vaddr.toString(16)}`;
+      return [{ text: `${container}.statement(${place})`, place }];
+    }
+    return image.functions(point.functions).map((found) => ({
+      text: `${container}.function("${found.name}")${suffixOf(point)}`,
+      // Which implementation an IFUNC selects is known when the target has run its resolver.
+      place: found.kind === "ifunc" ? undefined : formatVaddr(found.vaddr),
+    }));
   }
 
   [Symbol.dispose](): void {
     this.cache[Symbol.dispose]();
   }
 
-  private programOf(point: TextPoint): string | undefined {
-    const { program } = point;
-    return program.kind === "path" ? this.names.resolve(program.path) : this.names.target;
+  /** Path of the program that a point is about; undefined where it is about none, or only a target tells. */
+  private programOf(point: Point): string | undefined {
+    if (!("program" in point)) return undefined;
+    switch (point.program.kind) {
+      case "path":
+        return this.names.resolve(point.program.path);
+      case "target":
+        return this.names.target;
+      case "pid":
+      case "any":
+        return undefined;
+    }
   }
 
   private imageOf(point: TextPoint): ElfImage | undefined {
@@ -60,4 +88,8 @@ export class StaticPoints implements Disposable {
       matchesLibrary(library, { path: each.realPath, soname: () => each.soname }),
     );
   }
+}
+
+function suffixOf(point: Point): string {
+  return isReturn(point) ? ".return" : "";
 }

@@ -7,16 +7,17 @@ import { JsonSink } from "../../output/json-sink.js";
 import type { Sink } from "../../output/sink.js";
 import { TextSink } from "../../output/text-sink.js";
 import { parseDefinitions } from "../../runtime/limits.js";
-import { compile, type CompileOptions, parseScript } from "../../script/compile.js";
+import { compile, type Compiled, type CompileOptions, parseScript } from "../../script/compile.js";
 import { resolveProgram } from "../../symbols/programs.js";
 import { DOORBELL } from "../../targets/linux/doorbell-words.js";
 import type { SessionOptions } from "../options.js";
 import type { ProgramNames } from "../points/places.js";
 import { commandWords } from "./command.js";
-import { describeProgram, describeScript } from "./describe.js";
+import { describeHandlers, describeProgram, describeScript } from "./describe.js";
 import { StaticPoints } from "./listing.js";
-import { resolvePoint } from "./point-text.js";
+import { pointText, resolvePoint } from "./point-text.js";
 import { type Problem, problemOf } from "./problems.js";
+import { type ResolvedPoint, resolvePoints } from "./resolved-points.js";
 import { type Outside, ScriptSession } from "./script-session.js";
 
 /** What the session's thread is given. */
@@ -53,9 +54,11 @@ async function main(options: SessionOptions, { doorbell, stop }: ScriptThreadDat
   if (options.list !== undefined)
     return list(options.list.pattern, compileOptions(options, limits), names, print);
   const toCompile = compileOptions(options, limits);
-  if (options.lastPass === 1) return print(describeScript(parseScript(toCompile).script));
-  const compiled = compile(toCompile);
-  if (options.lastPass === 2) return print(describeProgram(compiled));
+  const parsed = parseScript(toCompile);
+  if (options.lastPass === 1) return print(describeScript(options.script.name, parsed.script));
+  const compiled = compile(toCompile, parsed);
+  const resolved = resolve(options, compiled, names);
+  if (options.lastPass === 2) return print(resolved.described);
   if (options.lastPass === 3) return print(emit(compiled.program).source + "\n");
   const sink: Sink = options.json
     ? new JsonSink(output)
@@ -66,8 +69,26 @@ async function main(options: SessionOptions, { doorbell, stop }: ScriptThreadDat
         quiet: options.suppressWarnings,
         verbose: options.verbosity > 0,
       });
-  const session = new ScriptSession(options, limits, compiled, names, sink, outside(doorbell, stop), say);
-  return options.lastPass === 4 ? 0 : session.run();
+  const { points } = resolved;
+  const world = outside(doorbell, stop);
+  const session = new ScriptSession(options, limits, compiled, points, names, sink, world, say);
+  const handlers = session.compileHandlers();
+  if (options.lastPass === 4) return print(resolved.described);
+  return session.run(handlers);
+}
+
+/** What the points mean, and the text of `-p2` and `-p4` about it. The files are closed again. */
+function resolve(
+  options: SessionOptions,
+  compiled: Compiled,
+  names: ProgramNames,
+): { readonly points: readonly ResolvedPoint[]; readonly described: string } {
+  using files = new StaticPoints(names);
+  const hasTarget = options.command !== undefined || options.pid !== undefined;
+  const points = resolvePoints(compiled, files, options.lastPass === 5 ? { hasTarget } : undefined);
+  if (options.lastPass === 2) return { points, described: describeProgram(compiled, points, files) };
+  if (options.lastPass === 4) return { points, described: describeHandlers(points, files) };
+  return { points, described: "" };
 }
 
 function outside(doorbell: SharedArrayBuffer, stop: SharedArrayBuffer): Outside {
@@ -128,8 +149,8 @@ function list(
   using files = new StaticPoints(names);
   const lines = script.probes
     .flatMap((probe) => probe.points)
-    .flatMap((node) => files.list(resolvePoint(node, sources)));
-  print(lines.map((line) => `${line}\n`).join(""));
+    .flatMap((node) => files.matchesOf(resolvePoint(node, sources), pointText(node)));
+  print(lines.map(({ text }) => `${text}\n`).join(""));
   return lines.length === 0 ? 1 : 0;
 }
 

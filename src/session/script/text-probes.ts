@@ -5,10 +5,8 @@ import { ReturnProbe } from "../../probes/return-probe.js";
 import type { SpaceId, ThreadId } from "../../targets/target.js";
 import type { Engine } from "../engine.js";
 import { imagesOf, placesIn, type ProgramNames, refuseHarm, type TextPlace } from "../points/places.js";
-import type { Point } from "../points/point.js";
+import type { TextPoint } from "../points/point.js";
 import type { Image } from "../programs.js";
-
-type TextPoint = Extract<Point, { kind: "function" | "statement" }>;
 
 /** A probe on instructions, as it is spread over the images of the target. */
 export interface TextProbe {
