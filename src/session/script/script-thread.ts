@@ -35,7 +35,7 @@ const STANDARD_ERROR = 2;
 
 /** The whole session, in its own thread: ptrace binds a target to one, and it must be free to wait. */
 async function main(options: SessionOptions, { doorbell, stop }: ScriptThreadData): Promise<number> {
-  const messages = new DescriptorWriter(STANDARD_ERROR, { name: "standard error" });
+  const messages = new DescriptorWriter(STANDARD_ERROR, { name: "standard error", lossy: true });
   const say = (line: string): void => {
     messages.writeText(`${line}\n`);
     messages.flush();
