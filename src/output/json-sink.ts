@@ -29,7 +29,11 @@ export type JsonEvent =
 
 /** One event a line, all on one stream, in order. */
 export class JsonSink implements Sink {
-  constructor(private readonly output: DescriptorWriter) {}
+  constructor(
+    private readonly output: DescriptorWriter,
+    /** `quiet`: of `-w`, no warnings. */
+    private readonly options: { readonly quiet: boolean } = { quiet: false },
+  ) {}
 
   begin(session: { readonly script: string; readonly probes: number }): void {
     this.#emit({ kind: "begin", format: JSON_FORMAT, ...session });
@@ -44,7 +48,7 @@ export class JsonSink implements Sink {
   }
 
   warning(message: ByteString): void {
-    this.#emit({ kind: "warning", message: toText(message) });
+    if (!this.options.quiet) this.#emit({ kind: "warning", message: toText(message) });
   }
 
   error(description: ByteString, point: string | undefined): void {

@@ -102,6 +102,28 @@ test("each pass finds its own problems: -p1 takes what has no meaning, -p2 does 
   assert.match(trapline("-p2", "-e", "probe nosuch {}").err, /no component "nosuch" here/);
 });
 
+test("what is likely a slip of the author is warned of in pass 2, unless -w is given", () => {
+  const script = "global wrong\nprobe begin { counter = 1; print(countre, counter) exit() }";
+  const warnings = [
+    "never-assigned local variable 'countre' (similar: counter): identifier 'countre' at <input>:2:34",
+    "never-assigned global variable 'wrong': identifier 'wrong' at <input>:1:8",
+  ];
+  const lines = warnings.map((line) => `WARNING: ${line}\n`).join("");
+  assert.deepEqual(trapline("-e", script), { status: 0, out: "01", err: lines });
+  for (const pass of ["-p2", "-p3", "-p4"]) assert.equal(trapline(pass, "-e", script).err, lines);
+  assert.equal(trapline("-p1", "-e", script).err, "");
+  assert.deepEqual(trapline("-w", "-e", script), { status: 0, out: "01", err: "" });
+
+  const events = (...words: readonly string[]): unknown[] =>
+    trapline("--json", ...words, "-e", script)
+      .out.trimEnd()
+      .split("\n")
+      .map((line) => (JSON.parse(line) as { kind: string; message?: string }).message)
+      .filter((message) => message !== undefined);
+  assert.deepEqual(events(), warnings);
+  assert.deepEqual(events("-w"), []);
+});
+
 test("the session fails at the first error, or when MAXERRORS are passed", () => {
   const script =
     'probe begin(1) { error("a") } probe begin(2) { error("b") } probe begin(3) { println("third") exit() } probe error { println("error") } probe end { println("end") }';

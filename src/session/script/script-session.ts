@@ -201,6 +201,7 @@ export class ScriptSession implements EngineListener, SessionServices {
       this.names.target ??= facts.executable;
     }
     this.sink.begin({ script: this.options.script.name, probes: this.probes.length });
+    if (this.options.json) for (const warning of this.compiled.warnings) this.sink.warning(fromText(warning));
     this.fireAll("begin");
     if (this.ending) return;
     this.engine.begin();

@@ -5,6 +5,7 @@ import { emit } from "../../handlers/js/emit.js";
 import { DescriptorWriter, openFile } from "../../output/descriptor-writer.js";
 import { JsonSink } from "../../output/json-sink.js";
 import type { Sink } from "../../output/sink.js";
+import { warningLine } from "../../output/report.js";
 import { TextSink } from "../../output/text-sink.js";
 import { parseDefinitions } from "../../runtime/limits.js";
 import { compile, type Compiled, type CompileOptions, parseScript } from "../../script/compile.js";
@@ -57,11 +58,15 @@ async function main(options: SessionOptions, { doorbell, stop }: ScriptThreadDat
   const parsed = parseScript(toCompile);
   if (options.lastPass === 1) return print(describeScript(options.script.name, parsed.script));
   const compiled = compile(toCompile, parsed);
+  // Events begin with the one that tells their format: there the session says it.
+  const asEvents = options.json && options.lastPass === 5;
+  if (!asEvents && !options.suppressWarnings)
+    for (const warning of compiled.warnings) say(warningLine(warning));
   const resolved = resolve(options, compiled, names);
   if (options.lastPass === 2) return print(resolved.described);
   if (options.lastPass === 3) return print(emit(compiled.program).source + "\n");
   const sink: Sink = options.json
-    ? new JsonSink(output)
+    ? new JsonSink(output, { quiet: options.suppressWarnings })
     : new TextSink({
         output,
         messages,
