@@ -19,6 +19,7 @@ export type JsonEvent =
   | { readonly kind: "error"; readonly message: string; readonly probe: string | null }
   | { readonly kind: "target-exit"; readonly process: number; readonly status: ExitStatus }
   | ({ readonly kind: "probe" } & ProbeReport)
+  | HandlerFaultsEvent
   | {
       readonly kind: "end";
       readonly failed: boolean;
@@ -26,6 +27,22 @@ export type JsonEvent =
       readonly skipped: number;
       readonly target: ExitStatus | null;
     };
+
+/** What the text output says in one line at the end: one for each probe with handlers that a fault cancelled. */
+interface HandlerFaultsEvent {
+  readonly kind: "handler-faults";
+  /** The probe point, and where in the script its probe stands. */
+  readonly probe: string;
+  readonly source: string | null;
+  readonly hits: number;
+  /** Faults that a fence caught, and handlers that were cancelled because none did. */
+  readonly fenced: number;
+  readonly cancelled: number;
+  /** The first one that cancelled a handler, and near what in the script. */
+  readonly first: { readonly message: string; readonly near: string | null } | null;
+  /** Why the probe was disarmed before the end. */
+  readonly disarmed: string | null;
+}
 
 /** One event a line, all on one stream, in order. */
 export class JsonSink implements Sink {
@@ -61,6 +78,7 @@ export class JsonSink implements Sink {
 
   end(report: SessionReport): void {
     for (const probe of report.probes) this.#emit({ kind: "probe", ...probe });
+    for (const probe of report.probes) if (probe.handlerFaults > 0) this.#emit(handlerFaults(probe));
     const { failed, errors, skipped, target } = report;
     this.#emit({ kind: "end", failed, errors, skipped, target: target ?? null });
   }
@@ -80,4 +98,18 @@ export class JsonSink implements Sink {
   #emit(event: JsonEvent): void {
     this.output.writeText(`${JSON.stringify(event)}\n`);
   }
+}
+
+function handlerFaults(probe: ProbeReport): HandlerFaultsEvent {
+  const { point, source, hits, fencedFaults, handlerFaults: cancelled, firstFault, disarmed } = probe;
+  return {
+    kind: "handler-faults",
+    probe: point,
+    source: source ?? null,
+    hits,
+    fenced: fencedFaults,
+    cancelled,
+    first: firstFault === undefined ? null : { message: firstFault.message, near: firstFault.near ?? null },
+    disarmed: disarmed ?? null,
+  };
 }

@@ -60,7 +60,10 @@ function sessionOn(pid: number, sink: Sink): ScriptSession {
     stopRequest: () => 0,
     idle: nothing,
   };
-  return new ScriptSession(options, limits, compiled, points, names, sink, outside, nothing);
+  return new ScriptSession(options, limits, compiled, points, names, sink, outside, {
+    say: nothing,
+    progress: { isTerminal: false, write: nothing },
+  });
 }
 
 /** A program that only sleeps, and is no child of this process: its stops are not taken by Node. */

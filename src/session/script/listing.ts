@@ -5,8 +5,8 @@ import { neededLibraries } from "../../symbols/elf/needed-libraries.js";
 import { ImageCache } from "../../symbols/elf/cache.js";
 import { compileGlob } from "../../symbols/glob.js";
 import { matchesLibrary } from "../../symbols/programs.js";
-import { formatVaddr } from "../../symbols/vaddr.js";
-import type { ProgramNames } from "../points/places.js";
+import { formatVaddr, type Vaddr } from "../../symbols/vaddr.js";
+import { type ProgramNames, refuseStatement } from "../points/places.js";
 import { isReturn, isText, type Point, type TextPoint } from "../points/point.js";
 
 /** A point that another one matched, spelt out. */
@@ -27,6 +27,13 @@ export class StaticPoints implements Disposable {
     const image = this.imageOf(point);
     if (image === undefined) return undefined;
     return point.kind === "statement" ? [] : image.functions(point.functions);
+  }
+
+  /** @throws ProbeRefused a statement that is no instruction's beginning, so far as files tell */
+  refuse(point: TextPoint): void {
+    const image = point.kind === "statement" ? this.imageOf(point) : undefined;
+    if (image !== undefined && point.kind === "statement")
+      refuseStatement(Number(point.vaddr) as Vaddr, image, image.realPath);
   }
 
   /**

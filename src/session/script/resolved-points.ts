@@ -1,4 +1,4 @@
-import { TraplineError, UsageError } from "../../base/errors.js";
+import { ProbeRefused, TraplineError, UsageError } from "../../base/errors.js";
 import type { PointNode } from "../../script/ast.js";
 import type { Compiled, CompiledProbe } from "../../script/compile.js";
 import { hasInstruction, isReturn, isText, type Point } from "../points/point.js";
@@ -53,17 +53,16 @@ function refusePhases(point: Point, node: PointNode, { phases }: CompiledProbe, 
 function matches(point: Point, node: PointNode, files: StaticPoints, { sources }: Compiled): boolean {
   if (!isText(point)) return true;
   const optional = node.optional || node.sufficient;
+  let problem = `no match: '${pointText(node)}'`;
   try {
+    files.refuse(point);
     const functions = files.functionsOf(point);
     if (functions === undefined || point.kind === "statement" || functions.length > 0) return true;
   } catch (error) {
-    if (!(error instanceof TraplineError) || !optional) throw error;
-    return false;
+    if (!(error instanceof TraplineError)) throw error;
+    if (!optional && !(error instanceof ProbeRefused)) throw error;
+    problem = error.message;
   }
   if (optional) return false;
-  throw sources.problem(
-    "semantic",
-    `while resolving probe point: no match: '${pointText(node)}'`,
-    node.position,
-  );
+  throw sources.problem("semantic", `while resolving probe point: ${problem}`, node.position);
 }

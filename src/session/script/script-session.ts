@@ -1,4 +1,5 @@
 import { performance } from "node:perf_hooks";
+import { formatAddress } from "../../base/address.js";
 import { UsageError } from "../../base/errors.js";
 import { assertNever } from "../../base/assert-never.js";
 import { compileHandlers, type ScriptHandler } from "../../handlers/js/compile.js";
@@ -11,20 +12,31 @@ import { HandlerContext, type SessionServices } from "../../runtime/context.js";
 import type { Limits } from "../../runtime/limits.js";
 import type { Compiled, CompiledProbe } from "../../script/compile.js";
 import type { PointNode } from "../../script/ast.js";
+import { formatPosition } from "../../script/position.js";
+import { compileGlob } from "../../symbols/glob.js";
 import { LinuxTarget } from "../../targets/linux/target.js";
 import { NoTarget } from "../../targets/nothing.js";
 import { CONTINUE, type ExitStatus, type SpaceId, type ThreadId } from "../../targets/target.js";
 import { Engine, type EngineListener } from "../engine.js";
 import type { SessionOptions } from "../options.js";
 import type { ProgramNames } from "../points/places.js";
-import { hasInstruction, isReturn, isText, type Point, type ProgramPattern } from "../points/point.js";
+import {
+  hasInstruction,
+  isReturn,
+  isText,
+  type Point,
+  type ProgramPattern,
+  type TextPoint,
+} from "../points/point.js";
+import { Progress, type ProgressSink } from "../progress.js";
 import { commandWords } from "./command.js";
+import { counted } from "./pass-times.js";
 import { pointText } from "./point-text.js";
 import { reportOf, type ScriptProbe } from "./probe-report.js";
 import type { ResolvedPoint } from "./resolved-points.js";
 import { type Running, ScriptScene } from "./script-scene.js";
 import { SystemCallProbes } from "./system-calls.js";
-import { TextProbes } from "./text-probes.js";
+import { type ArmingListener, TextProbes } from "./text-probes.js";
 
 /** What the world outside of the session's thread tells it. */
 export interface Outside {
@@ -33,6 +45,13 @@ export interface Outside {
   stopRequest(): number;
   /** Waits until somebody rings, at most until a time. For sessions without a target. */
   idle(until: number): void;
+}
+
+/** Standard error, for what is neither the script's nor a warning. */
+export interface Messages {
+  readonly say: (line: string) => void;
+  /** Where a line of progress goes. */
+  readonly progress: ProgressSink;
 }
 
 /** Passes 4 and 5: arms a compiled script's probes on a target and runs it to its end. */
@@ -56,7 +75,7 @@ export class ScriptSession implements EngineListener, SessionServices {
     private readonly names: ProgramNames & { target: string | undefined },
     private readonly sink: Sink,
     private readonly outside: Outside,
-    private readonly say: (line: string) => void,
+    private readonly messages: Messages,
   ) {
     this.strictFaults = options.strictFaults;
   }
@@ -72,15 +91,14 @@ export class ScriptSession implements EngineListener, SessionServices {
     // From here on a target is stopped or traced: whatever is thrown, it is left as it would be without us.
     const engine = new Engine(target, this, { timing: this.options.timing });
     try {
-      const texts = new TextProbes(engine, this.names, (line) => {
-        if (this.options.verbosity > 0) this.say(line);
-      });
+      const texts = new TextProbes(engine, this.names, this.armingListener());
       this.runningParts = { engine, texts, calls: new SystemCallProbes(target, engine.core) };
       this.begin(handlers);
       this.loop();
     } finally {
       await engine.leave();
     }
+    if (this.options.verbosity > 0) this.sayPlaces();
     this.end();
     return this.failed ? 1 : 0;
   }
@@ -206,7 +224,7 @@ export class ScriptSession implements EngineListener, SessionServices {
     if (this.ending) return;
     this.engine.begin();
     if (this.running.calls.any) target.traceSystemCalls(true);
-    if (this.options.verbosity > 0) this.sayArmed();
+    if (this.options.verbosity > 0) this.sayTiers();
     for (const thread of [...target.threads()]) {
       if (thread === first) this.fireProcessHere(thread);
       if (this.options.command !== undefined) target.resume(thread, CONTINUE);
@@ -267,7 +285,7 @@ export class ScriptSession implements EngineListener, SessionServices {
     const handler = handlers[index] as ScriptHandler;
     const probe = this.engine.core.register(this.definition(point, node, compiled, handler));
     this.pointOf.set(probe.id, point);
-    this.probes.push({ probe, point, compiled });
+    this.probes.push({ probe, point, node, compiled });
     if (isText(point)) this.running.texts.add(probe, point);
     else if (point.kind === "system-call")
       this.running.calls.add(probe, point, (thread) => this.concerns(point.program, thread));
@@ -334,10 +352,41 @@ export class ScriptSession implements EngineListener, SessionServices {
     this.engine.core.fire(probe, "pre", undefined);
   }
 
-  private sayArmed(): void {
-    for (const { point, probe } of this.probes)
-      this.say(`probe ${probe.definition.name}: trap tier (${point.kind})`);
+  private armingListener(): ArmingListener {
+    const { verbosity } = this.options;
+    const { say, progress } = this.messages;
+    return {
+      armed: ({ probe }, { address, name, image }) => {
+        if (verbosity < 2) return;
+        say(`probe ${probe.definition.name}: armed at ${formatAddress(address)} (${name} of ${image.path})`);
+      },
+      refused: ({ probe, point }, message) => {
+        if (verbosity > 1) say(`probe ${probe.definition.name}: ${message}`);
+        const { node, compiled } = this.probes.find((each) => each.probe === probe) ?? {};
+        if (compiled === undefined || node?.optional === true || !namesOne(point)) return;
+        const where = formatPosition(compiled.node.position);
+        this.sink.warning(fromText(`probe ${probe.definition.name} at ${where}: ${message}`));
+      },
+      arming: () => new Progress("arming probes", progress),
+    };
   }
+
+  private sayTiers(): void {
+    for (const { point, probe } of this.probes)
+      this.messages.say(`probe ${probe.definition.name}: trap tier (${point.kind})`);
+  }
+
+  private sayPlaces(): void {
+    for (const { probe, armed, refused } of this.running.texts.all) {
+      const reasons = [...refused].map(([reason, count]) => `, ${reason}: ${String(count)}`).join("");
+      this.messages.say(`probe ${probe.definition.name}: armed at ${counted(armed, "place")}${reasons}`);
+    }
+  }
+}
+
+/** Whoever wrote this point meant one place: that it could not be had is worth a word. */
+function namesOne(point: TextPoint): boolean {
+  return point.kind === "statement" || compileGlob(point.functions).exact !== undefined;
 }
 
 /** How often the session looks up from its target: for output that waits to be written; milliseconds. */

@@ -1,4 +1,5 @@
-import { readdirSync, readFileSync } from "node:fs";
+import { readdirSync, readFileSync, readlinkSync, statSync } from "node:fs";
+import { isatty } from "node:tty";
 import { parentPort, workerData } from "node:worker_threads";
 import { UsageError } from "../../base/errors.js";
 import { emit } from "../../handlers/js/emit.js";
@@ -16,6 +17,7 @@ import type { ProgramNames } from "../points/places.js";
 import { commandWords } from "./command.js";
 import { describeHandlers, describeProgram, describeScript } from "./describe.js";
 import { StaticPoints } from "./listing.js";
+import { counted, PassTimes } from "./pass-times.js";
 import { pointText, resolvePoint } from "./point-text.js";
 import { type Problem, problemOf } from "./problems.js";
 import { type ResolvedPoint, resolvePoints } from "./resolved-points.js";
@@ -55,7 +57,9 @@ async function main(options: SessionOptions, { doorbell, stop }: ScriptThreadDat
   if (options.list !== undefined)
     return list(options.list.pattern, compileOptions(options, limits), names, print);
   const toCompile = compileOptions(options, limits);
+  const times = new PassTimes(options.verbosity > 0 ? say : undefined);
   const parsed = parseScript(toCompile);
+  times.ended(`Pass 1: parsed user script and ${counted(toCompile.library.length, "library script")}`);
   if (options.lastPass === 1) return print(describeScript(options.script.name, parsed.script));
   const compiled = compile(toCompile, parsed);
   // Events begin with the one that tells their format: there the session says it.
@@ -63,8 +67,11 @@ async function main(options: SessionOptions, { doorbell, stop }: ScriptThreadDat
   if (!asEvents && !options.suppressWarnings)
     for (const warning of compiled.warnings) say(warningLine(warning));
   const resolved = resolve(options, compiled, names);
+  const { program } = compiled;
+  const size = `${counted(program.handlers.length, "probe")}, ${counted(program.functions.length, "function")}, ${counted(program.globals.length, "global")}`;
+  times.ended(`Pass 2: analyzed script: ${size}`);
   if (options.lastPass === 2) return print(resolved.described);
-  if (options.lastPass === 3) return print(emit(compiled.program).source + "\n");
+  if (options.lastPass === 3) return print(emit(program).source + "\n");
   const sink: Sink = options.json
     ? new JsonSink(output, { quiet: options.suppressWarnings })
     : new TextSink({
@@ -76,10 +83,23 @@ async function main(options: SessionOptions, { doorbell, stop }: ScriptThreadDat
       });
   const { points } = resolved;
   const world = outside(doorbell, stop);
-  const session = new ScriptSession(options, limits, compiled, points, names, sink, world, say);
+  const session = new ScriptSession(options, limits, compiled, points, names, sink, world, {
+    say,
+    progress: {
+      isTerminal: isatty(STANDARD_ERROR),
+      write: (text) => {
+        messages.writeText(text);
+        messages.flush();
+      },
+    },
+  });
   const handlers = session.compileHandlers();
+  times.ended(`Passes 3 and 4: translated to JavaScript and compiled ${counted(handlers.length, "handler")}`);
   if (options.lastPass === 4) return print(resolved.described);
-  return session.run(handlers);
+  times.begins("Pass 5: starting run.");
+  const status = await session.run(handlers);
+  times.ended("Pass 5: run completed");
+  return status;
 }
 
 /** What the points mean, and the text of `-p2` and `-p4` about it. The files are closed again. */
@@ -120,7 +140,24 @@ function programNames(options: SessionOptions): ProgramNames & { target: string 
     return found;
   };
   const [program] = options.command === undefined ? [] : commandWords(options.command);
-  return { target: program === undefined ? undefined : resolve(program), resolve };
+  const target = program === undefined ? programOfProcess(options.pid) : resolve(program);
+  return { target, resolve };
+}
+
+/** What a process runs, if that can be read by its path; else only the running target tells. */
+function programOfProcess(pid: number | undefined): string | undefined {
+  if (pid === undefined) return undefined;
+  const link = `/proc/${String(pid)}/exe`;
+  try {
+    const path = readlinkSync(link);
+    const [byPath, running] = [statSync(path), statSync(link)];
+    // Another root, or a file that was replaced: what stands at the path is another program.
+    return byPath.dev === running.dev && byPath.ino === running.ino ? path : undefined;
+  } catch (error) {
+    // No such process, or not ours to look at: attaching will say it, and better.
+    if (error instanceof Error && "code" in error) return undefined;
+    throw error;
+  }
 }
 
 function compileOptions(options: SessionOptions, limits: CompileOptions["limits"]): CompileOptions {
