@@ -1,5 +1,4 @@
 import { systemCallNames } from "../../arch/x86_64/system-call-names.js";
-import type { FunctionLocation } from "../../symbols/elf/functions.js";
 import type { ElfImage } from "../../symbols/elf/image.js";
 import { neededLibraries } from "../../symbols/elf/needed-libraries.js";
 import { ImageCache } from "../../symbols/elf/cache.js";
@@ -22,17 +21,17 @@ export class StaticPoints implements Disposable {
 
   constructor(private readonly names: ProgramNames) {}
 
-  /** Functions that a point matches; undefined where only the running target can tell. */
-  functionsOf(point: TextPoint): readonly FunctionLocation[] | undefined {
-    const image = this.imageOf(point);
-    if (image === undefined) return undefined;
-    return point.kind === "statement" ? [] : image.functions(point.functions);
+  /** Does a point match anything? Undefined where only the running target can tell. */
+  matches(point: TextPoint): boolean | undefined {
+    const images = this.imagesOf(point);
+    if (images.length === 0) return undefined;
+    return point.kind === "statement" || images.some((image) => image.functions(point.functions).length > 0);
   }
 
   /** @throws ProbeRefused a statement that is no instruction's beginning, so far as files tell */
   refuse(point: TextPoint): void {
-    const image = point.kind === "statement" ? this.imageOf(point) : undefined;
-    if (image !== undefined && point.kind === "statement")
+    if (point.kind !== "statement") return;
+    for (const image of this.imagesOf(point))
       refuseStatement(Number(point.vaddr) as Vaddr, image, image.realPath);
   }
 
@@ -52,19 +51,21 @@ export class StaticPoints implements Disposable {
     if (program === undefined) return [{ text, place: undefined }];
     const inProgram = text.replace(/^process(\("[^"]*"\))?/, () => `process("${program}")`);
     if (!isText(point)) return [{ text: inProgram, place: undefined }];
-    const image = this.imageOf(point);
-    if (image === undefined) return [{ text: inProgram, place: undefined }];
-    const library = point.library === undefined ? "" : `.library("${image.realPath}")`;
-    const container = `process("${program}")${library}`;
-    if (point.kind === "statement") {
-      const place = `0x${point.vaddr.toString(16)}`;
-      return [{ text: `${container}.statement(${place})`, place }];
-    }
-    return image.functions(point.functions).map((found) => ({
-      text: `${container}.function("${found.name}")${suffixOf(point)}`,
-      // Which implementation an IFUNC selects is known when the target has run its resolver.
-      place: found.kind === "ifunc" ? undefined : formatVaddr(found.vaddr),
-    }));
+    const images = this.imagesOf(point);
+    if (images.length === 0) return [{ text: inProgram, place: undefined }];
+    return images.flatMap((image): Match[] => {
+      const library = point.library === undefined ? "" : `.library("${image.realPath}")`;
+      const container = `process("${program}")${library}`;
+      if (point.kind === "statement") {
+        const place = `0x${point.vaddr.toString(16)}`;
+        return [{ text: `${container}.statement(${place})`, place }];
+      }
+      return image.functions(point.functions).map((found) => ({
+        text: `${container}.function("${found.name}")${suffixOf(point)}`,
+        // Which implementation an IFUNC selects is known when the target has run its resolver.
+        place: found.kind === "ifunc" ? undefined : formatVaddr(found.vaddr),
+      }));
+    });
   }
 
   [Symbol.dispose](): void {
@@ -85,13 +86,14 @@ export class StaticPoints implements Disposable {
     }
   }
 
-  private imageOf(point: TextPoint): ElfImage | undefined {
+  /** The program or its libraries that a point is about; none where only the running target tells. */
+  private imagesOf(point: TextPoint): readonly ElfImage[] {
     const path = this.programOf(point);
-    if (path === undefined) return undefined;
+    if (path === undefined) return [];
     const program = this.cache.open(path);
     const { library } = point;
-    if (library === undefined) return program;
-    return neededLibraries(program, (file) => this.cache.open(file)).find((each) =>
+    if (library === undefined) return [program];
+    return neededLibraries(program, (file) => this.cache.open(file)).filter((each) =>
       matchesLibrary(library, { path: each.realPath, soname: () => each.soname }),
     );
   }

@@ -56,8 +56,7 @@ function matches(point: Point, node: PointNode, files: StaticPoints, { sources }
   let problem = `no match: '${pointText(node)}'`;
   try {
     files.refuse(point);
-    const functions = files.functionsOf(point);
-    if (functions === undefined || point.kind === "statement" || functions.length > 0) return true;
+    if (files.matches(point) !== false) return true;
   } catch (error) {
     if (!(error instanceof TraplineError)) throw error;
     if (!optional && !(error instanceof ProbeRefused)) throw error;

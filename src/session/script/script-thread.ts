@@ -16,9 +16,9 @@ import type { SessionOptions } from "../options.js";
 import type { ProgramNames } from "../points/places.js";
 import { commandWords } from "./command.js";
 import { describeHandlers, describeProgram, describeScript } from "./describe.js";
+import { listPoints } from "./list-points.js";
 import { StaticPoints } from "./listing.js";
 import { counted, PassTimes } from "./pass-times.js";
-import { pointText, resolvePoint } from "./point-text.js";
 import { type Problem, problemOf } from "./problems.js";
 import { type ResolvedPoint, resolvePoints } from "./resolved-points.js";
 import { type Outside, ScriptSession } from "./script-session.js";
@@ -54,9 +54,13 @@ async function main(options: SessionOptions, { doorbell, stop }: ScriptThreadDat
     return 0;
   };
   const limits = parseDefinitions([...options.definitions].map(([name, value]) => `${name}=${value}`));
-  if (options.list !== undefined)
-    return list(options.list.pattern, compileOptions(options, limits), names, print);
   const toCompile = compileOptions(options, limits);
+  if (options.list !== undefined) {
+    using files = new StaticPoints(names);
+    const lines = listPoints(options.list.pattern, toCompile, files, options.list.variables);
+    print(lines.map((line) => `${line}\n`).join(""));
+    return lines.length === 0 ? 1 : 0;
+  }
   const times = new PassTimes(options.verbosity > 0 ? say : undefined);
   const parsed = parseScript(toCompile);
   times.ended(`Pass 1: parsed user script and ${counted(toCompile.library.length, "library script")}`);
@@ -178,22 +182,6 @@ function tapset(): CompileOptions["library"] {
     .filter((name) => name.endsWith(".stp"))
     .sort()
     .map((name) => ({ name: `tapset/${name}`, text: readFileSync(new URL(name, folder), "utf8") }));
-}
-
-/** `-l`: the points that a pattern matches, one a line. */
-function list(
-  pattern: string,
-  options: CompileOptions,
-  names: ProgramNames,
-  print: (text: string) => number,
-): number {
-  const { script, sources } = parseScript({ ...options, text: `probe ${pattern} {}`, name: "<input>" });
-  using files = new StaticPoints(names);
-  const lines = script.probes
-    .flatMap((probe) => probe.points)
-    .flatMap((node) => files.matchesOf(resolvePoint(node, sources), pointText(node)));
-  print(lines.map(({ text }) => `${text}\n`).join(""));
-  return lines.length === 0 ? 1 : 0;
 }
 
 if (parentPort === null) throw new UsageError("script-thread is started by trapline itself");
