@@ -1,14 +1,22 @@
-import type { Address } from "../../base/address.js";
+import { type Address, formatAddress } from "../../base/address.js";
 import { ProbeRefused } from "../../base/errors.js";
-import { instructionStarts } from "../../arch/x86_64/decode.js";
+import { boundaryVerdict, instructionStarts, MAX_INSTRUCTION_LENGTH } from "../../arch/x86_64/decode.js";
 import type { FunctionLocation } from "../../symbols/elf/functions.js";
+import type { ElfImage } from "../../symbols/elf/image.js";
 import { matchesLibrary } from "../../symbols/programs.js";
-import { formatVaddr, loadedAt, unloadedFrom, type Vaddr } from "../../symbols/vaddr.js";
+import {
+  formatVaddr,
+  type LoadBias,
+  loadedAt,
+  rangeAt,
+  unloadedFrom,
+  type Vaddr,
+} from "../../symbols/vaddr.js";
 import type { Memory } from "../../targets/target.js";
 import { selectedImplementation } from "../indirect-functions.js";
 import { fileByte } from "../lookup.js";
 import type { Image } from "../programs.js";
-import type { Point } from "./point.js";
+import type { TextPoint } from "./point.js";
 
 /** Programs that run, and where they are on disk: what `process` and `process("PATH")` mean now. */
 export interface ProgramNames {
@@ -42,8 +50,6 @@ export interface TextPlace {
   /** Of the function, for messages. */
   readonly name: string;
 }
-
-type TextPoint = Extract<Point, { kind: "function" | "statement" }>;
 
 /**
  * The places that a point names in an image. Functions whose implementation is not selected yet
@@ -81,19 +87,37 @@ function entryOf(
 
 function statementIn(vaddr: Vaddr, image: Image): TextPlace {
   const address = loadedAt(vaddr, image.bias);
-  const bounds = image.elf.functionBounds(vaddr);
-  if (bounds !== undefined && bounds.start < vaddr) {
-    const body = image.elf.bytesAt(bounds.start, vaddr - bounds.start + 15);
-    const starts = instructionStarts(body, loadedAt(bounds.start, image.bias));
-    if (address < starts.decodedUpTo && !starts.starts.includes(address)) {
-      throw new ProbeRefused(
-        address,
-        "inside-instruction",
-        `${formatVaddr(vaddr)} of ${image.path} is inside an instruction`,
-      );
-    }
-  }
+  refuseStatement(vaddr, image.elf, image.path, address);
   return { address, image, name: nameAt(image, address), fileByte: fileByte(image, address) };
+}
+
+/**
+ * A statement must be an instruction's beginning: a breakpoint anywhere else would change what the
+ * program does. Said from the file alone; where neither a symbol nor the unwinder knows a function,
+ * nothing can be said, and whoever wrote the address is believed.
+ *
+ * @param address what messages call it
+ * @throws ProbeRefused
+ */
+export function refuseStatement(
+  vaddr: Vaddr,
+  elf: ElfImage,
+  path: string,
+  address = loadedAt(vaddr, 0 as LoadBias),
+): void {
+  const where = `${formatVaddr(vaddr)} of ${path}`;
+  if (!elf.isCode(vaddr) || rangeAt(elf.dataInCode(), vaddr) !== undefined)
+    throw new ProbeRefused(address, "not-code", `no instructions are at ${where}`);
+  const bounds = elf.functionBounds(vaddr);
+  if (bounds === undefined || bounds.start === vaddr) return;
+  const body = elf.bytesAt(bounds.start, vaddr - bounds.start + MAX_INSTRUCTION_LENGTH);
+  const verdict = boundaryVerdict(
+    instructionStarts(body, bounds.start as number as Address),
+    vaddr as number as Address,
+  );
+  if (verdict.kind !== "inside") return;
+  const start = formatAddress(verdict.start);
+  throw new ProbeRefused(address, "inside-instruction", `${where} is inside the instruction at ${start}`);
 }
 
 /** The function that an address of an image belongs to; `"<unknown>"` where no symbol tells. */

@@ -15,6 +15,7 @@ import type {
 } from "../target.js";
 import { attach } from "./attach.js";
 import { dispositionOf } from "./disposition.js";
+import { dueSignal } from "./due-signal.js";
 import { detachAll } from "./detach.js";
 import { readFacts } from "./facts.js";
 import { mapNear, unmap } from "./injection.js";
@@ -49,6 +50,7 @@ export class LinuxTarget implements Target {
     this.capabilities = {
       stepsAlone: true,
       mapNear: (thread, near, length) => mapNear(tracer, tracer.stoppedThread(thread), near, length),
+      dueSignal: (thread) => dueSignal(tracer, tracer.stoppedThread(thread)),
       unmap: (thread, at, length) => unmap(tracer, tracer.stoppedThread(thread), at, length),
     };
   }
