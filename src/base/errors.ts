@@ -60,7 +60,7 @@ export class ProbeRefused extends TraplineError {
   constructor(
     readonly at: Address,
     readonly reason: string,
-    detail: string,
+    readonly detail: string,
   ) {
     super(`cannot probe ${formatAddress(at)}: ${detail}`);
   }

@@ -1,7 +1,8 @@
-import { addressOf, toBigInt } from "../../base/address.js";
+import { type Address, addressOf, toBigInt } from "../../base/address.js";
 import { MemoryFault } from "../../base/errors.js";
 import type { Handler, Hit } from "../../probes/probe.js";
 import { type HandlerOutcome, MISSED, RETURNED } from "../../probes/outcome.js";
+import type { SpaceId } from "../../targets/target.js";
 import { ACTION, ANSWER, type Mailbox, TURN } from "./mailbox.js";
 
 /** How long the owner may take to begin, and a handler to end; milliseconds. */
@@ -25,6 +26,8 @@ export class RemoteHandlers {
     /** Wakes the owner where it is not listening already. */
     private readonly ring: () => void,
     private readonly patience: Patience,
+    /** Makes bytes read from a space be the program's own; see {@link Mailbox.lookUp}. */
+    private readonly hideBreakpoints: (space: SpaceId, at: Address, bytes: Uint8Array) => void,
   ) {}
 
   /** A handler of a probe, by the owner's number of the probe. */
@@ -42,7 +45,7 @@ export class RemoteHandlers {
 
   private call(hit: Hit, probe: number, action: number): HandlerOutcome {
     const { mailbox } = this;
-    if (!this.settled()) return MISSED;
+    if (!this.settled() || mailbox.get("ownerLeft") !== 0) return MISSED;
     this.describe(hit, probe, action);
     mailbox.pass(TURN.idle, TURN.asked);
     if (mailbox.get("ownerListens") === 0) this.ring();
@@ -50,13 +53,13 @@ export class RemoteHandlers {
       // Withdrawn before the owner saw it: the hit is missed, and the owner owes no answer.
       if (mailbox.pass(TURN.asked, TURN.idle)) return MISSED;
     }
-    if (!this.waitFor(TURN.running, this.patience.handler + GRACE)) {
+    if (!this.waitForAnswer(hit.space)) {
       return {
         kind: "runaway",
         message: `the handler did not end within ${String(this.patience.handler)} ms`,
       };
     }
-    const outcome = this.answer(hit);
+    const outcome = mailbox.get("ownerLeft") === 0 ? this.answer(hit) : MISSED;
     mailbox.pass(TURN.answered, TURN.idle);
     return outcome;
   }
@@ -75,6 +78,23 @@ export class RemoteHandlers {
       this.mailbox.waitWhile(turn, left);
     }
     return true;
+  }
+
+  /** Meanwhile answers what the handler asks. */
+  private waitForAnswer(space: SpaceId): boolean {
+    const { mailbox } = this;
+    const until = performance.now() + this.patience.handler + GRACE;
+    for (;;) {
+      const turn = mailbox.get("turn");
+      if (turn === TURN.lookup) {
+        mailbox.answerLookup((at, bytes) => {
+          this.hideBreakpoints(space, at, bytes);
+        });
+      } else if (turn !== TURN.running) return true;
+      const left = until - performance.now();
+      if (left <= 0) return false;
+      mailbox.waitWhile(TURN.running, left);
+    }
   }
 
   private describe(hit: Hit, probe: number, action: number): void {

@@ -4,7 +4,8 @@ import type { Probe } from "../../probes/probe.js";
 import { ReturnProbe } from "../../probes/return-probe.js";
 import type { SpaceId, ThreadId } from "../../targets/target.js";
 import type { Engine } from "../engine.js";
-import { imagesOf, placesIn, type ProgramNames, refuseHarm, type TextPlace } from "../points/places.js";
+import { refuseHarm } from "../points/harm.js";
+import { imagesOf, placesIn, type ProgramNames, type TextPlace } from "../points/places.js";
 import type { TextPoint } from "../points/point.js";
 import type { Image } from "../programs.js";
 
@@ -140,7 +141,7 @@ export class TextProbes {
   private armAt({ each, place }: Task): void {
     this.triedIn(each, place.image).add(place.address);
     try {
-      refuseHarm(place);
+      refuseHarm(place.image, place.address);
       const options = { fileByte: place.fileByte };
       if (each.returns !== undefined) each.returns.arm(place.image.space, place.address, options);
       else this.engine.core.arm(each.probe, place.image.space, place.address, options);
