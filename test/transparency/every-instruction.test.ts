@@ -19,7 +19,7 @@ const PROGRAMS: Readonly<Record<string, Subject>> = {
   // `go` hashes three pages a case; the others run in the program's own SIGTRAP handler.
   frames: { words: [], without: ["go", "handler", "shown"], leastHits: 5000 },
   faulty: { words: [], without: ["note_trap"], leastHits: 300 },
-  returns: { words: [], without: [], leastHits: 5000 },
+  returns: { words: [], without: [], leastHits: 1000 },
   calls: { words: [], without: [], leastHits: 500 },
   // `main` goes over six MiB byte by byte.
   moves: { words: [], without: ["main"], leastHits: 20 },
