@@ -30,6 +30,8 @@ export interface Closures {
 
 let made = 0;
 
+const NOTHING = (): void => undefined;
+
 /** How long one visit may keep the caller's event loop; milliseconds. */
 const VISIT = 5;
 /** How long a visit waits for the next hit before it leaves. */
@@ -47,6 +49,8 @@ export class ClosureOwner {
   private readonly guarded: vm.Script;
   private readonly name = `trapline visit ${String(made++)}`;
   private scheduled = false;
+  /** What the guarded script does. */
+  private task: () => void = NOTHING;
   /** Of the handler that was cancelled last: what its `faultHandler` is told. */
   private lastFault: MemoryFault | undefined;
   private lastHeld: Held = [];
@@ -64,7 +68,7 @@ export class ClosureOwner {
     this.guarded = new vm.Script(`globalThis[Symbol.for(${JSON.stringify(this.name)})]()`);
     Object.defineProperty(globalThis, Symbol.for(this.name), {
       value: () => {
-        this.serve();
+        this.task();
       },
       configurable: true,
     });
@@ -83,13 +87,16 @@ export class ClosureOwner {
     this.scheduled = false;
     this.mailbox.set("ownerListens", 1);
     try {
-      this.guarded.runInThisContext({ timeout: this.handlerLimit + VISIT });
+      this.guard(() => {
+        this.serve();
+      }, this.handlerLimit + VISIT);
     } catch (error) {
       if (!isTimeout(error)) throw error;
       // Stopped while it waited for the engine: nobody waits for that answer any more.
       this.mailbox.pass(TURN.lookup, TURN.running);
       this.answerText(ANSWER.runaway, `the handler did not end within ${String(this.handlerLimit)} ms`);
       this.mailbox.pass(TURN.running, TURN.answered);
+      this.releaseAfterRunaway();
     } finally {
       this.mailbox.set("ownerListens", 0);
     }
@@ -111,6 +118,27 @@ export class ClosureOwner {
 
   close(): void {
     Reflect.deleteProperty(globalThis, Symbol.for(this.name));
+  }
+
+  /** @throws ERR_SCRIPT_EXECUTION_TIMEOUT */
+  private guard(task: () => void, milliseconds: number): void {
+    this.task = task;
+    try {
+      this.guarded.runInThisContext({ timeout: milliseconds });
+    } finally {
+      this.task = NOTHING;
+    }
+  }
+
+  /** The target goes on already; what the handler held is released, unless that does not end either. */
+  private releaseAfterRunaway(): void {
+    try {
+      this.guard(() => {
+        this.kit.releaseHeld();
+      }, this.handlerLimit);
+    } catch (error) {
+      if (!isTimeout(error)) throw error;
+    }
   }
 
   private schedule(): void {
@@ -157,6 +185,7 @@ export class ClosureOwner {
       if (isThenable(result)) {
         // Whatever it settles to comes too late to matter, but must not end the process as unhandled.
         result.then(undefined, () => undefined);
+        kit.releaseHeld();
         this.answerText(ANSWER.runaway, "the handler returned a promise: handlers are synchronous");
       } else mailbox.set("answer", ANSWER.returned);
     } catch (error) {

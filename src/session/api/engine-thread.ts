@@ -8,6 +8,7 @@ import { RETURNED } from "../../probes/outcome.js";
 import type { Location } from "../../probes/location.js";
 import type { Handler, Probe } from "../../probes/probe.js";
 import { DOORBELL } from "../../targets/linux/doorbell-words.js";
+import { endAborting, isAborting } from "../../targets/linux/abort-delay.js";
 import { loadedAt } from "../../symbols/vaddr.js";
 import { LinuxTarget } from "../../targets/linux/target.js";
 import { CONTINUE, type ExitStatus, type SpaceId, type ThreadId } from "../../targets/target.js";
@@ -43,20 +44,26 @@ class EngineThread implements EngineListener {
   /** Spaces whose program has come to its entry point: its libraries are there to be searched. */
   private readonly entered = new Set<SpaceId>();
   private readonly counters: Float64Array;
+  private readonly bell: Int32Array;
+  private readonly mailbox: Mailbox;
   private readonly remote: RemoteHandlers;
   private engine!: Engine;
   private mainStatus: ExitStatus | undefined;
   private firstProcess = 0 as ThreadId;
   private paused = true;
   private leaving = false;
+  private ownerAborts = false;
+  private nextLook = 0;
 
   constructor(
     private readonly port: MessagePort,
     private readonly data: EngineData,
   ) {
     this.counters = new Float64Array(data.counters);
+    this.bell = new Int32Array(data.doorbell);
+    this.mailbox = new Mailbox(data.mailbox);
     this.remote = new RemoteHandlers(
-      new Mailbox(data.mailbox),
+      this.mailbox,
       () => {
         this.publish();
         this.tell({ kind: "visit" });
@@ -64,6 +71,10 @@ class EngineThread implements EngineListener {
       data.patience,
       (space, at, bytes) => {
         this.engine.core.hideBreakpoints(space, at, bytes);
+      },
+      () => isAborting(data.ownerThread),
+      () => {
+        if (Atomics.load(this.bell, DOORBELL.rung) !== 0) this.obeyAll();
       },
     );
   }
@@ -87,13 +98,15 @@ class EngineThread implements EngineListener {
         // The same deadline for many hits: each new one costs a system call.
         this.engine.step(Math.ceil(performance.now() / LONGEST_WAIT + 1) * LONGEST_WAIT, enough);
         this.obeyAll();
+        this.lookAfterOwner();
       }
     } finally {
       // Also when we came to grief: the target goes on.
       await this.engine.leave();
-      new Mailbox(this.data.mailbox).set("left", 1);
+      this.mailbox.set("left", 1);
       this.publish();
     }
+    if (this.ownerAborts) endAborting(this.data.ownerThread);
     // The counters stay readable; what is asked from now on the caller's side answers itself.
     this.tell({ kind: "ended", status: this.mainStatus });
     this.port.close();
@@ -189,6 +202,15 @@ class EngineThread implements EngineListener {
     this.tell({ kind: "ready", pid: this.firstProcess });
   }
 
+  /** Where the caller's thread aborts (V8 has no memory left, say), the target is left while there is time. */
+  private lookAfterOwner(): void {
+    const now = performance.now();
+    if (now < this.nextLook && this.mailbox.get("ownerLeft") === 0) return;
+    this.nextLook = now + LONGEST_WAIT;
+    this.ownerAborts = isAborting(this.data.ownerThread);
+    if (this.ownerAborts) this.leaving = true;
+  }
+
   /** Does what was asked meanwhile; never waits. */
   private obeyAll(): void {
     for (;;) {
@@ -199,12 +221,11 @@ class EngineThread implements EngineListener {
   }
 
   private nextCommand(): NumberedCommand {
-    const words = new Int32Array(this.data.doorbell);
     for (;;) {
       const message = receiveMessageOnPort(this.port);
       if (message !== undefined) return message.message as NumberedCommand;
-      Atomics.wait(words, DOORBELL.rung, 0, LONGEST_WAIT);
-      Atomics.store(words, DOORBELL.rung, 0);
+      Atomics.wait(this.bell, DOORBELL.rung, 0, LONGEST_WAIT);
+      Atomics.store(this.bell, DOORBELL.rung, 0);
     }
   }
 

@@ -73,6 +73,8 @@ export interface EngineData {
   readonly mailbox: SharedArrayBuffer;
   readonly doorbell: SharedArrayBuffer;
   readonly counters: SharedArrayBuffer;
+  /** TID of the thread that handlers run in. */
+  readonly ownerThread: number;
   readonly patience: { readonly owner: number; readonly handler: number };
 }
 

@@ -4,6 +4,7 @@ import { assertNever } from "../../base/assert-never.js";
 import { ProbeRefused, TargetError, TargetGone, UsageError } from "../../base/errors.js";
 import { Mailbox } from "../../handlers/closures/mailbox.js";
 import { ClosureOwner, type Closures } from "../../handlers/closures/owner-side.js";
+import { delayAborts, ownThread } from "../../targets/linux/abort-delay.js";
 import { Doorbell } from "../../targets/linux/doorbell.js";
 import type { ExitStatus } from "../../targets/target.js";
 import type { Kprobe } from "./kprobe.js";
@@ -105,9 +106,14 @@ export class TracedTarget implements AsyncDisposable {
       this.finish();
       this.fail(new TargetError("the engine's thread has ended unexpectedly"));
     });
-    this.stay = beforeDeparture(() => {
+    const depart = beforeDeparture(() => {
       this.leaveNow();
     });
+    const dieAtOnce = delayAborts();
+    this.stay = () => {
+      depart();
+      dieAtOnce();
+    };
   }
 
   /** @throws TargetError the target cannot be had */
@@ -120,6 +126,7 @@ export class TracedTarget implements AsyncDisposable {
       mailbox: mailbox.memory,
       doorbell: doorbell.buffer,
       counters,
+      ownerThread: ownThread(),
       patience: { owner: options.ownerLimit ?? OWNER_LIMIT, handler: options.handlerLimit ?? HANDLER_LIMIT },
     };
     const worker = new Worker(new URL("./engine-thread.js", import.meta.url), { workerData });
@@ -269,6 +276,7 @@ export class TracedTarget implements AsyncDisposable {
 
   /** The engine has left the target: what was asked and not answered is answered here. */
   private finish(): void {
+    if (this.over) return;
     this.over = true;
     for (const { command, resolve, reject } of this.pending.values()) {
       try {
