@@ -125,11 +125,12 @@ export class SystemCallProbes {
   private onExit(thread: ThreadId): void {
     const call = this.under.get(thread);
     if (call === undefined) return;
-    this.under.delete(thread);
     const registers = this.target.registers(thread);
     const told = registers.read("rax");
     const result = -BigInt.asIntN(64, told);
     const restarts = this.restarts(thread, result);
+    // Only now: a thread that is killed while it is looked at is still under way, and abandoned by its end.
+    this.under.delete(thread);
     const mayRestart = restarts === true || restarts === "unknown";
     if (mayRestart) this.interrupt(thread, call);
     const fault = faultOf(result, restarts);
