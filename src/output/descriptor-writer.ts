@@ -95,8 +95,8 @@ export class DescriptorWriter {
   }
 
   /** For busy stretches: flushes only what has waited for longer than the delay. @throws OutputError */
-  flushIfDue(now = performance.now()): void {
-    if (this.#used > 0 && now - this.#oldest >= this.#delay) this.flush();
+  flushIfDue(now?: number): void {
+    if (this.#used > 0 && (now ?? performance.now()) - this.#oldest >= this.#delay) this.flush();
   }
 
   /** Flushes (unless broken, which has been said) and closes an owned descriptor. @throws OutputError */

@@ -2,11 +2,9 @@ import { type Address, formatAddress, offsetBy } from "../base/address.js";
 import { ProbeRefused } from "../base/errors.js";
 import { MAX_INSTRUCTION_LENGTH } from "../arch/x86_64/decode.js";
 import { planDisplacement, POST_REFUSALS } from "../arch/x86_64/displaced.js";
-import { type Entry, Location } from "./location.js";
+import { BREAKPOINT, type Entry, Location } from "./location.js";
 import type { ProbedSpace } from "./space.js";
 
-/** `int3`. */
-export const BREAKPOINT = 0xcc;
 const BREAKPOINT_BYTES = Uint8Array.of(BREAKPOINT);
 
 export interface ArmOptions {

@@ -1,6 +1,13 @@
 import type { Address } from "../base/address.js";
 import { assertNever } from "../base/assert-never.js";
-import { CONTINUE, type SpaceId, type Stop, type Target, type ThreadId } from "../targets/target.js";
+import {
+  CONTINUE,
+  type Memory,
+  type SpaceId,
+  type Stop,
+  type Target,
+  type ThreadId,
+} from "../targets/target.js";
 import { ThreadState } from "./arrival.js";
 import { type ArmOptions, armAt, disarmAt, holdsBreakpoint } from "./arming.js";
 import { agreeWithMemory } from "./fork.js";
@@ -10,6 +17,7 @@ import type { Phase } from "./instruction-fault.js";
 import type { Location } from "./location.js";
 import type { HandlerOutcome } from "./outcome.js";
 import { Probe, type ProbeDefinition } from "./probe.js";
+import { hideBreakpoints } from "./program-memory.js";
 import { ProbedSpace } from "./space.js";
 
 /** What the core tells its owner. */
@@ -44,7 +52,8 @@ export class ProbeCore {
     private readonly listener: CoreListener,
     options: CoreOptions = {},
   ) {
-    this.calls = new HandlerCalls(target, options.timing === true, {
+    const memoryOf = (space: SpaceId): Memory => this.spaces.get(space)?.program ?? target.memory(space);
+    this.calls = new HandlerCalls(target, memoryOf, options.timing === true, {
       disarm: (probe, why) => {
         probe.disarmedBecause = why;
         this.disarm(probe);
@@ -112,6 +121,12 @@ export class ProbeCore {
   /** The armed locations of a probe. */
   locationsOf(probe: Probe): ReadonlySet<Location> {
     return this.places.get(probe) ?? new Set();
+  }
+
+  /** Makes bytes that somebody read from a space be the program's own: see {@link ProgramMemory}. */
+  hideBreakpoints(space: SpaceId, at: Address, bytes: Uint8Array, length = bytes.length): void {
+    const probed = this.spaces.get(space);
+    if (probed !== undefined) hideBreakpoints(probed.locations, at, bytes, length);
   }
 
   /** Text that was unmapped takes its probes with it; nothing is written. */

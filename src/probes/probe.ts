@@ -95,10 +95,14 @@ export class Hit {
   /** Faults of handlers within this hit, fenced or not: what `maxfault` bounds. */
   handlerFaults = 0;
 
-  constructor(readonly target: Target) {}
+  constructor(
+    readonly target: Target,
+    private readonly memoryOf: (space: SpaceId) => Memory = (space) => target.memory(space),
+  ) {}
 
+  /** As the program would have it without us: no breakpoint of ours shows. */
   get memory(): Memory {
-    return this.target.memory(this.space);
+    return this.memoryOf(this.space);
   }
 
   facts(): ThreadFacts {

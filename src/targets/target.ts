@@ -1,4 +1,5 @@
 import type { Address } from "../base/address.js";
+import type { MemoryFault } from "../base/errors.js";
 import type { RegisterFile } from "../arch/x86_64/registers.js";
 
 /** A thread of a target: on Linux its TID, behind a GDB stub the stub's number. */
@@ -131,6 +132,9 @@ export interface Memory {
    * @returns bytes read, 0 … into.length
    */
   readSome(at: Address, into: Uint8Array): number;
+
+  /** The fault of a byte at which {@link readSome} has just stopped. @throws TargetGone */
+  faultAt(at: Address): MemoryFault;
 
   /** @throws MemoryFault where the target's own store would signal */
   write(at: Address, bytes: Uint8Array): void;

@@ -5,7 +5,8 @@ import { ImageCache } from "../../symbols/elf/cache.js";
 import { compileGlob } from "../../symbols/glob.js";
 import { matchesLibrary } from "../../symbols/programs.js";
 import { formatVaddr, type Vaddr } from "../../symbols/vaddr.js";
-import { type ProgramNames, refuseStatement } from "../points/places.js";
+import { refuseStatement } from "../points/harm.js";
+import type { ProgramNames } from "../points/places.js";
 import { isReturn, isText, type Point, type TextPoint } from "../points/point.js";
 
 /** A point that another one matched, spelt out. */

@@ -201,11 +201,11 @@ export class ScriptSession implements EngineListener, SessionServices {
   private openTarget(): LinuxTarget | NoTarget {
     const { command, pid } = this.options;
     const { doorbell } = this.outside;
-    if (pid !== undefined) return LinuxTarget.attach(pid, { doorbell });
+    if (pid !== undefined) return LinuxTarget.attach(pid, { doorbell, ownsProcess: true });
     if (command === undefined) return new NoTarget();
     const words = commandWords(command);
     if (words.length === 0) throw new UsageError("-c: the command is empty");
-    return LinuxTarget.launch(words, { doorbell });
+    return LinuxTarget.launch(words, { doorbell, ownsProcess: true });
   }
 
   private begin(handlers: readonly ScriptHandler[]): void {
@@ -248,6 +248,7 @@ export class ScriptSession implements EngineListener, SessionServices {
   }
 
   private loop(): void {
+    const enough = (): boolean => this.ending;
     const hasTarget = this.options.command !== undefined || this.options.pid !== undefined;
     while (!this.ending && (!hasTarget || this.engine.alive)) {
       const request = this.outside.stopRequest();
@@ -255,11 +256,11 @@ export class ScriptSession implements EngineListener, SessionServices {
       this.sink.flushIfDue();
       // The same deadline for many hits: each new one costs a system call.
       const until = Math.ceil(performance.now() / BEAT + 1) * BEAT;
-      if (hasTarget) this.engine.step(until);
+      if (hasTarget) this.engine.step(until, enough);
       else {
         this.sink.flush();
         this.outside.idle(Math.min(until, this.engine.timers.next()));
-        this.engine.step(0);
+        this.engine.step(0, enough);
       }
     }
   }

@@ -7,6 +7,7 @@ import type { FunctionLocation } from "../../symbols/elf/functions.js";
 import { loadedAt } from "../../symbols/vaddr.js";
 import type { Memory, SpaceId, ThreadId } from "../../targets/target.js";
 import type { Engine } from "../engine.js";
+import { refuseHarm } from "../points/harm.js";
 import {
   type Found,
   imagesOf,
@@ -14,7 +15,6 @@ import {
   placesIn,
   placesOf,
   type ProgramNames,
-  refuseHarm,
   type TextPlace,
 } from "../points/places.js";
 import type { TextPoint } from "../points/point.js";
@@ -219,7 +219,7 @@ export class TextProbes {
   private armAt({ each, place }: Task): void {
     this.triedIn(each, place.image).places.add(place.address);
     try {
-      refuseHarm(place);
+      refuseHarm(place.image, place.address);
       const options = { fileByte: place.fileByte };
       if (each.returns !== undefined) each.returns.arm(place.image.space, place.address, options);
       else this.engine.core.arm(each.probe, place.image.space, place.address, options);

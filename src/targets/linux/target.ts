@@ -25,6 +25,11 @@ import { Tracer } from "./tracer.js";
 export interface LinuxOptions {
   /** The buffer of a {@link Doorbell}, for waking {@link LinuxTarget.wait} from another thread. */
   readonly doorbell?: SharedArrayBuffer;
+  /**
+   * The tracer's process exists for the tracer alone: the scheduling of its other threads may be
+   * changed, too. Default: no.
+   */
+  readonly ownsProcess?: boolean;
 }
 
 /**
@@ -73,7 +78,7 @@ export class LinuxTarget implements Target {
       throw new TargetError(
         `processes can be traced on Linux x86-64 only; this is ${process.platform} ${process.arch}`,
       );
-    const tracer = new Tracer(options.doorbell);
+    const tracer = new Tracer(options.doorbell, options.ownsProcess === true);
     try {
       start(tracer);
     } catch (error) {
