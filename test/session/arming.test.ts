@@ -153,3 +153,15 @@ test(
     assert.equal(printed(outcome, bare), "pattern: 5, returned: 5, thrice: 5, twice_otherwise: 5, \n");
   },
 );
+
+test("a point that nothing of the target ever matched is warned of at the end", PERL, () => {
+  const script = (mark: string): string =>
+    `probe process("perl").library("nosuch*.so").function("*")${mark} {} probe process("bash").function("main")? {}`;
+  const outcome = trapline("-e", script(""), "-c", "perl -e 1");
+  assert.equal(
+    outcome.stderr,
+    'WARNING: probe process("perl").library("nosuch*.so").function("*") at <input>:1:7: nothing of the target was what it names\n',
+  );
+  assert.equal(outcome.status, 0);
+  assert.equal(trapline("-e", script("?"), "-c", "perl -e 1").stderr, "");
+});

@@ -25,6 +25,8 @@ export interface TextProbe {
   readonly probe: Probe;
   readonly point: TextPoint;
   readonly returns: ReturnProbe | undefined;
+  /** Something of the target was what the point names, armed or not. */
+  matched: boolean;
   /** Places armed so far, ever; those that a fork copied are the same places. */
   armed: number;
   /** Places that could not be, by reason. */
@@ -87,7 +89,7 @@ export class TextProbes {
       point.kind === "function" && point.where === "return"
         ? new ReturnProbe(this.engine.core, probe)
         : undefined;
-    const added: TextProbe = { probe, point, returns, armed: 0, refused: new Map() };
+    const added: TextProbe = { probe, point, returns, matched: false, armed: 0, refused: new Map() };
     this.all.push(added);
     return added;
   }
@@ -168,6 +170,7 @@ export class TextProbes {
     try {
       const { places, waiting } = find(this.engine.target.memory(image.space));
       tried.waiting = waiting;
+      if (places.length + waiting.length > 0) each.matched = true;
       for (const resolver of waiting) this.awaitSelection(image, resolver);
       return places.filter(({ address }) => !tried.places.has(address)).map((place) => ({ each, place }));
     } catch (error) {
@@ -233,6 +236,7 @@ export class TextProbes {
   private refuse(each: TextProbe, error: unknown): void {
     if (error instanceof TargetGone) return;
     if (!(error instanceof ProbeRefused || error instanceof MemoryFault)) throw error;
+    each.matched = true;
     const reason = error instanceof ProbeRefused ? error.reason : "unmapped";
     each.refused.set(reason, (each.refused.get(reason) ?? 0) + 1);
     this.listener.refused(each, error.message);
