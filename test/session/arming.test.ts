@@ -5,7 +5,7 @@ import { instructionStarts } from "../../src/arch/x86_64/decode.js";
 import type { Address } from "../../src/base/address.js";
 import { ElfImage } from "../../src/symbols/elf/image.js";
 import { needs } from "../support/needs.js";
-import { target, trapline } from "../support/programs.js";
+import { printed, run, target, trapline } from "../support/programs.js";
 
 const PERL = needs("perl");
 const GCC = needs("gcc");
@@ -126,4 +126,42 @@ test("a named place of a library that is loaded later is warned of where it cann
   assert.equal(warned.status, 0);
   assert.equal(trapline("-e", script("?"), "-c", "perl -MPOSIX -e 1").stderr, "");
   assert.equal(trapline("-w", "-e", script(""), "-c", "perl -MPOSIX -e 1").stderr, "");
+});
+
+test(
+  "an IFUNC of a library that is loaded later is armed before its first call, however it is called",
+  GCC,
+  () => {
+    const library = target("indirect_library", "-shared", "-fPIC");
+    const program = target("indirect");
+    const bare = run(program, library);
+    assert.equal(bare.stdout, "total 48\n");
+    // Once while the library is initialized and four times by its own calls; five times by a looked-up pointer.
+    const outcome = trapline(
+      "-e",
+      `global calls, sum
+     probe process.library("indirect_library").function("early"), process.library("indirect_library").function("late") {
+       calls[probefunc(), int_arg(1)]++
+     }
+     probe process.library("indirect_library").function("l?te") { calls["pattern", 0]++ }
+     probe process.library("indirect_library").function("early").return { calls["returned", returnval()]++ }
+     probe end { foreach ([name+, number] in calls) sum[name] += calls[name, number]; foreach (name+ in sum) printf("%s: %d, ", name, sum[name]) println() }`,
+      "-c",
+      `${program} ${library}`,
+    );
+    assert.equal(outcome.stderr, "");
+    assert.equal(printed(outcome, bare), "pattern: 5, returned: 5, thrice: 5, twice_otherwise: 5, \n");
+  },
+);
+
+test("a point that nothing of the target ever matched is warned of at the end", PERL, () => {
+  const script = (mark: string): string =>
+    `probe process("perl").library("nosuch*.so").function("*")${mark} {} probe process("bash").function("main")? {}`;
+  const outcome = trapline("-e", script(""), "-c", "perl -e 1");
+  assert.equal(
+    outcome.stderr,
+    'WARNING: probe process("perl").library("nosuch*.so").function("*") at <input>:1:7: nothing of the target was what it names\n',
+  );
+  assert.equal(outcome.status, 0);
+  assert.equal(trapline("-e", script("?"), "-c", "perl -e 1").stderr, "");
 });

@@ -42,27 +42,40 @@ export interface TextPlace {
   readonly name: string;
 }
 
-/**
- * The places that a point names in an image. Functions whose implementation is not selected yet
- * (IFUNCs before the dynamic linker is done) are left for later.
- *
- * @throws ProbeRefused a statement that is no instruction's beginning
- */
-export function placesIn(
-  point: TextPoint,
+/** What a point names in an image. */
+export interface Found {
+  readonly places: readonly TextPlace[];
+  /** IFUNCs whose implementation is not selected yet, as far as can be read. */
+  readonly waiting: readonly FunctionLocation[];
+}
+
+/** @throws ProbeRefused a statement that is no instruction's beginning */
+export function placesIn(point: TextPoint, image: Image, images: readonly Image[], memory: Memory): Found {
+  if (point.kind === "statement")
+    return { places: [statementIn(Number(point.vaddr) as Vaddr, image)], waiting: [] };
+  return placesOf(image.elf.functions(point.functions), image, images, memory);
+}
+
+/** Where functions of an image are entered now. */
+export function placesOf(
+  functions: readonly FunctionLocation[],
   image: Image,
   images: readonly Image[],
   memory: Memory,
-): readonly TextPlace[] {
-  if (point.kind === "statement") return [statementIn(Number(point.vaddr) as Vaddr, image)];
+): Found {
   const places = new Map<Address, TextPlace>();
-  for (const found of image.elf.functions(point.functions)) {
+  const waiting: FunctionLocation[] = [];
+  for (const found of functions) {
     const address = entryOf(found, image, images, memory);
-    if (address !== undefined && !places.has(address)) {
-      places.set(address, { address, image, name: found.name, fileByte: fileByte(image, address) });
-    }
+    if (address === undefined) waiting.push(found);
+    else if (!places.has(address)) places.set(address, placeOf(found, image, address));
   }
-  return [...places.values()];
+  return { places: [...places.values()], waiting };
+}
+
+/** @param address of the function, or of the implementation that it selected */
+export function placeOf(found: FunctionLocation, image: Image, address: Address): TextPlace {
+  return { address, image, name: found.name, fileByte: fileByte(image, address) };
 }
 
 function entryOf(

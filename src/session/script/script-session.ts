@@ -268,6 +268,8 @@ export class ScriptSession implements EngineListener, SessionServices {
   private end(): void {
     const urgent = this.outside.stopRequest() > 1;
     if (!urgent) this.fireAll(this.failed ? "error" : "end");
+    for (const { probe, matched } of this.running.texts.all)
+      if (!matched) this.warnUnlessOptional(probe, "nothing of the target was what it names");
     this.sink.end({
       probes: this.probes.map((each) => reportOf(each, this.running.texts)),
       errors: this.errors,
@@ -363,13 +365,17 @@ export class ScriptSession implements EngineListener, SessionServices {
       },
       refused: ({ probe, point }, message) => {
         if (verbosity > 1) say(`probe ${probe.definition.name}: ${message}`);
-        const { node, compiled } = this.probes.find((each) => each.probe === probe) ?? {};
-        if (compiled === undefined || node?.optional === true || !namesOne(point)) return;
-        const where = formatPosition(compiled.node.position);
-        this.sink.warning(fromText(`probe ${probe.definition.name} at ${where}: ${message}`));
+        if (namesOne(point)) this.warnUnlessOptional(probe, message);
       },
       arming: () => new Progress("arming probes", progress),
     };
+  }
+
+  private warnUnlessOptional(probe: Probe, message: string): void {
+    const { node, compiled } = this.probes.find((each) => each.probe === probe) ?? {};
+    if (node === undefined || compiled === undefined || node.optional || node.sufficient) return;
+    const where = formatPosition(compiled.node.position);
+    this.sink.warning(fromText(`probe ${probe.definition.name} at ${where}: ${message}`));
   }
 
   private sayTiers(): void {

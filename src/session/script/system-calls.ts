@@ -48,6 +48,9 @@ const SYSCALL_LENGTH = 2;
 /** Calls of one thread that may wait for their restart at once, each under a handler of signals. */
 const MAXIMUM_INTERRUPTED = 16;
 
+/** Will the kernel make a call again? Undefined where it was not interrupted. */
+type Restarts = boolean | "unknown" | undefined;
+
 /**
  * Probes on system calls (row S11). `pre` is the entry, `post` the normal return, `fault` a call
  * that ended with EFAULT or that a signal interrupted. Where the kernel makes it again the fault is
@@ -122,39 +125,38 @@ export class SystemCallProbes {
   private onExit(thread: ThreadId): void {
     const call = this.under.get(thread);
     if (call === undefined) return;
-    this.under.delete(thread);
     const registers = this.target.registers(thread);
     const told = registers.read("rax");
     const result = -BigInt.asIntN(64, told);
     const restarts = this.restarts(thread, result);
-    if (restarts === true) this.interrupt(thread, call);
+    // Only now: a thread that is killed while it is looked at is still under way, and abandoned by its end.
+    this.under.delete(thread);
+    const mayRestart = restarts === true || restarts === "unknown";
+    if (mayRestart) this.interrupt(thread, call);
     const fault = faultOf(result, restarts);
     const name = systemCallName(call.number) ?? `sys_${String(call.number)}`;
     // What the program will find there once its handler of signals has returned.
     if (restarts === false) registers.write("rax", BigInt.asUintN(64, -EINTR));
-    this.about({ number: call.number, name }, () => {
-      for (const each of call.probes) {
-        // A `.return` point sees every result that the program sees, as pre; a restart is none.
-        const phase =
-          each.where === "return"
-            ? restarts === true
-              ? "none"
-              : "pre"
-            : fault === undefined
-              ? "post"
-              : "fault";
-        const details = { retries: call.retries, part: "end" as const };
-        this.core.fire(each.probe, phase, thread, fault === undefined ? details : { ...details, fault });
-      }
-    });
-    if (restarts === false) registers.write("rax", told);
+    try {
+      this.about({ number: call.number, name }, () => {
+        for (const each of call.probes) {
+          // A `.return` point sees every result that the program sees, as pre; a restart is none.
+          const atReturn = mayRestart ? "none" : "pre";
+          const phase = each.where === "return" ? atReturn : fault === undefined ? "post" : "fault";
+          const details = { retries: call.retries, part: "end" as const };
+          this.core.fire(each.probe, phase, thread, fault === undefined ? details : { ...details, fault });
+        }
+      });
+    } finally {
+      if (restarts === false) registers.write("rax", told);
+    }
   }
 
   /**
    * Will the kernel make the call again? Undefined where it was not interrupted. Told by the signal that
    * is due: it stays pending until the thread goes on from here.
    */
-  private restarts(thread: ThreadId, result: bigint): boolean | undefined {
+  private restarts(thread: ThreadId, result: bigint): Restarts {
     const when = INTERRUPTED.get(result);
     if (when === undefined) return undefined;
     const due = this.target.capabilities.dueSignal?.(thread);
@@ -166,7 +168,7 @@ export class SystemCallProbes {
       case "without a handler":
         return false;
       case "SA_RESTART":
-        return due.restarts() ?? false;
+        return due.restarts() ?? "unknown";
     }
   }
 
@@ -211,7 +213,7 @@ export class SystemCallProbes {
   }
 }
 
-function faultOf(result: bigint, restarts: boolean | undefined): InstructionFault | undefined {
+function faultOf(result: bigint, restarts: Restarts): InstructionFault | undefined {
   const fault = (name: string, number: bigint, retryable: boolean): InstructionFault => ({
     name,
     number: Number(number),
@@ -219,7 +221,8 @@ function faultOf(result: bigint, restarts: boolean | undefined): InstructionFaul
     address: undefined,
     retryable,
   });
-  if (restarts === true) return fault("ERESTART", result, true);
+  // Where it is not known no handler is told to count on it; a restart that comes is a retry all the same.
+  if (restarts === true || restarts === "unknown") return fault("ERESTART", result, restarts === true);
   if (restarts === false) return fault("EINTR", EINTR, false);
   return result === EFAULT ? fault("EFAULT", EFAULT, false) : undefined;
 }

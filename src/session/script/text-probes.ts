@@ -1,11 +1,22 @@
 import { MemoryFault, ProbeRefused, TargetGone } from "../../base/errors.js";
-import type { Address } from "../../base/address.js";
-import type { Probe } from "../../probes/probe.js";
+import { type Address, addressOf } from "../../base/address.js";
+import { RETURNED } from "../../probes/outcome.js";
+import type { Hit, Probe } from "../../probes/probe.js";
 import { ReturnProbe } from "../../probes/return-probe.js";
-import type { SpaceId, ThreadId } from "../../targets/target.js";
+import type { FunctionLocation } from "../../symbols/elf/functions.js";
+import { loadedAt } from "../../symbols/vaddr.js";
+import type { Memory, SpaceId, ThreadId } from "../../targets/target.js";
 import type { Engine } from "../engine.js";
 import { refuseHarm } from "../points/harm.js";
-import { imagesOf, placesIn, type ProgramNames, type TextPlace } from "../points/places.js";
+import {
+  type Found,
+  imagesOf,
+  placeOf,
+  placesIn,
+  placesOf,
+  type ProgramNames,
+  type TextPlace,
+} from "../points/places.js";
 import type { TextPoint } from "../points/point.js";
 import type { Image } from "../programs.js";
 
@@ -14,6 +25,8 @@ export interface TextProbe {
   readonly probe: Probe;
   readonly point: TextPoint;
   readonly returns: ReturnProbe | undefined;
+  /** Something of the target was what the point names, armed or not. */
+  matched: boolean;
   /** Places armed so far, ever; those that a fork copied are the same places. */
   armed: number;
   /** Places that could not be, by reason. */
@@ -40,52 +53,92 @@ interface Task {
   readonly place: TextPlace;
 }
 
+/** What was done for a probe in an image. */
+interface Tried {
+  /** Whether it went well or not. */
+  readonly places: Set<Address>;
+  /** IFUNCs that have not selected an implementation yet. */
+  waiting: readonly FunctionLocation[];
+}
+
 /** Arms probes on instructions wherever their points match, now and as libraries come. */
 export class TextProbes {
   readonly all: TextProbe[] = [];
-  /** What was done already, whether it went well or not. */
-  private readonly tried = new WeakMap<Image, Map<TextProbe, Set<Address>>>();
+  private readonly tried = new WeakMap<Image, Map<TextProbe, Tried>>();
+  /** Fires when an IFUNC's resolver returns: what it returns is then called. */
+  private readonly selections: ReturnProbe;
 
   constructor(
     private readonly engine: Engine,
     private readonly names: ProgramNames,
     private readonly listener: ArmingListener,
-  ) {}
+  ) {
+    const probe = engine.core.register({
+      name: "IFUNC selections",
+      internal: true,
+      pre: (hit) => {
+        this.onSelection(hit);
+        return RETURNED;
+      },
+    });
+    this.selections = new ReturnProbe(engine.core, probe);
+  }
 
   add(probe: Probe, point: TextPoint): TextProbe {
     const returns =
       point.kind === "function" && point.where === "return"
         ? new ReturnProbe(this.engine.core, probe)
         : undefined;
-    const added: TextProbe = { probe, point, returns, armed: 0, refused: new Map() };
+    const added: TextProbe = { probe, point, returns, matched: false, armed: 0, refused: new Map() };
     this.all.push(added);
     return added;
   }
 
   /** Arms what the images of a space now offer. */
   arm(space: SpaceId): void {
-    this.armWhere(space, (each, image) => this.tried.get(image)?.has(each) !== true);
+    const images = this.engine.programs.images(space);
+    this.armTasks(() =>
+      this.all
+        .filter((each) => each.probe.armed)
+        .flatMap((each) => imagesOf(each.point, images, this.names).map((image) => ({ each, image })))
+        .filter(({ each, image }) => this.tried.get(image)?.has(each) !== true)
+        .flatMap(({ each, image }) =>
+          this.tasksFor(each, image, (memory) => placesIn(each.point, image, images, memory)),
+        ),
+    );
   }
 
-  /** IFUNCs whose implementation was not selected when their image came. */
+  /** IFUNCs whose selection can be read now, and could not be when their image came. */
   armSelected(space: SpaceId): void {
-    this.armWhere(space, ({ point }) => point.kind === "function");
+    const images = this.engine.programs.images(space);
+    this.armTasks(() =>
+      images.flatMap((image) =>
+        [...(this.tried.get(image) ?? [])].flatMap(([each, { waiting }]) =>
+          waiting.length === 0 || !each.probe.armed
+            ? []
+            : this.tasksFor(each, image, (memory) => placesOf(waiting, image, images, memory)),
+        ),
+      ),
+    );
   }
 
   /** A fork copied the images, and what is armed in them. */
   threadCopied(parent: ThreadId, child: ThreadId, space: SpaceId): void {
-    for (const { returns } of this.all) returns?.threadCopied(parent, child, space);
+    for (const returns of this.returnProbes()) returns.threadCopied(parent, child, space);
     const originals = this.engine.programs.images(this.engine.target.spaceOf(parent));
     for (const copy of this.engine.programs.images(space)) {
       const original = originals.find((image) => image.path === copy.path && image.bias === copy.bias);
       const tried = original === undefined ? undefined : this.tried.get(original);
-      if (tried !== undefined)
-        this.tried.set(copy, new Map([...tried].map(([each, places]) => [each, new Set(places)])));
+      if (tried === undefined) continue;
+      const copies = [...tried].map(
+        ([each, { places, waiting }]) => [each, { places: new Set(places), waiting }] as const,
+      );
+      this.tried.set(copy, new Map(copies));
     }
   }
 
   threadGone(thread: ThreadId): void {
-    for (const { returns } of this.all) returns?.threadGone(thread);
+    for (const returns of this.returnProbes()) returns.threadGone(thread);
   }
 
   /** The function that a return probe's hit returns from. */
@@ -93,16 +146,15 @@ export class TextProbes {
     return this.all.find((each) => each.probe === probe)?.returns?.returningFrom;
   }
 
-  private armWhere(space: SpaceId, wanted: (each: TextProbe, image: Image) => boolean): void {
-    const images = this.engine.programs.images(space);
-    const pairs = this.all
-      .filter((each) => each.probe.armed)
-      .flatMap((each) => imagesOf(each.point, images, this.names).map((image) => ({ each, image })))
-      .filter(({ each, image }) => wanted(each, image));
-    if (pairs.length === 0) return;
+  private *returnProbes(): Generator<ReturnProbe> {
+    yield this.selections;
+    for (const { returns } of this.all) if (returns !== undefined) yield returns;
+  }
+
+  private armTasks(find: () => readonly Task[]): void {
     const progress = this.listener.arming();
     try {
-      const tasks = pairs.flatMap(({ each, image }) => this.tasksIn(each, image, images));
+      const tasks = find();
       tasks.forEach((task, index) => {
         progress.advance(index, tasks.length);
         this.armAt(task);
@@ -112,34 +164,63 @@ export class TextProbes {
     }
   }
 
-  /** Places of an image that were not tried before. */
-  private tasksIn(each: TextProbe, image: Image, images: readonly Image[]): Task[] {
+  /** What is to be done of what was found, and was not tried before. */
+  private tasksFor(each: TextProbe, image: Image, find: (memory: Memory) => Found): Task[] {
     const tried = this.triedIn(each, image);
     try {
-      const places = placesIn(each.point, image, images, this.engine.target.memory(image.space));
-      return places.filter(({ address }) => !tried.has(address)).map((place) => ({ each, place }));
+      const { places, waiting } = find(this.engine.target.memory(image.space));
+      tried.waiting = waiting;
+      if (places.length + waiting.length > 0) each.matched = true;
+      for (const resolver of waiting) this.awaitSelection(image, resolver);
+      return places.filter(({ address }) => !tried.places.has(address)).map((place) => ({ each, place }));
     } catch (error) {
       this.refuse(each, error);
       return [];
     }
   }
 
-  private triedIn(each: TextProbe, image: Image): Set<Address> {
+  /** Its resolver runs before anybody can call it: at start, at dlopen, at the first call or in dlsym. */
+  private awaitSelection(image: Image, resolver: FunctionLocation): void {
+    try {
+      this.selections.arm(image.space, loadedAt(resolver.vaddr, image.bias));
+    } catch (error) {
+      // Then the selection is read where the dynamic linker put it, when it next says that it is done.
+      if (!(error instanceof ProbeRefused || error instanceof MemoryFault || error instanceof TargetGone))
+        throw error;
+    }
+  }
+
+  private onSelection(hit: Hit): void {
+    const resolver = this.selections.returningFrom;
+    const selected = addressOf(hit.registers.read("rax"));
+    if (resolver === undefined || selected === undefined) return;
+    const image = this.engine.programs.at(hit.space, resolver);
+    if (image === undefined || this.engine.programs.at(hit.space, selected) !== image) return;
+    for (const [each, tried] of this.tried.get(image) ?? []) {
+      const found = tried.waiting.find(({ vaddr }) => loadedAt(vaddr, image.bias) === resolver);
+      if (found === undefined) continue;
+      tried.waiting = tried.waiting.filter((other) => other !== found);
+      if (each.probe.armed && !tried.places.has(selected))
+        this.armAt({ each, place: placeOf(found, image, selected) });
+    }
+  }
+
+  private triedIn(each: TextProbe, image: Image): Tried {
     let byProbe = this.tried.get(image);
     if (byProbe === undefined) {
       byProbe = new Map();
       this.tried.set(image, byProbe);
     }
-    let places = byProbe.get(each);
-    if (places === undefined) {
-      places = new Set();
-      byProbe.set(each, places);
+    let tried = byProbe.get(each);
+    if (tried === undefined) {
+      tried = { places: new Set(), waiting: [] };
+      byProbe.set(each, tried);
     }
-    return places;
+    return tried;
   }
 
   private armAt({ each, place }: Task): void {
-    this.triedIn(each, place.image).add(place.address);
+    this.triedIn(each, place.image).places.add(place.address);
     try {
       refuseHarm(place.image, place.address);
       const options = { fileByte: place.fileByte };
@@ -155,6 +236,7 @@ export class TextProbes {
   private refuse(each: TextProbe, error: unknown): void {
     if (error instanceof TargetGone) return;
     if (!(error instanceof ProbeRefused || error instanceof MemoryFault)) throw error;
+    each.matched = true;
     const reason = error instanceof ProbeRefused ? error.reason : "unmapped";
     each.refused.set(reason, (each.refused.get(reason) ?? 0) + 1);
     this.listener.refused(each, error.message);
