@@ -87,7 +87,7 @@ export class HitEngine {
     arrival.state = "active";
     this.runPre(thread, arrival, location);
     if (registers.pc === location.address) this.execute(thread, state, space, location);
-    else this.finish(thread, arrival); // a handler sent the thread elsewhere, as kprobes lets it
+    else this.goElsewhere(thread, arrival);
   }
 
   /** A breakpoint inside one of our slots: behind the instruction, or the instruction's own. */
@@ -202,8 +202,7 @@ export class HitEngine {
       if (!probe.armed || (entry.accepts !== undefined && !entry.accepts(hit))) continue;
       probe.hits++;
       if (arrival.retries > 0) probe.retries++;
-      const index = arrival.probes.push(probe) - 1;
-      arrival.handlerFaults.push(0);
+      const index = arrival.add(probe);
       if (probe.definition.pre !== undefined)
         this.calls.call(probe, "pre", probe.definition.pre, arrival, index);
     }
@@ -241,6 +240,13 @@ export class HitEngine {
     this.target.resume(thread, step ? STEP : CONTINUE);
   }
 
+  /** A pre-handler changed the program counter: as in kprobes the instruction is left out, and the post-handlers. */
+  private goElsewhere(thread: ThreadId, arrival: Arrival): void {
+    this.complete(arrival);
+    arrival.state = "idle";
+    this.target.resume(thread, CONTINUE);
+  }
+
   private slotFor(
     thread: ThreadId,
     space: ProbedSpace,
@@ -273,7 +279,8 @@ export class HitEngine {
     if (location !== undefined && wantsPost(arrival)) {
       arrival.state = "active";
       this.calls.begin(thread, location, arrival, undefined);
-      for (const [index, probe] of arrival.probes.entries()) {
+      for (let index = 0; index < arrival.count; index++) {
+        const probe = arrival.probe(index);
         const { post } = probe.definition;
         if (probe.armed && post !== undefined) this.calls.call(probe, "post", post, arrival, index);
       }
@@ -320,7 +327,8 @@ export class HitEngine {
   private runFault(thread: ThreadId, arrival: Arrival, location: Location, fault: InstructionFault): void {
     arrival.state = "active";
     this.calls.begin(thread, location, arrival, fault);
-    for (const [index, probe] of arrival.probes.entries()) {
+    for (let index = 0; index < arrival.count; index++) {
+      const probe = arrival.probe(index);
       probe.faulted++;
       const { definition } = probe;
       const wanted = definition.faultWhen !== "not-retried" || !fault.retryable;
@@ -392,15 +400,15 @@ export class HitEngine {
   }
 
   private complete(arrival: Arrival): void {
-    for (const probe of arrival.probes) probe.completed++;
+    for (let index = 0; index < arrival.count; index++) arrival.probe(index).completed++;
   }
 
   private uncomplete(arrival: Arrival): void {
-    for (const probe of arrival.probes) probe.completed--;
+    for (let index = 0; index < arrival.count; index++) arrival.probe(index).completed--;
   }
 
   private abandon(arrival: Arrival): void {
-    for (const probe of arrival.probes) probe.abandoned++;
+    for (let index = 0; index < arrival.count; index++) arrival.probe(index).abandoned++;
     arrival.clear();
   }
 
@@ -441,6 +449,9 @@ function outsideSlot(address: bigint | undefined, raisedAt: Address, settled: Ad
 
 /** Does any probe of this arrival want to be called behind the instruction? Row S9: else it costs nothing. */
 function wantsPost(arrival: Arrival): boolean {
-  for (const probe of arrival.probes) if (probe.armed && probe.definition.post !== undefined) return true;
+  for (let index = 0; index < arrival.count; index++) {
+    const probe = arrival.probe(index);
+    if (probe.armed && probe.definition.post !== undefined) return true;
+  }
   return false;
 }

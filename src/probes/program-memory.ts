@@ -1,4 +1,5 @@
 import { type Address, offsetBy } from "../base/address.js";
+import type { MemoryFault } from "../base/errors.js";
 import type { Memory } from "../targets/target.js";
 import { BREAKPOINT, type Location } from "./location.js";
 
@@ -21,6 +22,10 @@ export class ProgramMemory implements Memory {
     const length = this.actual.readSome(at, into);
     hideBreakpoints(this.locations, at, into, length);
     return length;
+  }
+
+  faultAt(at: Address): MemoryFault {
+    return this.actual.faultAt(at);
   }
 
   write(at: Address, bytes: Uint8Array): void {

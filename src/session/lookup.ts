@@ -7,7 +7,7 @@ import type { SpaceId } from "../targets/target.js";
 import type { Where } from "./api/protocol.js";
 import type { Engine } from "./engine.js";
 import { selectedImplementation } from "./indirect-functions.js";
-import { refuseHarm, refuseInsideInstruction } from "./points/harm.js";
+import { refuseHarm, refuseStatement } from "./points/harm.js";
 import type { Image } from "./programs.js";
 
 export interface Place {
@@ -43,7 +43,7 @@ function byAddress(engine: Engine, space: SpaceId, value: bigint): Place {
   const image = engine.programs.at(space, address);
   if (image === undefined)
     throw new TargetError(`${formatAddress(address)} is in no program or library of the target`);
-  refuseInsideInstruction(image, address);
+  refuseStatement(unloadedFrom(address, image.bias), image.elf, image.path, address);
   return placeIn(image, address);
 }
 
@@ -65,7 +65,8 @@ function bySymbol(engine: Engine, space: SpaceId, where: Extract<Where, { kind: 
         : loadedAt(found.vaddr, image.bias);
     if (entry === undefined) continue;
     const address = offsetBy(entry, where.offset);
-    if (where.offset !== 0) refuseInsideInstruction(image, address);
+    if (where.offset !== 0)
+      refuseStatement(unloadedFrom(address, image.bias), image.elf, image.path, address);
     return placeIn(image, address);
   }
   const inModule = where.module === undefined ? "in the program and its libraries" : `in ${where.module}`;

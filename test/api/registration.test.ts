@@ -134,7 +134,7 @@ test("what cannot be probed is refused with a reason, and nothing is changed", G
   await refused(
     { symbolName: "the_store", offset: 1 },
     "inside-instruction",
-    /^cannot probe 0x[0-9a-f]+: .*inside an instruction$/,
+    /^cannot probe 0x[0-9a-f]+: .*inside the instruction at 0x[0-9a-f]+$/,
   );
   await using store = await running.registerKprobe({ symbolName: "the_store" });
   await refused({ symbolName: "the_store", offset: 1 }, "inside-instruction", /instruction/);

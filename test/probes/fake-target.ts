@@ -249,6 +249,7 @@ export class FakeTarget implements Target {
       }
       return into.length;
     },
+    faultAt: (at) => new MemoryFault(BigInt(at), "read", "unmapped"),
     write: (at) => {
       throw new MemoryFault(BigInt(at), "write", "unmapped");
     },

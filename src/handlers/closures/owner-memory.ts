@@ -1,5 +1,6 @@
 import { type Address, offsetBy } from "../../base/address.js";
 import { BREAKPOINT } from "../../probes/location.js";
+import type { MemoryFault } from "../../base/errors.js";
 import type { Memory } from "../../targets/target.js";
 import { LOOKUP_BYTES, type Mailbox } from "./mailbox.js";
 
@@ -23,6 +24,10 @@ export class OwnerMemory implements Memory {
     const length = this.actual.readSome(at, into);
     this.hideBreakpoints(at, into.subarray(0, length));
     return length;
+  }
+
+  faultAt(at: Address): MemoryFault {
+    return this.actual.faultAt(at);
   }
 
   write(at: Address, bytes: Uint8Array): void {

@@ -92,10 +92,11 @@ class EngineThread implements EngineListener {
     this.firstProcess = target.facts(thread).process as ThreadId;
     if (start.kind === "launch") this.holdAtEntry(thread, target.spaceOf(thread));
     else this.ready();
+    const enough = (): boolean => this.leaving;
     try {
       while (this.engine.alive && !this.leaving) {
         // The same deadline for many hits: each new one costs a system call.
-        this.engine.step(Math.ceil(performance.now() / LONGEST_WAIT + 1) * LONGEST_WAIT);
+        this.engine.step(Math.ceil(performance.now() / LONGEST_WAIT + 1) * LONGEST_WAIT, enough);
         this.obeyAll();
         this.lookAfterOwner();
       }

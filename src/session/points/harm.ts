@@ -1,7 +1,15 @@
-import type { Address } from "../../base/address.js";
+import { type Address, formatAddress } from "../../base/address.js";
 import { ProbeRefused } from "../../base/errors.js";
 import { boundaryVerdict, instructionStarts, MAX_INSTRUCTION_LENGTH } from "../../arch/x86_64/decode.js";
-import { formatVaddr, loadedAt, unloadedFrom } from "../../symbols/vaddr.js";
+import type { ElfImage } from "../../symbols/elf/image.js";
+import {
+  formatVaddr,
+  type LoadBias,
+  loadedAt,
+  rangeAt,
+  unloadedFrom,
+  type Vaddr,
+} from "../../symbols/vaddr.js";
 import type { Image } from "../programs.js";
 
 /**
@@ -21,22 +29,30 @@ export function refuseHarm(image: Image, address: Address): void {
 }
 
 /**
- * Refuses an address in the middle of an instruction, as far as the function around it can be
- * decoded: a breakpoint there would make it another one.
+ * A statement must be an instruction's beginning: a breakpoint anywhere else would change what the
+ * program does. Said from the file alone; where neither a symbol nor the unwinder knows a function,
+ * nothing can be said, and whoever wrote the address is believed.
  *
+ * @param address what messages call it
  * @throws ProbeRefused
  */
-export function refuseInsideInstruction(image: Image, address: Address): void {
-  const vaddr = unloadedFrom(address, image.bias);
-  const bounds = image.elf.functionBounds(vaddr);
-  if (bounds === undefined || bounds.start >= vaddr) return;
-  const body = image.elf.bytesAt(bounds.start, vaddr - bounds.start + MAX_INSTRUCTION_LENGTH);
-  const starts = instructionStarts(body, loadedAt(bounds.start, image.bias));
-  if (boundaryVerdict(starts, address).kind === "inside") {
-    throw new ProbeRefused(
-      address,
-      "inside-instruction",
-      `${formatVaddr(vaddr)} of ${image.path} is inside an instruction`,
-    );
-  }
+export function refuseStatement(
+  vaddr: Vaddr,
+  elf: ElfImage,
+  path: string,
+  address = loadedAt(vaddr, 0 as LoadBias),
+): void {
+  const where = `${formatVaddr(vaddr)} of ${path}`;
+  if (!elf.isCode(vaddr) || rangeAt(elf.dataInCode(), vaddr) !== undefined)
+    throw new ProbeRefused(address, "not-code", `no instructions are at ${where}`);
+  const bounds = elf.functionBounds(vaddr);
+  if (bounds === undefined || bounds.start === vaddr) return;
+  const body = elf.bytesAt(bounds.start, vaddr - bounds.start + MAX_INSTRUCTION_LENGTH);
+  const verdict = boundaryVerdict(
+    instructionStarts(body, bounds.start as number as Address),
+    vaddr as number as Address,
+  );
+  if (verdict.kind !== "inside") return;
+  const start = formatAddress(verdict.start);
+  throw new ProbeRefused(address, "inside-instruction", `${where} is inside the instruction at ${start}`);
 }

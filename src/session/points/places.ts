@@ -6,8 +6,8 @@ import type { Memory } from "../../targets/target.js";
 import { selectedImplementation } from "../indirect-functions.js";
 import { fileByte } from "../lookup.js";
 import type { Image } from "../programs.js";
-import { refuseInsideInstruction } from "./harm.js";
-import type { Point } from "./point.js";
+import { refuseStatement } from "./harm.js";
+import type { TextPoint } from "./point.js";
 
 /** Programs that run, and where they are on disk: what `process` and `process("PATH")` mean now. */
 export interface ProgramNames {
@@ -42,29 +42,40 @@ export interface TextPlace {
   readonly name: string;
 }
 
-type TextPoint = Extract<Point, { kind: "function" | "statement" }>;
+/** What a point names in an image. */
+export interface Found {
+  readonly places: readonly TextPlace[];
+  /** IFUNCs whose implementation is not selected yet, as far as can be read. */
+  readonly waiting: readonly FunctionLocation[];
+}
 
-/**
- * The places that a point names in an image. Functions whose implementation is not selected yet
- * (IFUNCs before the dynamic linker is done) are left for later.
- *
- * @throws ProbeRefused a statement that is no instruction's beginning
- */
-export function placesIn(
-  point: TextPoint,
+/** @throws ProbeRefused a statement that is no instruction's beginning */
+export function placesIn(point: TextPoint, image: Image, images: readonly Image[], memory: Memory): Found {
+  if (point.kind === "statement")
+    return { places: [statementIn(Number(point.vaddr) as Vaddr, image)], waiting: [] };
+  return placesOf(image.elf.functions(point.functions), image, images, memory);
+}
+
+/** Where functions of an image are entered now. */
+export function placesOf(
+  functions: readonly FunctionLocation[],
   image: Image,
   images: readonly Image[],
   memory: Memory,
-): readonly TextPlace[] {
-  if (point.kind === "statement") return [statementIn(Number(point.vaddr) as Vaddr, image)];
+): Found {
   const places = new Map<Address, TextPlace>();
-  for (const found of image.elf.functions(point.functions)) {
+  const waiting: FunctionLocation[] = [];
+  for (const found of functions) {
     const address = entryOf(found, image, images, memory);
-    if (address !== undefined && !places.has(address)) {
-      places.set(address, { address, image, name: found.name, fileByte: fileByte(image, address) });
-    }
+    if (address === undefined) waiting.push(found);
+    else if (!places.has(address)) places.set(address, placeOf(found, image, address));
   }
-  return [...places.values()];
+  return { places: [...places.values()], waiting };
+}
+
+/** @param address of the function, or of the implementation that it selected */
+export function placeOf(found: FunctionLocation, image: Image, address: Address): TextPlace {
+  return { address, image, name: found.name, fileByte: fileByte(image, address) };
 }
 
 function entryOf(
@@ -80,7 +91,7 @@ function entryOf(
 
 function statementIn(vaddr: Vaddr, image: Image): TextPlace {
   const address = loadedAt(vaddr, image.bias);
-  refuseInsideInstruction(image, address);
+  refuseStatement(vaddr, image.elf, image.path, address);
   return { address, image, name: nameAt(image, address), fileByte: fileByte(image, address) };
 }
 

@@ -101,13 +101,13 @@ export function unmap(tracer: Tracer, thread: Thread, at: Address, length: numbe
 }
 
 /** A thread under a seccomp filter could be killed by a call that it would not make itself. */
-function refuseSeccomp(thread: Thread, at: Address): void {
+export function refuseSeccomp(thread: Thread, at: Address): void {
   const mode = readStatus(thread.id).get("Seccomp");
   if (mode !== undefined && mode !== "0")
     throw new ProbeRefused(
       at,
       "seccomp",
-      `thread ${thread.id} is under a seccomp filter and must not be made to map memory`,
+      `thread ${thread.id} is under a seccomp filter and must not be made to call the kernel`,
     );
 }
 
@@ -149,7 +149,7 @@ function chooseRoom(mappings: readonly Mapping[], near: Address, size: number): 
  * Its signals are blocked meanwhile and stay pending.
  * @returns the result, `-errno` on failure
  */
-function callInTarget(
+export function callInTarget(
   tracer: Tracer,
   thread: Thread,
   near: Address,
