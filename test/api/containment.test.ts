@@ -2,11 +2,11 @@
 import assert from "node:assert/strict";
 import { spawnSync } from "node:child_process";
 import { test } from "node:test";
-import { attach, type HandlerKit, type Kprobe, type RegisteredProbe } from "../../src/index.js";
+import { attach, type HandlerKit, type Kprobe, launch, type RegisteredProbe } from "../../src/index.js";
 import { needs } from "../support/needs.js";
 import { run, target } from "../support/programs.js";
 import { SUCCESS, traced } from "../support/traced.js";
-import { STEADY, startSteady } from "./aside.js";
+import { STEADY, startSteady, until } from "./aside.js";
 
 const GCC = needs("gcc");
 const LIMIT = 100;
@@ -260,3 +260,24 @@ test(
     assert.deepEqual(await program.end(), STEADY);
   },
 );
+
+test("commands are obeyed at once, and timers come, while the target sleeps", async () => {
+  await using running = await launch({ command: ["perl", "-e", "sleep 600 for 1..9"] });
+  await running.go();
+  let ticks = 0;
+  const timer = setInterval(() => ticks++, 5);
+  for (let round = 0; round < 5; round++) {
+    const probe = await running.registerKprobe({
+      symbolName: "clock_nanosleep",
+      module: "libc.so.6",
+      preHandler: () => undefined,
+    });
+    await probe.disarm();
+    await probe.arm();
+    await probe.unregister();
+  }
+  await until("the timer comes", () => ticks >= 5);
+  clearInterval(timer);
+  process.kill(running.pid, "SIGKILL");
+  assert.deepEqual(await running.run(), { kind: "killed", signal: "SIGKILL", number: 9, coreDumped: false });
+});

@@ -19,6 +19,11 @@ if (way === "run") {
 
 async function trace(): Promise<void> {
   const target = await attach({ pid: Number(pid), handlerLimit: 1000 });
+  // Decides itself what Ctrl-C means.
+  if (way === "listen")
+    process.once("SIGINT", () => {
+      void target[Symbol.asyncDispose]().then(() => process.exit(6));
+    });
   let said = false;
   await target.registerKprobe({
     symbolName: "the_beat",
@@ -45,12 +50,6 @@ async function trace(): Promise<void> {
       setTimeout(() => {
         for (;;) hoard.push(Array.from({ length: 1000 }, (_, i) => ({ i })));
       }, 100);
-      break;
-    case "listen":
-      // Decides itself what Ctrl-C means.
-      process.once("SIGINT", () => {
-        void target[Symbol.asyncDispose]().then(() => process.exit(6));
-      });
       break;
     case "busy": {
       // Disposed, while it is hit all the time.

@@ -49,6 +49,7 @@ export class ClosureOwner {
   private readonly guarded: vm.Script;
   private readonly name = `trapline visit ${String(made++)}`;
   private scheduled = false;
+  private closed = false;
   /** What the guarded script does. */
   private task: () => void = NOTHING;
   /** Of the handler that was cancelled last: what its `faultHandler` is told. */
@@ -85,6 +86,8 @@ export class ClosureOwner {
   /** To be called when the engine rings: serves hits until none comes for a moment. */
   visit(): void {
     this.scheduled = false;
+    // Scheduled before the end, or rung for: too late.
+    if (this.closed) return;
     this.mailbox.set("ownerListens", 1);
     try {
       this.guard(() => {
@@ -116,7 +119,9 @@ export class ClosureOwner {
     mailbox.pass(TURN.asked, TURN.answered);
   }
 
+  /** The engine has left the target: there will be no hits. */
   close(): void {
+    this.closed = true;
     Reflect.deleteProperty(globalThis, Symbol.for(this.name));
   }
 

@@ -211,7 +211,7 @@ export class TracedTarget implements AsyncDisposable {
         this.take(message.command)?.reject(revive(message.error));
         return;
       case "visit":
-        if (!this.over) this.owner.visit();
+        this.owner.visit();
         return;
       case "ended":
         this.settleEnded(message.status);
