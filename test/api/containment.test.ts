@@ -6,7 +6,7 @@ import { attach, type HandlerKit, type Kprobe, launch, type RegisteredProbe } fr
 import { needs } from "../support/needs.js";
 import { run, target } from "../support/programs.js";
 import { SUCCESS, traced } from "../support/traced.js";
-import { STEADY, startSteady, until } from "./aside.js";
+import { PATIENT, STEADY, startSteady, until } from "./aside.js";
 
 const GCC = needs("gcc");
 const LIMIT = 100;
@@ -21,14 +21,17 @@ const PHASES = {
 };
 
 /** Output and status as bare, and a second probe on the same instruction undisturbed, or the test fails. */
-async function contained(kprobe: Partial<Kprobe>): Promise<RegisteredProbe> {
+async function contained(
+  kprobe: Partial<Kprobe>,
+  handlerLimit: number = PATIENT.handlerLimit,
+): Promise<RegisteredProbe> {
   const program = target("faulty");
   const bare = run(program);
   const neighbour = { symbolName: "the_store", postHandler: () => undefined };
   const { output, status, probes } = await traced(
     [program],
     [{ symbolName: "the_store", ...kprobe }, neighbour],
-    { handlerLimit: LIMIT },
+    { ownerLimit: PATIENT.ownerLimit, handlerLimit },
   );
   assert.equal(output, bare.stdout);
   assert.deepEqual(status, SUCCESS);
@@ -87,7 +90,7 @@ for (const [phase, make] of Object.entries(PHASES)) {
       `[S10 ${phase}] a handler that ${name}: the target is released, the probe disarmed`,
       GCC,
       async () => {
-        const probe = await contained(make(body));
+        const probe = await contained(make(body), LIMIT);
         assert.match(probe.disarmedBecause ?? "", /^the handler did not end within 100 ms$/);
         assert.ok(probe.hits === 1 || (phase === "post" && probe.hits === 2), `${String(probe.hits)} hits`);
       },
@@ -136,12 +139,15 @@ test(
         if (released.length === 1) for (;;);
       });
     };
-    await contained({
-      preHandler(_p, _r, k) {
-        holds(k);
-        for (;;);
+    await contained(
+      {
+        preHandler(_p, _r, k) {
+          holds(k);
+          for (;;);
+        },
       },
-    });
+      LIMIT,
+    );
     assert.deepEqual(released, ["a loop"]);
     await contained({
       preHandler: ((_p: unknown, _r: unknown, k: HandlerKit) => {
@@ -198,12 +204,15 @@ test("[S2 pre] a faultHandler that faults, loops or throws is contained as a han
     },
   });
   assert.equal(throws.handlerFaults, 10);
-  const loops = await contained({
-    preHandler: bad,
-    faultHandler() {
-      for (;;);
+  const loops = await contained(
+    {
+      preHandler: bad,
+      faultHandler() {
+        for (;;);
+      },
     },
-  });
+    LIMIT,
+  );
   assert.equal(loops.hits, loops.completed + loops.faulted);
 });
 
@@ -218,6 +227,7 @@ test("of a probe's errors the first are kept, all are counted", GCC, async () =>
         },
       },
     ],
+    PATIENT,
   );
   const [probe] = probes;
   assert.ok(probe !== undefined);

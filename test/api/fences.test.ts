@@ -5,6 +5,7 @@ import { type HandlerKit, type Kprobe, MemoryFault, type RegisteredProbe } from 
 import { needs } from "../support/needs.js";
 import { run, target } from "../support/programs.js";
 import { SUCCESS, traced } from "../support/traced.js";
+import { PATIENT } from "./aside.js";
 
 const GCC = needs("gcc");
 
@@ -13,7 +14,7 @@ type Body = (k: HandlerKit, hit: number) => void;
 /** On faulty.c's `work`, which is called ten times. Output and status as bare, or the test fails. */
 async function onWork(...kprobes: readonly Kprobe[]): Promise<readonly RegisteredProbe[]> {
   const program = target("faulty");
-  const { output, status, probes } = await traced([program], kprobes);
+  const { output, status, probes } = await traced([program], kprobes, PATIENT);
   assert.equal(output, run(program).stdout);
   assert.deepEqual(status, SUCCESS);
   for (const { hits, completed, faulted, abandoned } of probes)

@@ -6,7 +6,7 @@ import { type HandlerKit, launch } from "../../src/index.js";
 import { needs } from "../support/needs.js";
 import { printed, run, target, trapline } from "../support/programs.js";
 import { SUCCESS } from "../support/traced.js";
-import { until } from "./aside.js";
+import { PATIENT, until } from "./aside.js";
 
 const GCC = needs("gcc");
 const INT3 = 0xcc;
@@ -55,7 +55,7 @@ test(
   GCC,
   async () => {
     const program = target("faulty");
-    await using running = await launch({ command: [program, ">/dev/null"], handlerLimit: 5000 });
+    await using running = await launch({ command: [program, ">/dev/null"], ...PATIENT });
     const text = textIn(running.pid, program);
     const same: Record<string, boolean> = {};
     let standing = 0;
@@ -80,7 +80,7 @@ test(
 
 test("a read that faults behind a breakpoint faults where it would without one", GCC, async () => {
   const program = target("faulty");
-  await using running = await launch({ command: [program, ">/dev/null"] });
+  await using running = await launch({ ...PATIENT, command: [program, ">/dev/null"] });
   const text = textIn(running.pid, program);
   const faults = new Set<string>();
   const probe = await running.registerKprobe({
@@ -96,7 +96,7 @@ test("a read that faults behind a breakpoint faults where it would without one",
 
 test("a handler's kit reads nothing after the handler has returned", GCC, async () => {
   const program = target("faulty");
-  await using running = await launch({ command: [program, ">/dev/null"] });
+  await using running = await launch({ ...PATIENT, command: [program, ">/dev/null"] });
   const late: string[] = [];
   await running.registerKprobe({
     symbolName: "the_work",

@@ -15,7 +15,7 @@ import {
 import { needs } from "../support/needs.js";
 import { target } from "../support/programs.js";
 import { SUCCESS } from "../support/traced.js";
-import { STEADY, startSteady, textOf } from "./aside.js";
+import { PATIENT, STEADY, startSteady, textOf } from "./aside.js";
 
 const GCC = needs("gcc");
 
@@ -44,7 +44,7 @@ for (const [index, phase] of (["pre", "post", "fault"] as const).entries()) {
           }
         },
       });
-      await using running = await launch({ command: [program, ">/dev/null"] });
+      await using running = await launch({ ...PATIENT, command: [program, ">/dev/null"] });
       for (const which of [0, 1, 2]) probes.push(await running.registerKprobe(counting(which)));
       assert.deepEqual(await running.run(), SUCCESS);
       // The first call of the first took both out before the second's handler of that very hit.
@@ -61,7 +61,7 @@ for (const [index, phase] of (["pre", "post", "fault"] as const).entries()) {
     async () => {
       let registered: Promise<RegisteredProbe> | undefined;
       let seen = 0;
-      await using running = await launch({ command: [target("faulty"), ">/dev/null"] });
+      await using running = await launch({ ...PATIENT, command: [target("faulty"), ">/dev/null"] });
       const probe = await running.registerKprobe({
         symbolName: "the_store",
         [handler]() {
@@ -121,7 +121,7 @@ test(
 
 test("what cannot be probed is refused with a reason, and nothing is changed", GCC, async () => {
   const program = target("faulty");
-  await using running = await launch({ command: [program, ">/dev/null"] });
+  await using running = await launch({ ...PATIENT, command: [program, ">/dev/null"] });
   const refused = async (kprobe: Kprobe, reason: string, sentence: RegExp): Promise<void> => {
     await assert.rejects(running.registerKprobe({ preHandler: () => undefined, ...kprobe }), (error) => {
       assert.ok(error instanceof ProbeRefused, String(error));
@@ -178,7 +178,7 @@ test(
   "after the target's end: what needs it is refused, what does not is done, the counts stay",
   GCC,
   async () => {
-    await using running = await launch({ command: [target("faulty"), ">/dev/null"] });
+    await using running = await launch({ ...PATIENT, command: [target("faulty"), ">/dev/null"] });
     const probe = await running.registerKprobe({ symbolName: "the_store" });
     assert.deepEqual(await running.run(), SUCCESS);
     assert.deepEqual(await running.run(), SUCCESS);
@@ -212,7 +212,7 @@ test("limits that are none are refused before anything is started", async () => 
 });
 
 test("a probe that was unregistered cannot be armed any more", GCC, async () => {
-  await using running = await launch({ command: [target("faulty"), ">/dev/null"] });
+  await using running = await launch({ ...PATIENT, command: [target("faulty"), ">/dev/null"] });
   const probe = await running.registerKprobe({ symbolName: "the_store" });
   await probe.unregister();
   await probe.unregister();

@@ -9,7 +9,7 @@ import { attach, launch, TargetError } from "../../src/index.js";
 import { needs } from "../support/needs.js";
 import { run, target } from "../support/programs.js";
 import { SUCCESS, traced } from "../support/traced.js";
-import { isFree, startSteady, STEADY, textOf } from "./aside.js";
+import { PATIENT, isFree, startSteady, STEADY, textOf } from "./aside.js";
 
 const GCC = needs("gcc");
 
@@ -53,7 +53,11 @@ test("two running programs and a launched one are traced at once, and end apart"
       );
     }
     const program = target("faulty");
-    const third = await traced([program], [{ symbolName: "the_store", postHandler: () => undefined }]);
+    const third = await traced(
+      [program],
+      [{ symbolName: "the_store", postHandler: () => undefined }],
+      PATIENT,
+    );
     assert.equal(third.output, run(program).stdout);
     assert.deepEqual([third.probes[0]?.hits, third.probes[0]?.faulted], [10, 5]);
     while (probes.some((probe) => probe.hits < 100)) await probes[0]?.arm();
@@ -82,7 +86,7 @@ test("a child of Node's child_process is refused, and goes on", async () => {
 });
 
 test("a program that launch started, and was let go, can be attached to again", GCC, async () => {
-  const launched = await launch({ command: [target("steady"), "2", ">/dev/null"] });
+  const launched = await launch({ ...PATIENT, command: [target("steady"), "2", ">/dev/null"] });
   await launched.go();
   await launched[Symbol.asyncDispose]();
   {
@@ -112,8 +116,8 @@ test("what cannot be traced is refused in one sentence each", GCC, async () => {
     await using running = await attach({ pid: program.pid });
     await refused(running.pid, /^process \d+ is already traced by process \d+ \(\S+\)$/);
   }
-  await assert.rejects(launch({ command: ["/nowhere/to/be/found"] }), TargetError);
-  await assert.rejects(launch({ command: [] }), TargetError);
+  await assert.rejects(launch({ ...PATIENT, command: ["/nowhere/to/be/found"] }), TargetError);
+  await assert.rejects(launch({ ...PATIENT, command: [] }), TargetError);
   assert.deepEqual(await program.end(), STEADY);
 });
 
@@ -125,6 +129,7 @@ test("a probe on a symbol follows the target through exec, wherever the new imag
       { symbolName: "the_step", preHandler: () => undefined },
       { symbolName: "step", module: "again", postHandler: () => undefined },
     ],
+    PATIENT,
   );
   assert.equal(output, "sum 6\n");
   assert.deepEqual(status, SUCCESS);
@@ -141,7 +146,7 @@ test(
   "a probe that was disarmed stays so through exec; one that the new program does not have says so",
   GCC,
   async () => {
-    await using running = await launch({ command: [target("again"), "1", "/bin/true"] });
+    await using running = await launch({ ...PATIENT, command: [target("again"), "1", "/bin/true"] });
     let address = 0n;
     const symbol = await running.registerKprobe({
       symbolName: "the_step",
@@ -162,7 +167,7 @@ test(
 );
 
 test("a probe on an address ends with the program that it was in", GCC, async () => {
-  await using running = await launch({ command: [target("again"), "2", ">/dev/null"] });
+  await using running = await launch({ ...PATIENT, command: [target("again"), "2", ">/dev/null"] });
   let address: number | undefined;
   const finder = await running.registerKprobe({
     symbolName: "the_step",
@@ -182,6 +187,7 @@ test("a probe on an address ends with the program that it was in", GCC, async ()
 
 test("a probe in a library is there again in the next program's", async () => {
   await using running = await launch({
+    ...PATIENT,
     command: ["sh", "-c", "exec perl -e 'getppid() for 1..500'"],
   });
   const probe = await running.registerKprobe({ symbolName: "getppid", module: "libc.so.6" });
@@ -193,6 +199,7 @@ test("memory is read through a thread that lives; the descriptors for it do not 
   const descriptors = (): number => readdirSync("/proc/self/fd").length;
   const before = descriptors();
   await using running = await launch({
+    ...PATIENT,
     command: ["perl", "-e", "for (1..60) { if (!fork) { getppid(); exit } wait }"],
   });
   const pids = new Set<number>();
