@@ -229,7 +229,9 @@ export class HitEngine {
     const step = stop && displacement.facts.endsFlow;
     const slot = this.slotFor(thread, space, location, stop && !step, because);
     if (slot === undefined) {
-      this.finish(thread, arrival);
+      // Nobody will see the instruction run, or fault.
+      this.abandon(arrival);
+      this.target.resume(thread, CONTINUE);
       return;
     }
     registers.pc = slot.address;
