@@ -97,9 +97,17 @@ export class ProbeCore {
    *
    * @param phase  `"none"`: only the books are kept
    * @param thread stopped; undefined where the event belongs to no thread
+   * @returns whether it was counted; the end of a hit always is, so it is to be told for each begin that was
    */
-  fire(probe: Probe, phase: Phase | "none", thread: ThreadId | undefined, details: EventDetails = {}): void {
-    if (probe.armed) this.engine.fire(probe, phase, thread, details);
+  fire(
+    probe: Probe,
+    phase: Phase | "none",
+    thread: ThreadId | undefined,
+    details: EventDetails = {},
+  ): boolean {
+    if (!probe.armed && details.part !== "end") return false;
+    this.engine.fire(probe, phase, thread, details);
+    return true;
   }
 
   /** Takes a probe from all its locations; a hit under way ends without further handlers of it. */

@@ -185,14 +185,15 @@ export class HitEngine {
     }
     const { definition } = probe;
     const wanted = phase !== "fault" || definition.faultWhen !== "not-retried" || fault?.retryable !== true;
-    if (phase === "none") return;
+    // Disarmed between its begin and its end, a hit is counted all the same, without handlers.
+    if (phase === "none" || !probe.armed) return;
     const handler = wanted ? definition[phase] : undefined;
     const both = phase === "fault" && definition.postOn === "both" ? definition.post : undefined;
     const arrival = new Arrival();
     arrival.retries = retries;
     this.calls.beginEvent(thread, arrival, fault);
     if (handler !== undefined) this.calls.call(probe, phase, handler, arrival, 0);
-    if (both !== undefined) this.calls.call(probe, "post", both, arrival, 0);
+    if (both !== undefined && probe.armed) this.calls.call(probe, "post", both, arrival, 0);
   }
 
   private runPre(thread: ThreadId, arrival: Arrival, location: Location): void {
