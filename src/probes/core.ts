@@ -2,7 +2,7 @@ import type { Address } from "../base/address.js";
 import { assertNever } from "../base/assert-never.js";
 import { CONTINUE, type SpaceId, type Stop, type Target, type ThreadId } from "../targets/target.js";
 import { ThreadState } from "./arrival.js";
-import { type ArmOptions, armAt, disarmAt, holdsBreakpoint } from "./arming.js";
+import { type ArmOptions, armAt, disarmAt, isProgramsOwn } from "./arming.js";
 import { agreeWithMemory } from "./fork.js";
 import { HandlerCalls } from "./handler-calls.js";
 import { type EventDetails, HitEngine } from "./hit-engine.js";
@@ -203,8 +203,8 @@ export class ProbeCore {
   noteWhileLeaving(stop: Stop): void {
     if (stop.kind === "breakpoint") {
       const space = this.spaces.get(this.target.spaceOf(stop.thread));
-      // In a slot the thread is led out later; at a location that is restored it goes back to it.
-      if (space?.locations.has(stop.at) === true && !holdsBreakpoint(space, stop.at)) {
+      // In a slot the thread is led out later; where a breakpoint of ours was it goes back to it.
+      if (space !== undefined && space.slots.at(stop.at) === undefined && !isProgramsOwn(space, stop.at)) {
         this.target.registers(stop.thread).pc = stop.at;
       }
     } else if (stop.kind === "thread-start" || stop.kind === "thread-gone") this.handle(stop);
@@ -233,7 +233,7 @@ export class ProbeCore {
       this.engine.onSlotTrap(thread, state, space, slot);
       return;
     }
-    this.engine.onStrayTrap(thread, at, space ?? this.spaceOf(this.target.spaceOf(thread)), holdsBreakpoint);
+    this.engine.onStrayTrap(thread, at, space ?? this.spaceOf(this.target.spaceOf(thread)));
   }
 
   private leave(location: Location, probe: Probe): void {

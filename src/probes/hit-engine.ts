@@ -1,4 +1,4 @@
-import { type Address, offsetBy, toBigInt } from "../base/address.js";
+import { type Address, toBigInt } from "../base/address.js";
 import { ProbeRefused } from "../base/errors.js";
 import type { Emulate, Emulated } from "../arch/x86_64/emulate.js";
 import { mayHaveRaised, type RaisedAs } from "../arch/x86_64/exceptions.js";
@@ -11,6 +11,7 @@ import {
   type ThreadId,
 } from "../targets/target.js";
 import { Arrival, type OpenArrival, type ThreadState } from "./arrival.js";
+import { isProgramsOwn } from "./arming.js";
 import type { HandlerCalls } from "./handler-calls.js";
 import type { InstructionFault, Phase } from "./instruction-fault.js";
 import type { Displaceable, Location, Slot } from "./location.js";
@@ -104,14 +105,9 @@ export class HitEngine {
   }
 
   /** A breakpoint trap where we have no breakpoint (now). */
-  onStrayTrap(
-    thread: ThreadId,
-    at: Address,
-    space: ProbedSpace,
-    holdsBreakpoint: (space: ProbedSpace, at: Address) => boolean,
-  ): void {
-    if (holdsBreakpoint(space, at) || isLongBreakpoint(space, at)) {
-      this.target.resume(thread, { kind: "deliver" }); // the program's own
+  onStrayTrap(thread: ThreadId, at: Address, space: ProbedSpace): void {
+    if (isProgramsOwn(space, at)) {
+      this.target.resume(thread, { kind: "deliver" });
       return;
     }
     // Disarmed between the trap and now: the original instruction is there to be executed.
@@ -429,12 +425,6 @@ function raisedBy(slot: Slot, pc: Address, signal: SignalInfo): RaisedAs | undef
   const point = pointAt(slot, pc);
   const plausible = raisedAs === "fault" ? point?.kind !== "after" : point?.kind !== "before";
   return plausible ? raisedAs : undefined;
-}
-
-/** `int 3` in two bytes, which traps like `int3`; `at` is its second byte. */
-function isLongBreakpoint(space: ProbedSpace, at: Address): boolean {
-  const bytes = new Uint8Array(2);
-  return space.memory.readSome(offsetBy(at, -1), bytes) === 2 && bytes[0] === 0xcd && bytes[1] === 0x03;
 }
 
 /** Signals that tell the instruction's own address must not tell the slot's. */
