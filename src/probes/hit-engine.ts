@@ -134,14 +134,15 @@ export class HitEngine {
     else this.onInstructionFault(thread, state, space, slot, signal, raisedAs);
   }
 
-  /** A thread is about to end: where its program counter is still in a slot, the hit is not completed. */
+  /** A thread is about to end: where its instruction did not run, or was its last system call, the hit is not completed. */
   onExiting(thread: ThreadId, state: ThreadState, space: ProbedSpace | undefined): void {
-    const slot = space?.slots.at(this.target.registers(thread).pc);
+    const { pc } = this.target.registers(thread);
+    const slot = space?.slots.at(pc);
     const arrival = state.arrival;
-    if (arrival.state === "boosted" && slot !== undefined && slot.location === arrival.location) {
-      this.uncomplete(arrival);
-      this.abandon(arrival);
-    }
+    if (arrival.state !== "boosted" || slot === undefined || slot.location !== arrival.location) return;
+    if (pointAt(slot, pc)?.kind === "after" && !slot.location.displacement.facts.isSystemCall) return;
+    this.uncomplete(arrival);
+    this.abandon(arrival);
   }
 
   /** A thread is gone, or its image was replaced. */
