@@ -81,6 +81,8 @@ export class HitEngine {
         return;
       }
       if (open?.why === "faulted") retries = open.arrival.retries + 1;
+      // The text was unmapped meanwhile, and probed anew: that hit does not go on.
+      else if (open !== undefined) this.abandonOpen(open);
     }
     arrival.clear();
     arrival.location = location;
