@@ -66,7 +66,7 @@ export function textOf(pid: number): string {
 }
 
 /** The states of a process's threads, and who traces them. */
-export function threadsOf(pid: number): { readonly state: string; readonly tracer: number }[] {
+function threadsOf(pid: number): { readonly state: string; readonly tracer: number }[] {
   return readdirSync(`/proc/${String(pid)}/task`).map((thread) => {
     const status = readFileSync(`/proc/${String(pid)}/task/${thread}/status`, "latin1");
     return {

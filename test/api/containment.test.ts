@@ -124,6 +124,35 @@ for (const [phase, make] of Object.entries(PHASES)) {
   );
 }
 
+test(
+  "[S2 pre] what a runaway held is released, after the target; a release that does not end is stopped, too",
+  GCC,
+  async () => {
+    const released: string[] = [];
+    const holds = (k: HandlerKit): void => {
+      k.hold("a lock", () => released.push("a lock"));
+      k.hold("a loop", () => {
+        released.push("a loop");
+        if (released.length === 1) for (;;);
+      });
+    };
+    await contained({
+      preHandler(_p, _r, k) {
+        holds(k);
+        for (;;);
+      },
+    });
+    assert.deepEqual(released, ["a loop"]);
+    await contained({
+      preHandler: ((_p: unknown, _r: unknown, k: HandlerKit) => {
+        holds(k);
+        return Promise.resolve();
+      }) as unknown as () => undefined,
+    });
+    assert.deepEqual(released, ["a loop", "a loop", "a lock"]);
+  },
+);
+
 const THROWN: Record<string, [value: () => unknown, told: RegExp]> = {
   "an object without a prototype": [() => Object.create(null) as unknown, /no text/],
   "an error whose message throws": [

@@ -5,6 +5,7 @@ import { once } from "node:events";
 import { test } from "node:test";
 import { fileURLToPath } from "node:url";
 import { needs } from "../support/needs.js";
+import { run } from "../support/programs.js";
 import { isFree, startSteady, STEADY, textOf, until } from "./aside.js";
 
 const GCC = needs("gcc");
@@ -65,6 +66,16 @@ test("an exception that nobody catches in the program that traces: the target li
 
 test("disposed while it is hit all the time: the target lives on, and Node ends by itself", GCC, async () => {
   assert.deepEqual(await depart("busy"), { status: 0, signal: null, stderr: "" });
+});
+
+test("process.exit while a program is being attached to, sooner or later: it lives on", GCC, async () => {
+  for (const delay of [0, 30, 60, 90, 120])
+    assert.deepEqual(await depart(`exit after ${String(delay)}`), { status: 5, signal: null, stderr: "" });
+});
+
+test("a target that has ended and was not disposed does not keep Node alive", () => {
+  const { stdout, stderr, status } = run(process.execPath, OWNER, "run");
+  assert.deepEqual({ stdout, stderr, status }, { stdout: "exited 5\n", stderr: "", status: 0 });
 });
 
 for (const way of ["abort in a handler", "hoard in a handler", "hoard"]) {

@@ -50,7 +50,9 @@ for (const phase of ["pre", "post"] as const) {
     async () => {
       const way: string[] = [];
       const probe = await oneProbe(phase, (k, hit) => {
-        const note = (text: string): void => void (hit === 0 && way.push(text));
+        const note = (text: string): void => {
+          if (hit === 0) way.push(text);
+        };
         const outer = k.ksetjmp(() => {
           const inner = k.ksetjmp(() => {
             k.memory.uint8(NOWHERE);
@@ -193,9 +195,15 @@ for (const phase of ["pre", "post"] as const) {
         /^4 hits in a row were cancelled by a fault \(MAXCANCELLED\)$/,
       );
       assert.equal(inRow.handlerFaults, 4);
-      const mixed = await oneProbe(phase, (k, hit) => void (hit % 4 !== 3 && k.memory.uint8(NOWHERE)), {
-        maxcancelled: 4,
-      });
+      const mixed = await oneProbe(
+        phase,
+        (k, hit) => {
+          if (hit % 4 !== 3) k.memory.uint8(NOWHERE);
+        },
+        {
+          maxcancelled: 4,
+        },
+      );
       assert.equal(mixed.disarmedBecause, undefined);
       assert.deepEqual([mixed.hits, mixed.handlerFaults], [10, 8]);
       const never = await oneProbe(phase, (k) => void k.memory.uint8(NOWHERE), { maxcancelled: 0 });
@@ -251,7 +259,9 @@ test(
         k.hold("the lock", () => locked--);
         throw new TypeError("a bug");
       },
-      faultHandler: () => void told++,
+      faultHandler() {
+        told++;
+      },
     });
     assert.deepEqual([locked, told, probe?.handlerErrors, probe?.handlerFaults], [0, 0, 10, 0]);
   },
@@ -278,8 +288,9 @@ test(
       },
     });
     assert.deepEqual(calls, { fault: 5, faultHandler: 10 + 5 + 5 });
-    assert.deepEqual(probe?.faults, { fenced: 0, handler: 20, instruction: 5 });
-    assert.deepEqual([probe?.hits, probe?.completed, probe?.faulted, probe?.retries], [10, 5, 5, 5]);
-    assert.deepEqual(probe?.errors, []);
+    assert.ok(probe !== undefined);
+    assert.deepEqual(probe.faults, { fenced: 0, handler: 20, instruction: 5 });
+    assert.deepEqual([probe.hits, probe.completed, probe.faulted, probe.retries], [10, 5, 5, 5]);
+    assert.deepEqual(probe.errors, []);
   },
 );

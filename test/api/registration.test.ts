@@ -65,7 +65,12 @@ for (const [index, phase] of (["pre", "post", "fault"] as const).entries()) {
       const probe = await running.registerKprobe({
         symbolName: "the_store",
         [handler]() {
-          registered ??= running.registerKprobe({ symbolName: "the_work", preHandler: () => void seen++ });
+          registered ??= running.registerKprobe({
+            symbolName: "the_work",
+            preHandler() {
+              seen++;
+            },
+          });
         },
       });
       assert.deepEqual(await running.run(), SUCCESS);
@@ -160,9 +165,10 @@ test("what cannot be probed is refused with a reason, and nothing is changed", G
   );
   await assert.rejects(
     running.registerKprobe({ address: 1n << 60n }),
-    (error) => error instanceof UsageError && /is no canonical address$/.test(error.message),
+    (error) => error instanceof UsageError && error.message.endsWith("is no canonical address"),
   );
   await assert.rejects(running.registerKprobe({}), UsageError);
+  await assert.rejects(running.registerKprobe({ symbolName: "work", offset: 0.5 }), UsageError);
   await assert.rejects(running.registerKprobe({ symbolName: "work", address: 8 }), UsageError);
   assert.deepEqual(await running.run(), SUCCESS);
   assert.equal(store.hits, 10);
@@ -184,6 +190,26 @@ test(
     assert.deepEqual([probe.hits, probe.faults], [10, { fenced: 0, handler: 0, instruction: 5 }]);
   },
 );
+
+test("an address whose bytes are no instruction is refused", GCC, async () => {
+  const program = await startSteady(1);
+  {
+    await using running = await attach({ pid: program.pid });
+    await assert.rejects(running.registerKprobe({ symbolName: "the_hole" }), (error) => {
+      assert.ok(error instanceof ProbeRefused);
+      assert.match(error.message, /^cannot probe 0x[0-9a-f]+: [^\n]+$/);
+      return true;
+    });
+  }
+  assert.deepEqual(await program.end(), STEADY);
+});
+
+test("limits that are none are refused before anything is started", async () => {
+  for (const limit of [0, -1, 0.5, NaN, Infinity]) {
+    await assert.rejects(launch({ command: ["true"], handlerLimit: limit }), UsageError);
+    await assert.rejects(launch({ command: ["true"], ownerLimit: limit }), UsageError);
+  }
+});
 
 test("a probe that was unregistered cannot be armed any more", GCC, async () => {
   await using running = await launch({ command: [target("faulty"), ">/dev/null"] });

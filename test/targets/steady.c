@@ -15,6 +15,10 @@ __attribute__((noinline)) long beat(long x) {
   return x;
 }
 
+// Bytes that are no instruction in 64-bit mode; never executed.
+__asm__(".text\n.globl the_hole\n.type the_hole, @function\nthe_hole: .byte 0x06, 0x06, 0x06, 0x06\n"
+        ".size the_hole, . - the_hole\n");
+
 __attribute__((noinline)) long rest(long x) {
   __asm__ volatile("" : "+r"(x));
   return x;

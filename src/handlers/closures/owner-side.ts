@@ -191,6 +191,7 @@ export class ClosureOwner {
     } catch (error) {
       this.answerError(error);
     }
+    kit.end();
     const counts = kit.counts();
     mailbox.set("handlerFaults", counts.faults);
     mailbox.set("fencedFaults", counts.fenced);

@@ -189,7 +189,7 @@ class EngineThread implements EngineListener {
       pre: () => {
         core.unregister(probe);
         this.ready();
-        while (this.paused) this.obey(this.nextCommand());
+        while (this.paused && !this.leaving) this.waitForCommand();
         return RETURNED;
       },
     });
@@ -220,13 +220,11 @@ class EngineThread implements EngineListener {
     }
   }
 
-  private nextCommand(): NumberedCommand {
-    for (;;) {
-      const message = receiveMessageOnPort(this.port);
-      if (message !== undefined) return message.message as NumberedCommand;
-      Atomics.wait(this.bell, DOORBELL.rung, 0, LONGEST_WAIT);
-      Atomics.store(this.bell, DOORBELL.rung, 0);
-    }
+  private waitForCommand(): void {
+    Atomics.wait(this.bell, DOORBELL.rung, 0, LONGEST_WAIT);
+    Atomics.store(this.bell, DOORBELL.rung, 0);
+    this.obeyAll();
+    this.lookAfterOwner();
   }
 
   private obey({ command, number }: NumberedCommand): void {
@@ -360,6 +358,7 @@ const port = parentPort;
 try {
   await new EngineThread(port, workerData as EngineData).run();
 } catch (error) {
+  new Mailbox((workerData as EngineData).mailbox).set("left", 1);
   port.postMessage(
     (error instanceof TraplineError
       ? { kind: "refused", error: described(error) }

@@ -1,25 +1,20 @@
-import { Worker } from "node:worker_threads";
+import type { Worker } from "node:worker_threads";
 import { writeSync } from "node:fs";
 import { assertNever } from "../../base/assert-never.js";
 import { ProbeRefused, TargetError, TargetGone, UsageError } from "../../base/errors.js";
-import { Mailbox } from "../../handlers/closures/mailbox.js";
 import { ClosureOwner, type Closures } from "../../handlers/closures/owner-side.js";
-import { delayAborts, ownThread } from "../../targets/linux/abort-delay.js";
-import { Doorbell } from "../../targets/linux/doorbell.js";
 import type { ExitStatus } from "../../targets/target.js";
 import type { Kprobe } from "./kprobe.js";
 import {
   type Command,
-  COUNTERS,
   type DescribedError,
-  type EngineData,
   type EngineStart,
   MAXIMUM_PROBES,
   type Notice,
   type Reply,
   type Where,
 } from "./protocol.js";
-import { beforeDeparture } from "./departure.js";
+import { EngineLink } from "./engine-link.js";
 import { RegisteredProbe } from "./registered-probe.js";
 import { noteLaunched, refuseOwnChild } from "./own-child.js";
 import { TargetMemories } from "./target-memories.js";
@@ -69,18 +64,13 @@ export class TracedTarget implements AsyncDisposable {
   private failEnded!: (error: Error) => void;
   /** The engine has left the target, or is gone. */
   private over = false;
-  private nextCommand = 1;
   private nextProbe = 1;
   private readonly owner: ClosureOwner;
-  private readonly stay: () => void;
 
   private constructor(
     /** The process. */
     readonly pid: number,
-    private readonly worker: Worker,
-    private readonly doorbell: Doorbell,
-    private readonly mailbox: Mailbox,
-    private readonly counters: Float64Array,
+    private readonly link: EngineLink,
     options: TargetOptions,
   ) {
     this.ended = new Promise((resolve, reject) => {
@@ -89,13 +79,14 @@ export class TracedTarget implements AsyncDisposable {
     });
     // Who waits for the end is told; nobody has to.
     this.ended.catch(() => undefined);
-    this.memories = new TargetMemories(mailbox, `process ${String(pid)}`);
+    this.memories = new TargetMemories(link.mailbox, `process ${String(pid)}`);
     this.owner = new ClosureOwner(
-      mailbox,
+      link.mailbox,
       (space, thread) => this.memories.of(space, thread),
       options.handlerLimit ?? HANDLER_LIMIT,
       options.write ?? writeToStandardOutput,
     );
+    const { worker } = link;
     worker.on("message", (message: Notice | Reply) => {
       this.receive(message);
     });
@@ -106,33 +97,25 @@ export class TracedTarget implements AsyncDisposable {
       this.finish();
       this.fail(new TargetError("the engine's thread has ended unexpectedly"));
     });
-    const depart = beforeDeparture(() => {
-      this.leaveNow();
-    });
-    const dieAtOnce = delayAborts();
-    this.stay = () => {
-      depart();
-      dieAtOnce();
+    link.onDeparture = () => {
+      this.owner.leave();
     };
   }
 
   /** @throws TargetError the target cannot be had */
   static async start(start: EngineStart, options: TargetOptions): Promise<TracedTarget> {
-    const doorbell = new Doorbell();
-    const mailbox = new Mailbox();
-    const counters = new SharedArrayBuffer(8 * COUNTERS.length * MAXIMUM_PROBES);
-    const workerData: EngineData = {
-      start,
-      mailbox: mailbox.memory,
-      doorbell: doorbell.buffer,
-      counters,
-      ownerThread: ownThread(),
-      patience: { owner: options.ownerLimit ?? OWNER_LIMIT, handler: options.handlerLimit ?? HANDLER_LIMIT },
-    };
-    const worker = new Worker(new URL("./engine-thread.js", import.meta.url), { workerData });
-    const pid = await firstNotice(worker);
-    if (start.kind === "launch") noteLaunched(pid);
-    return new TracedTarget(pid, worker, doorbell, mailbox, new Float64Array(counters), options);
+    const link = new EngineLink(start, {
+      owner: milliseconds("ownerLimit", options.ownerLimit ?? OWNER_LIMIT),
+      handler: milliseconds("handlerLimit", options.handlerLimit ?? HANDLER_LIMIT),
+    });
+    try {
+      const pid = await firstNotice(link.worker);
+      if (start.kind === "launch") noteLaunched(pid);
+      return new TracedTarget(pid, link, options);
+    } catch (error) {
+      link.release();
+      throw error;
+    }
   }
 
   /**
@@ -154,7 +137,7 @@ export class TracedTarget implements AsyncDisposable {
     const probe = new RegisteredProbe(
       name,
       id,
-      this.counters,
+      this.link.counters,
       (command) => this.ask(command),
       () => {
         this.probes.delete(id);
@@ -214,13 +197,9 @@ export class TracedTarget implements AsyncDisposable {
       answerTooLate(command);
       return;
     }
-    const number = this.nextCommand++;
-    const answered = new Promise<void>((resolve, reject) => {
-      this.pending.set(number, { command, resolve, reject });
+    return new Promise<void>((resolve, reject) => {
+      this.pending.set(this.link.send(command), { command, resolve, reject });
     });
-    this.worker.postMessage({ number, command });
-    this.doorbell.ring();
-    return answered;
   }
 
   private receive(message: Notice | Reply): void {
@@ -289,21 +268,7 @@ export class TracedTarget implements AsyncDisposable {
     this.pending.clear();
     this.owner.close();
     this.memories.close();
-    this.doorbell.stop();
-    this.stay();
-  }
-
-  /** This process ends with the target still probed: breakpoints left behind would kill it. */
-  private leaveNow(): void {
-    if (this.over) return;
-    this.owner.leave();
-    this.worker.postMessage({ number: this.nextCommand++, command: { kind: "leave" } satisfies Command });
-    const until = performance.now() + EXIT_PATIENCE;
-    while (this.mailbox.get("left") === 0 && performance.now() < until) {
-      this.doorbell.ring();
-      this.mailbox.waitWhile(this.mailbox.get("turn"), 2);
-    }
-    this.finish();
+    this.link.release();
   }
 }
 
@@ -328,7 +293,12 @@ function answerTooLate(command: Command): void {
 /** Milliseconds. */
 const HANDLER_LIMIT = 250;
 const OWNER_LIMIT = 1000;
-const EXIT_PATIENCE = 3000;
+
+/** @throws UsageError */
+function milliseconds(name: string, value: number): number {
+  if (Number.isInteger(value) && value > 0 && value < 2 ** 31) return value;
+  throw new UsageError(`${name}: a whole number of milliseconds above 0 is wanted, not ${String(value)}`);
+}
 
 function writeToStandardOutput(text: string): void {
   // Not process.stdout: it would make a pipe that the target shares non-blocking.
@@ -341,6 +311,7 @@ function whereOf(kprobe: Kprobe): Where {
       throw new UsageError("a kprobe has a symbolName or an address, not both");
     return { kind: "address", address: BigInt(kprobe.address) + BigInt(kprobe.offset ?? 0) };
   }
+  if (!Number.isSafeInteger(kprobe.offset ?? 0)) throw new UsageError("offset: a whole number is wanted");
   if (kprobe.symbolName === undefined) throw new UsageError("a kprobe needs a symbolName or an address");
   return { kind: "symbol", symbol: kprobe.symbolName, offset: kprobe.offset ?? 0, module: kprobe.module };
 }
@@ -374,6 +345,9 @@ async function firstNotice(worker: Worker): Promise<number> {
     };
     worker.once("message", onMessage);
     worker.once("error", reject);
+    worker.once("exit", () => {
+      reject(new TargetError("the target ended before it could be probed"));
+    });
   });
 }
 
