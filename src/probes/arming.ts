@@ -54,10 +54,20 @@ export function disarmAt(space: ProbedSpace, location: Location): void {
   }
 }
 
-/** Is a breakpoint instruction in the text here now? */
-export function holdsBreakpoint(space: ProbedSpace, address: Address): boolean {
+/** Is the breakpoint instruction that trapped here, where none of ours is now, the program's own? */
+export function isProgramsOwn(space: ProbedSpace, at: Address): boolean {
   const now = new Uint8Array(1);
-  return space.memory.readSome(address, now) === 1 && now[0] === BREAKPOINT;
+  return (space.memory.readSome(at, now) === 1 && now[0] === BREAKPOINT) || isLongBreakpoint(space, at);
+}
+
+/** `int 3` in two bytes, which traps like `int3`; `at` is its second byte. */
+function isLongBreakpoint(space: ProbedSpace, at: Address): boolean {
+  const first = offsetBy(at, -1);
+  const bytes = new Uint8Array(2);
+  if (space.memory.readSome(first, bytes) < 2 || bytes[1] !== 0x03) return false;
+  // Between the trap and now it may have been probed.
+  const location = space.locations.get(first);
+  return (location?.armed === true ? location.originalByte : bytes[0]) === 0xcd;
 }
 
 function examine(space: ProbedSpace, address: Address, options: ArmOptions): Location {

@@ -9,7 +9,7 @@ import {
   type ThreadId,
 } from "../targets/target.js";
 import { ThreadState } from "./arrival.js";
-import { type ArmOptions, armAt, disarmAt, holdsBreakpoint } from "./arming.js";
+import { type ArmOptions, armAt, disarmAt, isProgramsOwn } from "./arming.js";
 import { agreeWithMemory } from "./fork.js";
 import { HandlerCalls } from "./handler-calls.js";
 import { type EventDetails, HitEngine } from "./hit-engine.js";
@@ -106,9 +106,17 @@ export class ProbeCore {
    *
    * @param phase  `"none"`: only the books are kept
    * @param thread stopped; undefined where the event belongs to no thread
+   * @returns whether it was counted; the end of a hit always is, so it is to be told for each begin that was
    */
-  fire(probe: Probe, phase: Phase | "none", thread: ThreadId | undefined, details: EventDetails = {}): void {
-    if (probe.armed) this.engine.fire(probe, phase, thread, details);
+  fire(
+    probe: Probe,
+    phase: Phase | "none",
+    thread: ThreadId | undefined,
+    details: EventDetails = {},
+  ): boolean {
+    if (!probe.armed && details.part !== "end") return false;
+    this.engine.fire(probe, phase, thread, details);
+    return true;
   }
 
   /** Takes a probe from all its locations; a hit under way ends without further handlers of it. */
@@ -210,8 +218,8 @@ export class ProbeCore {
   noteWhileLeaving(stop: Stop): void {
     if (stop.kind === "breakpoint") {
       const space = this.spaces.get(this.target.spaceOf(stop.thread));
-      // In a slot the thread is led out later; at a location that is restored it goes back to it.
-      if (space?.locations.has(stop.at) === true && !holdsBreakpoint(space, stop.at)) {
+      // In a slot the thread is led out later; where a breakpoint of ours was it goes back to it.
+      if (space !== undefined && space.slots.at(stop.at) === undefined && !isProgramsOwn(space, stop.at)) {
         this.target.registers(stop.thread).pc = stop.at;
       }
     } else if (stop.kind === "thread-start" || stop.kind === "thread-gone") this.handle(stop);
@@ -240,7 +248,7 @@ export class ProbeCore {
       this.engine.onSlotTrap(thread, state, space, slot);
       return;
     }
-    this.engine.onStrayTrap(thread, at, space ?? this.spaceOf(this.target.spaceOf(thread)), holdsBreakpoint);
+    this.engine.onStrayTrap(thread, at, space ?? this.spaceOf(this.target.spaceOf(thread)));
   }
 
   private leave(location: Location, probe: Probe): void {

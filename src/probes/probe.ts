@@ -39,7 +39,10 @@ export class Probe {
   completed = 0;
   /** The probed instruction raised an exception. */
   faulted = 0;
-  /** The thread left another way: exec, exit, kill, a signal handler that never returned. */
+  /**
+   * The thread left another way: exec, exit, kill, a signal handler that never returned; or no slot could be
+   * had, and it executes the instruction in its place, unseen.
+   */
   abandoned = 0;
   /** Arrivals that ran no handler: recursion, overload. */
   nmissed = 0;

@@ -113,11 +113,14 @@ export class SystemCallProbes {
       return;
     }
     const retries = before === undefined ? 0 : before.retries + 1;
-    this.under.set(thread, { number: meant, retries, probes });
+    const counted: Watched[] = [];
+    this.under.set(thread, { number: meant, retries, probes: counted });
     this.about({ number: meant, name }, () => {
       for (const each of probes) {
         const phase = each.where === "entry" ? "pre" : undefined;
-        this.core.fire(each.probe, phase ?? "none", thread, { retries, part: "begin" });
+        // A handler before it may have disarmed it.
+        if (this.core.fire(each.probe, phase ?? "none", thread, { retries, part: "begin" }))
+          counted.push(each);
       }
     });
   }

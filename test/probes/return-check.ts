@@ -1,0 +1,102 @@
+import { type Address, offsetBy } from "../../src/base/address.js";
+import type { ProbeCore } from "../../src/probes/core.js";
+import { RETURNED } from "../../src/probes/outcome.js";
+import type { Hit } from "../../src/probes/probe.js";
+import { ReturnProbe } from "../../src/probes/return-probe.js";
+import type { SpaceId, ThreadId } from "../../src/targets/target.js";
+import { AT, TEXT } from "./fake-program.js";
+
+/** A return probe on the program's function, held against the returns that the threads really make. */
+export class ReturnCheck {
+  private readonly probe: ReturnProbe;
+  /** Threads that are in the function, and were seen to call it. */
+  private readonly inside = new Set<ThreadId>();
+  /** Threads whose return is to be told next. */
+  private readonly owed = new Set<ThreadId>();
+  /** As above, but where the return may go unseen. */
+  private readonly unsure = new Set<ThreadId>();
+  private readonly possible = new Set<ThreadId>();
+  private registered = true;
+
+  constructor(core: ProbeCore) {
+    const probe = core.register({
+      name: "return",
+      pre: (hit) => {
+        this.onReturn(hit);
+        return RETURNED;
+      },
+    });
+    this.probe = new ReturnProbe(core, probe);
+  }
+
+  arm(space: SpaceId): void {
+    this.probe.arm(space, offsetBy(TEXT, AT.function));
+  }
+
+  unregister(): void {
+    this.probe.unregister();
+    this.letGo();
+  }
+
+  /** Nothing is told any more. */
+  letGo(): void {
+    this.registered = false;
+    for (const threads of [this.inside, this.owed, this.unsure, this.possible]) threads.clear();
+  }
+
+  /**
+   * A thread stands at a breakpoint.
+   *
+   * @param readable its stack can be read; else nobody can tell where it will return to
+   */
+  arrives(thread: ThreadId, offset: number, readable: boolean): void {
+    if (offset !== AT.function || !this.registered) return;
+    if (readable) this.inside.add(thread);
+    else this.unsure.add(thread);
+  }
+
+  executed(thread: ThreadId, offset: number): void {
+    if (offset === AT.ret) {
+      if (this.inside.delete(thread)) this.owed.add(thread);
+      else if (this.unsure.has(thread)) this.possible.add(thread);
+      this.unsure.delete(thread);
+    } else if (offset === AT.site) {
+      if (this.owed.delete(thread)) throw new Error("a return is not told");
+      this.possible.delete(thread);
+    }
+  }
+
+  /** A thread left whatever it was in. */
+  jumped(thread: ThreadId): void {
+    for (const threads of [this.inside, this.owed, this.unsure, this.possible]) threads.delete(thread);
+  }
+
+  /** Text was mapped anew, or a place given up: perhaps nobody sees those return that are inside now. */
+  lost(): void {
+    for (const thread of this.inside) this.unsure.add(thread);
+    for (const thread of this.owed) this.possible.add(thread);
+    this.inside.clear();
+    this.owed.clear();
+  }
+
+  copied(parent: ThreadId, child: ThreadId, space: SpaceId): void {
+    this.probe.threadCopied(parent, child, space);
+  }
+
+  gone(thread: ThreadId): void {
+    this.jumped(thread);
+    this.probe.threadGone(thread);
+  }
+
+  check(): void {
+    const { hits, completed, faulted, abandoned } = this.probe.probe;
+    if (hits !== completed + faulted + abandoned) throw new Error("the counts of a return probe add up");
+  }
+
+  private onReturn(hit: Hit): void {
+    if (!this.owed.delete(hit.thread) && !this.possible.delete(hit.thread))
+      throw new Error("a return is told that was none");
+    if (this.probe.returningFrom !== (offsetBy(TEXT, AT.function) as Address | undefined))
+      throw new Error("a return is told of the wrong function");
+  }
+}
