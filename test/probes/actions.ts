@@ -162,6 +162,6 @@ const KINDS: readonly { weight: number; arbitrary: fc.Arbitrary<Action> }[] = [
 ];
 
 export const scripts: fc.Arbitrary<Script> = fc.record({
-  actions: fc.array(fc.oneof(...KINDS), { minLength: 5, maxLength: 60 }),
+  actions: fc.array(fc.oneof(...KINDS), { minLength: 5, maxLength: 80, size: "max" }),
   end: fc.constantFrom("disarm" as const, "disarm" as const, "leave" as const),
 });

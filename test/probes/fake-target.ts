@@ -181,7 +181,8 @@ export class FakeTarget implements Target {
   /** A handler has its thread execute an instruction, as a call of a function of the program would. */
   runNested(id: ThreadId, offset: number, deal: (stop: Stop) => void): void {
     const thread = this.stopped(id);
-    const { place, returning } = thread;
+    const { place, returning, pending } = thread;
+    thread.pending = undefined;
     const saved = thread.registers.values.slice();
     this.send(id, offset);
     thread.state = "running";
@@ -196,6 +197,7 @@ export class FakeTarget implements Target {
     thread.state = "stopped";
     thread.place = place;
     thread.returning = returning;
+    thread.pending = pending;
     thread.registers.values.set(saved);
   }
 
@@ -230,9 +232,13 @@ export class FakeTarget implements Target {
     }
   }
 
+  /** The spaces with living threads that have been told of. */
   spaces(): Set<SpaceId> {
     const living = [...this.known.values()].filter((thread) => thread.state !== "gone");
-    return new Set(living.map((thread) => thread.space));
+    const spaces = new Set(living.map((thread) => thread.space));
+    for (const stop of this.stops)
+      if (stop.kind === "thread-start" || stop.kind === "exec") spaces.delete(stop.space);
+    return spaces;
   }
 
   textNow(space: SpaceId): Uint8Array {
@@ -245,8 +251,11 @@ export class FakeTarget implements Target {
     return [...this.known.values()].some(({ state }) => state === "stopped" || state === "stopping");
   }
 
+  /** The instruction that a thread would execute next, were it alone. */
   placeOf(id: ThreadId): number {
-    return this.stopped(id).place;
+    const thread = this.known.get(id);
+    if (thread === undefined) throw new RangeError("no such thread");
+    return thread.place;
   }
 
   *threads(): Iterable<ThreadId> {

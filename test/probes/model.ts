@@ -59,7 +59,7 @@ export class Model implements Witness {
       locationLost: ({ space, address }) => {
         expect(this.target.full, "a location is lost only where there is no room");
         this.ledger.lost(space, address - TEXT);
-        this.returns?.lost();
+        this.returns?.lost(space, address - TEXT);
       },
     });
     this.ledger = new Ledger({
@@ -273,8 +273,10 @@ export class Model implements Witness {
     const space = this.target.spaceOf(thread);
     if (!this.target.remapText(space)) return;
     this.core.forget(space, (address) => address >= TEXT && address < TEXT + PROGRAM.length);
-    for (const offset of INSTRUCTIONS) this.ledger.forgotten(space, offset);
-    this.returns?.lost();
+    for (const offset of INSTRUCTIONS) {
+      this.ledger.forgotten(space, offset);
+      this.returns?.lost(space, offset);
+    }
   }
 
   private startThread(beside: ThreadId | undefined): void {
@@ -309,10 +311,10 @@ export class Model implements Witness {
         else if (stop.at < TEXT || stop.at >= TEXT + PROGRAM.length) ledger.standsBehind(thread);
         else if (!this.holdsBreakpoint(space, stop.at)) ledger.strays(thread);
         else {
-          ledger.arrives(thread, space, stop.at - TEXT);
           const readable =
             target.memory(space).readSome(target.registers(thread).sp, new Uint8Array(8)) === 8;
-          this.returns?.arrives(thread, stop.at - TEXT, readable);
+          if (ledger.arrives(thread, space, stop.at - TEXT))
+            this.returns?.arrives(thread, space, stop.at - TEXT, readable);
         }
         return;
       }
@@ -326,7 +328,7 @@ export class Model implements Witness {
       case "step":
         return ledger.standsBehind(thread);
       case "thread-exiting":
-        return ledger.exiting(thread);
+        return ledger.exiting(thread, target.placeOf(thread));
       case "exec":
         this.returns?.gone(thread);
         return ledger.gone(thread, "exec");
@@ -352,7 +354,7 @@ export class Model implements Witness {
     const { thread } = stop;
     if (stop.kind === "thread-start") {
       this.threads.push(thread);
-      if (stop.copyOf !== undefined) this.returns?.copied(stop.parent, thread, stop.space);
+      if (stop.copyOf !== undefined) this.returns?.copied(stop.parent, thread, stop.copyOf, stop.space);
     } else if (stop.kind !== "exec" && stop.kind !== "thread-exiting") return;
     unlessGone(() => {
       this.target.resume(thread, CONTINUE);

@@ -1,0 +1,620 @@
+/** A bug that a maintainer of the core could make. */
+export interface Mutation {
+  /** What it does, in plain words. */
+  readonly bug: string;
+  /** Where, in src/probes. */
+  readonly file: string;
+  /** Source text that occurs there once. */
+  readonly find: string;
+  readonly replace: string;
+}
+
+/** The bugs that the model must find, each by itself. A new promise of the core brings a new one with it. */
+export const MUTATIONS: readonly Mutation[] = [
+  {
+    bug: "events are counted for a disarmed probe",
+    file: "core.ts",
+    find: `if (!probe.armed && details.part !== "end") return false;`,
+    replace: "",
+  },
+  {
+    bug: "the end of an event is not counted where its begin disarmed the probe",
+    file: "core.ts",
+    find: ` && details.part !== "end"`,
+    replace: "",
+  },
+  {
+    bug: "a probe that is disarmed stays in its places",
+    file: "core.ts",
+    find: "for (const location of this.places.get(probe) ?? []) this.leave(location, probe);",
+    replace: "",
+  },
+  {
+    bug: "the first probe that leaves takes the breakpoint with it",
+    file: "core.ts",
+    find: "if (location.entries.length === 0 && space !== undefined) disarmAt(space, location);",
+    replace: "if (space !== undefined) disarmAt(space, location);",
+  },
+  {
+    bug: "a probe that is armed twice at a place is called twice there",
+    file: "core.ts",
+    find: "?.entries.some((entry) => entry.probe === probe && entry.key === options.key) === true",
+    replace: "?.entries.some(() => false) === true",
+  },
+  {
+    bug: "a forked copy is not registered with its probes",
+    file: "core.ts",
+    find: `    agreeWithMemory(copy);
+    for (const location of copy.locations.values()) {
+      for (const entry of location.entries) this.places.get(entry.probe)?.add(location);
+    }`,
+    replace: "    agreeWithMemory(copy);",
+  },
+  {
+    bug: "a forked copy is not compared with its memory",
+    file: "core.ts",
+    find: "    agreeWithMemory(copy);\n",
+    replace: "",
+  },
+  {
+    bug: "text that is unmapped keeps its probes",
+    file: "core.ts",
+    find: "      location.entries = [];\n      probed?.locations.delete(address);\n",
+    replace: "",
+  },
+  {
+    bug: "a thread that ends leaves its hit open",
+    file: "core.ts",
+    find: "    this.engine.onGone(state, by);\n",
+    replace: "",
+  },
+  {
+    bug: "a hit on its way out of the process is not looked at",
+    file: "core.ts",
+    find: `        this.engine.onExiting(
+          stop.thread,
+          this.threadState(stop.thread),
+          this.spaces.get(this.target.spaceOf(stop.thread)),
+        );
+`,
+    replace: "",
+  },
+  {
+    bug: "a place that is given up keeps its breakpoint",
+    file: "core.ts",
+    find: `    location.entries = [];
+    const space = this.spaces.get(location.space);
+    if (space !== undefined) disarmAt(space, location);`,
+    replace: "    location.entries = [];",
+  },
+  {
+    bug: "a probe that MAXCANCELLED disarms goes on",
+    file: "core.ts",
+    find: "        this.disarm(probe);\n        this.listener",
+    replace: "        this.listener",
+  },
+  {
+    bug: "leaving does not set a thread back that stands at a breakpoint",
+    file: "core.ts",
+    find: "        this.target.registers(stop.thread).pc = stop.at;\n",
+    replace: "",
+  },
+  {
+    bug: "leaving puts no text back",
+    file: "core.ts",
+    find: "      for (const location of space.locations.values()) disarmAt(space, location);\n",
+    replace: "",
+  },
+  {
+    bug: "a disarmed place is still taken for a hit",
+    file: "core.ts",
+    find: "location?.armed === true) {\n      this.engine.onArrival",
+    replace: "location !== undefined) {\n      this.engine.onArrival",
+  },
+  {
+    bug: "a recursive hit is not counted as missed",
+    file: "hit-engine.ts",
+    find: "    for (const entry of location.entries) if (entry.probe.armed) entry.probe.nmissed++;\n",
+    replace: "",
+  },
+  {
+    bug: "a recursive hit is counted as missed for probes that are disarmed",
+    file: "hit-engine.ts",
+    find: "if (entry.probe.armed) entry.probe.nmissed++;",
+    replace: "entry.probe.nmissed++;",
+  },
+  {
+    bug: "a recursive hit loses the hit around it",
+    file: "hit-engine.ts",
+    find: "    state.arrival.restore(outer);\n",
+    replace: "",
+  },
+  {
+    bug: "after a recursive hit the thread counts as idle",
+    file: "hit-engine.ts",
+    find: `    state.arrival.restore(outer);
+    state.arrival.state = "active";`,
+    replace: `    state.arrival.restore(outer);
+    state.arrival.state = "idle";`,
+  },
+  {
+    bug: "a stepped instruction that left another way is not abandoned",
+    file: "hit-engine.ts",
+    find: `    if (arrival.state === "stepping") this.abandon(arrival);\n    let retries`,
+    replace: "    let retries",
+  },
+  {
+    bug: "a hit that goes on after a signal is counted again",
+    file: "hit-engine.ts",
+    find: `if (open?.why === "rewound" && open.arrival.location === location) {`,
+    replace: `if (open?.why === "rewound" && false) {`,
+  },
+  {
+    bug: "a hit goes on in text that was mapped anew",
+    file: "hit-engine.ts",
+    find: ` && open.arrival.location === location) {`,
+    replace: `) {`,
+  },
+  {
+    bug: "a hit interrupted in text that was mapped anew comes to no end",
+    file: "hit-engine.ts",
+    find: "      else if (open !== undefined) this.abandonOpen(open);\n",
+    replace: "",
+  },
+  {
+    bug: "every retry is the first",
+    file: "hit-engine.ts",
+    find: "retries = open.arrival.retries + 1;",
+    replace: "retries = 1;",
+  },
+  {
+    bug: "retries are not counted",
+    file: "hit-engine.ts",
+    find: "      if (arrival.retries > 0) probe.retries++;\n",
+    replace: "",
+  },
+  {
+    bug: "an instruction is executed that a handler sent its thread away from",
+    file: "hit-engine.ts",
+    find: "    if (registers.pc === location.address) this.execute",
+    replace: "    if (registers.pc !== 0) this.execute",
+  },
+  {
+    bug: "the program's own trap in a slot is taken for ours",
+    file: "hit-engine.ts",
+    find: "if (!slot.code.stops.includes(registers.pc - slot.address)) {",
+    replace: "if (slot.code.stops.length === 0 && !slot.code.stops.includes(registers.pc)) {",
+  },
+  {
+    bug: "a thread goes on in the slot behind the stop",
+    file: "hit-engine.ts",
+    find: `    settle(slot, registers, space.memory);
+    if (arrival.state === "stepping" && arrival.location`,
+    replace: `    if (arrival.state === "stepping" && arrival.location`,
+  },
+  {
+    bug: "a stray trap is delivered to the program",
+    file: "hit-engine.ts",
+    find: "    if (isProgramsOwn(space, at)) {",
+    replace: "    if (isProgramsOwn(space, at) || space.locations.has(at)) {",
+  },
+  {
+    bug: "after a stray trap the thread goes on in the middle of the instruction",
+    file: "hit-engine.ts",
+    find: "    this.target.registers(thread).pc = at;\n",
+    replace: "",
+  },
+  {
+    bug: "a thread that exits completes its hit",
+    file: "hit-engine.ts",
+    find: `    this.uncomplete(arrival);
+    this.abandon(arrival);
+  }
+
+  /** A thread is gone`,
+    replace: `  }
+
+  /** A thread is gone`,
+  },
+  {
+    bug: "a thread that is killed behind its instruction abandons its hit",
+    file: "hit-engine.ts",
+    find: `    if (pointAt(slot, pc)?.kind === "after" && !slot.location.displacement.facts.isSystemCall) return;\n`,
+    replace: "",
+  },
+  {
+    bug: "an exec completes its own hit",
+    file: "hit-engine.ts",
+    find: `by === "exec" &&`,
+    replace: `by !== "exec" && by !== "end" &&`,
+  },
+  {
+    bug: "what a thread was interrupted in is not abandoned when it ends",
+    file: "hit-engine.ts",
+    find: "    for (const open of state.abandonAll()) this.abandonOpen(open);\n",
+    replace: "",
+  },
+  {
+    bug: "leaving does not lead a thread out of its slot",
+    file: "hit-engine.ts",
+    find: `    settle(slot, registers, space.memory);
+    if (state.arrival.state === "stepping") this.abandon(state.arrival);`,
+    replace: `    if (state.arrival.state === "stepping") this.abandon(state.arrival);`,
+  },
+  {
+    bug: "an event's post-handler runs for a probe that its fault handler unregistered",
+    file: "hit-engine.ts",
+    find: "both !== undefined && probe.armed",
+    replace: "both !== undefined",
+  },
+  {
+    bug: "a probe that was disarmed by a handler before it is called",
+    file: "hit-engine.ts",
+    find: "if (!probe.armed || (entry.accepts",
+    replace: "if ((entry.accepts",
+  },
+  {
+    bug: "a return probe takes every arrival at a return site for a return",
+    file: "hit-engine.ts",
+    find: "if (!probe.armed || (entry.accepts !== undefined && !entry.accepts(hit))) continue;",
+    replace: "if (!probe.armed || (entry.accepts !== undefined && !entry.accepts(hit) && false)) continue;",
+  },
+  {
+    bug: "every hit stops behind its instruction",
+    file: "hit-engine.ts",
+    find: "    const stop = wantsPost(arrival);",
+    replace: "    const stop = arrival.probes.length > 0;",
+  },
+  {
+    bug: "only the first probe is asked whether it has a post-handler",
+    file: "hit-engine.ts",
+    find: "probe.definition.post !== undefined) return true;",
+    replace: "probe.definition.post !== undefined) return probe === arrival.probes[0];",
+  },
+  {
+    bug: "the stop behind a return is waited for where none can be",
+    file: "hit-engine.ts",
+    find: "const step = stop && displacement.facts.endsFlow;",
+    replace: "const step = false && displacement.facts.endsFlow;",
+  },
+  {
+    bug: "a hit without a slot is completed before its instruction ran",
+    file: "hit-engine.ts",
+    find: "      this.abandon(arrival);\n      this.target.resume(thread, CONTINUE);\n      return;",
+    replace: "      this.finish(thread, arrival);\n      return;",
+  },
+  {
+    bug: "a boosted hit is never completed",
+    file: "hit-engine.ts",
+    find: "      this.complete(arrival);\n    }\n    this.target.resume(thread, step",
+    replace: "    }\n    this.target.resume(thread, step",
+  },
+  {
+    bug: "a post-handler runs that was disarmed meanwhile",
+    file: "hit-engine.ts",
+    find: `if (probe.armed && post !== undefined) this.calls.call(probe, "post"`,
+    replace: `if (post !== undefined) this.calls.call(probe, "post"`,
+  },
+  {
+    bug: "a boosted hit that faults stays completed",
+    file: "hit-engine.ts",
+    find: `      if (arrival.state === "boosted") this.uncomplete(arrival);
+      this.runFault`,
+    replace: "      this.runFault",
+  },
+  {
+    bug: "a fault is counted for the first probe only",
+    file: "hit-engine.ts",
+    find: "      probe.faulted++;\n",
+    replace: "      if (index === 0) probe.faulted++;\n",
+  },
+  {
+    bug: "the post-handler for completion runs after a fault",
+    file: "hit-engine.ts",
+    find: `definition.post !== undefined && definition.postOn === "both") {`,
+    replace: "definition.post !== undefined) {",
+  },
+  {
+    bug: "the post-handler for both outcomes does not run after a fault",
+    file: "hit-engine.ts",
+    find: `definition.post !== undefined && definition.postOn === "both") {`,
+    replace: `definition.post !== undefined && definition.postOn !== "both" && false) {`,
+  },
+  {
+    bug: "a fault that is retried is told to a probe that wants the others only",
+    file: "hit-engine.ts",
+    find: `const wanted = definition.faultWhen !== "not-retried" || !fault.retryable;`,
+    replace: "const wanted = true;",
+  },
+  {
+    bug: "every fault counts as retryable",
+    file: "hit-engine.ts",
+    find: `retryable: raisedAs === "fault" && this.target.disposition(thread, signal) === "handled",`,
+    replace: "retryable: true,",
+  },
+  {
+    bug: "a trap counts as retryable",
+    file: "hit-engine.ts",
+    find: `retryable: raisedAs === "fault" && this`,
+    replace: "retryable: this",
+  },
+  {
+    bug: "nobody watches for the retry of a faulted instruction",
+    file: "hit-engine.ts",
+    find: `if (fault.retryable) watch = this.interrupt(state, "faulted");`,
+    replace: "",
+  },
+  {
+    bug: "a fault shows the slot",
+    file: "hit-engine.ts",
+    find: `    const raisedAt = registers.pc;
+    settle(slot, registers, space.memory);`,
+    replace: "    const raisedAt = registers.pc;",
+  },
+  {
+    bug: "a signal shows the slot",
+    file: "hit-engine.ts",
+    find: `    settle(slot, registers, space.memory);
+    let watch: ReturnToken = 0;
+    if (ours`,
+    replace: `    let watch: ReturnToken = 0;
+    if (ours`,
+  },
+  {
+    bug: "a signal in a slot is lost",
+    file: "hit-engine.ts",
+    find: `      this.target.resume(thread, { kind: "deliver" });
+      return;
+    }
+    const ours`,
+    replace: `      this.target.resume(thread, CONTINUE);
+      return;
+    }
+    const ours`,
+  },
+  {
+    bug: "an interrupted hit stays completed",
+    file: "hit-engine.ts",
+    find: `      if (arrival.state === "boosted") this.uncomplete(arrival);
+      if (disposition`,
+    replace: "      if (disposition",
+  },
+  {
+    bug: "a signal that kills leaves the hit open",
+    file: "hit-engine.ts",
+    find: "      } else this.abandon(arrival);\n    } else if (ours",
+    replace: "      }\n    } else if (ours",
+  },
+  {
+    bug: "the post-handler is forgotten where a signal comes behind the instruction",
+    file: "hit-engine.ts",
+    find: `    } else if (ours && arrival.state === "stepping") {
+      this.end(thread, arrival);
+    }`,
+    replace: "    }",
+  },
+  {
+    bug: "arrivals that a thread will not come back to stay open",
+    file: "hit-engine.ts",
+    find: "    for (const each of this.left) this.abandonOpen(each);\n",
+    replace: "",
+  },
+  {
+    bug: "a faulted hit is abandoned as well when the thread ends",
+    file: "hit-engine.ts",
+    find: `    if (open.why === "rewound") this.abandon(open.arrival);`,
+    replace: "    this.abandon(open.arrival);",
+  },
+  {
+    bug: "probes at one place are called in the reverse order",
+    file: "arming.ts",
+    find: "location.entries = [...location.entries, entry];",
+    replace: "location.entries = [entry, ...location.entries];",
+  },
+  {
+    bug: "the original byte is not written back",
+    file: "arming.ts",
+    find: "    space.memory.writeText(location.address, Uint8Array.of(location.originalByte));\n",
+    replace: "",
+  },
+  {
+    bug: "a place that is disarmed still counts as armed",
+    file: "arming.ts",
+    find: `  location.armed = false;
+  const now`,
+    replace: "  const now",
+  },
+  {
+    bug: "a probe inside a probed instruction is not refused",
+    file: "arming.ts",
+    find: "    refuseOverlap(space, location);\n",
+    replace: "",
+  },
+  {
+    bug: "a program's int 3 of two bytes is not known as its own once it is probed",
+    file: "arming.ts",
+    find: "return (location?.armed === true ? location.originalByte : bytes[0]) === 0xcd;",
+    replace: "return location?.armed !== true && bytes[0] === 0xcd;",
+  },
+  {
+    bug: "a copy of an arrival forgets its retries",
+    file: "arrival.ts",
+    find: "    copy.retries = this.retries;\n",
+    replace: "",
+  },
+  {
+    bug: "a copy of an arrival forgets its probes",
+    file: "arrival.ts",
+    find: "    copy.probes.push(...this.probes);\n",
+    replace: "",
+  },
+  {
+    bug: "an arrival that goes on forgets the faults of its handlers",
+    file: "arrival.ts",
+    find: "    this.handlerFaults.push(...from.handlerFaults);\n",
+    replace: "",
+  },
+  {
+    bug: "returning from a signal handler drops what lies below it",
+    file: "arrival.ts",
+    find: "left.push(...this.open.splice(index + 1));",
+    replace: "left.push(...this.open.splice(0, index));",
+  },
+  {
+    bug: "cancelled hits are not disarmed",
+    file: "handler-calls.ts",
+    find: "if (bound !== 0 && probe.cancelledInRow >= bound) {",
+    replace: "if (bound !== 0 && probe.cancelledInRow > bound) {",
+  },
+  {
+    bug: "the row of cancelled hits is not broken by one that is not cancelled",
+    file: "handler-calls.ts",
+    find: "probe.lastCancelled === probe.hits - 1 ? probe.cancelledInRow + 1 : 1;",
+    replace: "probe.cancelledInRow + 1;",
+  },
+  {
+    bug: "a hit that is cancelled twice counts as two",
+    file: "handler-calls.ts",
+    find: "    if (probe.lastCancelled === probe.hits) return;\n",
+    replace: "    if (probe.lastCancelled === probe.hits) probe.lastCancelled--;\n",
+  },
+  {
+    bug: "faultHandler is not called",
+    file: "handler-calls.ts",
+    find: "        probe.definition.faultHandler?.(this.hit, outcome.fault);\n",
+    replace: "",
+  },
+  {
+    bug: "an error of a handler is taken for a fault",
+    file: "handler-calls.ts",
+    find: "        probe.handlerErrors++;\n",
+    replace: "        probe.handlerFaults++;\n",
+  },
+  {
+    bug: "a handler that could not run is not counted as missed",
+    file: "handler-calls.ts",
+    find: "        probe.nmissed++;\n",
+    replace: "",
+  },
+  {
+    bug: "a handler that runs away goes on being called",
+    file: "handler-calls.ts",
+    find: "        this.on.disarm(probe, outcome.message);\n",
+    replace: "",
+  },
+  {
+    bug: "handlers are told of the fault of a hit before",
+    file: "handler-calls.ts",
+    find: `    hit.registers = hit.target.registers(thread);
+    hit.fault = fault;
+    hit.retries = arrival.retries;
+    return hit;`,
+    replace: `    hit.registers = hit.target.registers(thread);
+    hit.fault ??= fault;
+    hit.retries = arrival.retries;
+    return hit;`,
+  },
+  {
+    bug: "a breakpoint that was put in since the fork is not put into the copy",
+    file: "fork.ts",
+    find: "bytes[offset] === other && other !== wanted",
+    replace: "bytes[offset] === other && other === BREAKPOINT",
+  },
+  {
+    bug: "a breakpoint that was taken out since the fork stays in the copy",
+    file: "fork.ts",
+    find: "bytes[offset] === other && other !== wanted",
+    replace: "bytes[offset] === other && wanted === BREAKPOINT",
+  },
+  {
+    bug: "a slot that was written since the fork is missing in the copy",
+    file: "fork.ts",
+    find: "if (!equal(there, slot.code.bytes)) space",
+    replace: "if (equal(there, slot.code.bytes)) space",
+  },
+  {
+    bug: "slots that were mapped since the fork are thought to be in the copy",
+    file: "fork.ts",
+    find: "      space.slots.drop(region);\n",
+    replace: "",
+  },
+  {
+    bug: "leaving leads no thread out of its slot",
+    file: "leaving.ts",
+    find: "      core.leadOut(thread);\n",
+    replace: "",
+  },
+  {
+    bug: "leaving unmaps no slots",
+    file: "leaving.ts",
+    find: "for (const region of space.slots.regions()) unmap(first, region.start, region.end - region.start);",
+    replace:
+      "for (const region of space.slots.regions()) unmap(first, region.end, region.end - region.start);",
+  },
+  {
+    bug: "leaving asks no thread to stop",
+    file: "leaving.ts",
+    find: "      if (!asked.has(thread))",
+    replace: "      if (asked.has(thread))",
+  },
+  {
+    bug: "leaving forgets the stops that come meanwhile",
+    file: "leaving.ts",
+    find: "      core.noteWhileLeaving(stop);\n",
+    replace: "",
+  },
+  {
+    bug: "a thread in a slot is thought to be at the instruction, wherever it is",
+    file: "out-of-line.ts",
+    find: "else registers.pc = point?.at ?? slot.location.address;",
+    replace: "else registers.pc = slot.location.address;",
+  },
+  {
+    bug: "a stopping slot is taken for a boosted one",
+    file: "out-of-line.ts",
+    find: `const end = stopAfter ? "stopping" : "boosted";`,
+    replace: `const end = stopAfter ? "boosted" : "boosted";`,
+  },
+  {
+    bug: "slots of a copied space lead to the locations of the original",
+    file: "slots.ts",
+    find: "location: locationOf(slot.location) ?? slot.location,",
+    replace: "location: slot.location,",
+  },
+  {
+    bug: "a dropped slot is still used",
+    file: "slots.ts",
+    find: "    for (const slot of region.slots) slot.location.slots.delete(slot.form);\n",
+    replace: "",
+  },
+  {
+    bug: "a copied location is not armed",
+    file: "location.ts",
+    find: "    copy.armed = this.armed;\n",
+    replace: "",
+  },
+  {
+    bug: "a copied location has no probes",
+    file: "location.ts",
+    find: "    copy.entries = this.entries;\n",
+    replace: "",
+  },
+  {
+    bug: "a return is awaited where the call began, not where it returns to",
+    file: "return-probe.ts",
+    find: "const after = offsetBy(sp, 8);",
+    replace: "const after = sp;",
+  },
+  {
+    bug: "a return is told again at each arrival at its site",
+    file: "return-probe.ts",
+    find: "    calls.splice(index, 1);\n",
+    replace: "",
+  },
+  {
+    bug: "a return does not know its function",
+    file: "return-probe.ts",
+    find: "    this.ended = calls[index];\n",
+    replace: "",
+  },
+];
