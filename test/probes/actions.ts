@@ -26,7 +26,13 @@ export type Behaviour = (typeof BEHAVIOURS)[number];
 export type Action =
   | { readonly kind: "run"; readonly thread: number; readonly steps: number }
   | { readonly kind: "deal"; readonly stops: number }
-  | { readonly kind: "signal"; readonly thread: number; readonly handling: SignalHandling }
+  | {
+      readonly kind: "signal";
+      readonly thread: number;
+      readonly handling: SignalHandling;
+      /** Where a hit began just now: that is where it hurts. */
+      readonly afterHit: boolean;
+    }
   | {
       readonly kind: "take-away";
       readonly thread: number;
@@ -80,6 +86,7 @@ const KINDS: readonly { weight: number; arbitrary: fc.Arbitrary<Action> }[] = [
     arbitrary: fc.record({
       kind: fc.constant("signal" as const),
       thread: few,
+      afterHit: fc.boolean(),
       handling: fc.oneof(
         { weight: 5, arbitrary: fc.constantFrom("return" as const, "jump" as const, "ignore" as const) },
         ended,
@@ -106,11 +113,17 @@ const KINDS: readonly { weight: number; arbitrary: fc.Arbitrary<Action> }[] = [
     }),
   },
   {
-    weight: 2,
+    weight: 3,
     arbitrary: fc.record({
       kind: fc.constant("system-call" as const),
       thread: few,
-      call: fc.constantFrom("fork" as const, "fork" as const, "exec" as const, "exit" as const),
+      call: fc.constantFrom(
+        "fork" as const,
+        "fork" as const,
+        "fork" as const,
+        "exec" as const,
+        "exit" as const,
+      ),
     }),
   },
   {

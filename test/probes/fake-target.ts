@@ -36,8 +36,8 @@ export interface Witness {
   wentBack(thread: ThreadId): void;
   /** A signal handler of the program begins. */
   interrupted(thread: ThreadId): void;
-  /** A signal handler of the program was left by a jump to the program's start; so were all below it. */
-  jumped(thread: ThreadId): void;
+  /** So many signal handlers of the program, the last that began among them, were left by a jump. */
+  jumped(thread: ThreadId, handlers: number): void;
   /** Which instruction's slot this is. */
   locationOfSlot(space: SpaceId, pc: Address): Address | undefined;
 }
@@ -162,8 +162,8 @@ export class FakeTarget implements Target {
     if (thread === undefined || thread.state === "gone" || thread.ending) return;
     for (let index = this.stops.length - 1; index >= 0; index--) {
       const stop = this.stops[index];
-      // That a thread began is told whatever becomes of it.
-      if (stop?.thread === id && stop.kind !== "thread-start") this.stops.splice(index, 1);
+      // That a thread or a program began is told whatever becomes of it.
+      if (stop?.thread === id && stop.kind !== "thread-start" && stop.kind !== "exec") this.stops.splice(index, 1);
     }
     thread.pending = undefined;
     thread.ending = true;
@@ -266,6 +266,14 @@ export class FakeTarget implements Target {
 
   *threadsOf(space: SpaceId): Iterable<ThreadId> {
     for (const thread of this.threads()) if (this.known.get(thread)?.space === space) yield thread;
+  }
+
+  /** Is memory for slots mapped in a space? */
+  hasSlots(space: SpaceId): boolean {
+    const memory = this.memory(space);
+    for (let at: Address = SLOTS; at < this.nextRegion; at = offsetBy(at, PAGE))
+      if (memory.readSome(at, new Uint8Array(1)) > 0) return true;
+    return false;
   }
 
   spaceOf(thread: ThreadId): SpaceId {
@@ -530,9 +538,16 @@ export class FakeTarget implements Target {
     this.witness.interrupted(id);
     if (handling === "jump") {
       thread.memory.bringBack(Number(signal.address ?? 0n) as Address);
-      thread.frames = [];
-      begin(thread);
-      this.witness.jumped(id);
+      if (thread.frames.length > 0) {
+        // Into the handler around it, which returns.
+        thread.place = AT.sigreturn;
+        registers.pc = offsetBy(TEXT, AT.sigreturn);
+        this.witness.jumped(id, 1);
+        return;
+      }
+      // To where a call of the function returns, too.
+      begin(thread, signal.synchronous ? AT.nop : AT.site);
+      this.witness.jumped(id, 1);
       return;
     }
     const fault = signal.number === 11 ? (Number(signal.address) as Address) : undefined;
@@ -547,9 +562,9 @@ function dataPointer(registers: RegisterFile): Address {
   return Number(registers.read("rbx")) as Address;
 }
 
-function begin(thread: Thread): void {
-  thread.place = AT.nop;
-  thread.registers.pc = TEXT;
+function begin(thread: Thread, place: number = AT.nop): void {
+  thread.place = place;
+  thread.registers.pc = offsetBy(TEXT, place);
   thread.registers.sp = offsetBy(stackOf(thread.owner), PAGE);
   thread.registers.write("rbx", BigInt(dataOf(thread.owner)));
 }

@@ -89,6 +89,11 @@ export class Ledger {
       );
   }
 
+  /** Everything is taken out. */
+  close(): void {
+    this.entries.clear();
+  }
+
   /** No slot could be had: the place is given up. */
   lost(space: SpaceId, offset: number): void {
     const place = key(space, offset);
@@ -242,7 +247,9 @@ export class Ledger {
     this.dealing = undefined;
   }
 
-  executed(thread: ThreadId, offset: number, how: How): void {
+  executed(thread: ThreadId, space: SpaceId, offset: number, how: How): void {
+    if (how === "in its place" && (this.entries.get(key(space, offset)) ?? []).length > 0)
+      throw new Error(`a probed instruction is executed unseen: +${String(offset)}`);
     if (this.nested) return;
     const line = this.line(thread);
     line.newborn = false;
@@ -274,9 +281,9 @@ export class Ledger {
     line.interrupts = undefined;
   }
 
-  jumped(thread: ThreadId): void {
+  jumped(thread: ThreadId, frames: number): void {
     const line = this.line(thread);
-    for (const frame of line.frames.splice(0)) this.leave(line, frame);
+    for (const frame of line.frames.splice(-frames)) this.leave(line, frame);
   }
 
   /**

@@ -77,7 +77,7 @@ export class Model implements Witness {
   }
 
   executed(thread: ThreadId, offset: number, how: How): void {
-    this.ledger.executed(thread, offset, how);
+    this.ledger.executed(thread, this.target.spaceOf(thread), offset, how);
     this.returns?.executed(thread, offset);
   }
 
@@ -89,8 +89,8 @@ export class Model implements Witness {
     this.ledger.interrupted(thread);
   }
 
-  jumped(thread: ThreadId): void {
-    this.ledger.jumped(thread);
+  jumped(thread: ThreadId, handlers: number): void {
+    this.ledger.jumped(thread, handlers);
     this.returns?.jumped(thread);
   }
 
@@ -112,6 +112,7 @@ export class Model implements Witness {
         for (let stop = 0; stop < action.stops; stop++) this.dealWithOne();
         return;
       case "signal":
+        if (action.afterHit) this.hit(this.thread(action.thread));
         return this.target.signal(this.thread(action.thread), action.handling);
       case "take-away":
         return this.target.takeAway(this.thread(action.thread), action.what, action.faults);
@@ -145,6 +146,13 @@ export class Model implements Witness {
       case "kill":
         return this.target.kill(this.thread(action.thread), action.told);
     }
+  }
+
+  /** Runs a thread into the next thing that stops it, and deals with that. */
+  private hit(thread: ThreadId): void {
+    while (this.dealWithOne());
+    for (let step = 0; step < INSTRUCTIONS.length; step++) if (!this.target.stepThread(thread)) break;
+    while (this.dealWithOne());
   }
 
   private register(action: Extract<Action, { kind: "register" }>): void {
@@ -460,10 +468,12 @@ export class Model implements Witness {
   /** As a handler that calls a function of the program would: a hit in there is missed. */
   private callProgram(thread: ThreadId): void {
     const space = this.target.spaceOf(thread);
-    const probed = this.holdsBreakpoint(space, offsetBy(TEXT, AT.inc));
-    this.ledger.nest(probed, space, AT.inc, () => {
-      this.target.runNested(thread, AT.inc, (stop) => this.core.handle(stop));
-    });
+    for (let call = 0; call < 2; call++) {
+      const probed = this.holdsBreakpoint(space, offsetBy(TEXT, AT.inc));
+      this.ledger.nest(probed, space, AT.inc, () => {
+        this.target.runNested(thread, AT.inc, (stop) => this.core.handle(stop));
+      });
+    }
   }
 
   private finish(): void {
@@ -492,7 +502,10 @@ export class Model implements Witness {
       if (stop.kind === "thread-start") this.threads.push(stop.thread);
     });
     this.checkText();
+    for (const space of this.target.spaces())
+      expect(!this.target.hasSlots(space), "the memory of the slots is given back");
     for (const thread of this.threads) this.ledger.gone(thread, "end");
+    this.ledger.close();
     for (const registered of this.probes) registered.armed = false;
     this.target.detach();
     for (let round = 0; round < 3; round++) {

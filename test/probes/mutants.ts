@@ -97,7 +97,12 @@ function plant(mutation: Mutation, source: string): string {
   return pieces.join(mutation.replace);
 }
 
+/** What was compiled already: a mutant differs from the next in one file. */
+const compiled = new Map<string, string>();
+
 function compile(text: string, fileName: string): string {
+  const known = compiled.get(text);
+  if (known !== undefined) return known;
   const { outputText, diagnostics } = ts.transpileModule(text, {
     fileName,
     reportDiagnostics: true,
@@ -110,5 +115,6 @@ function compile(text: string, fileName: string): string {
   const [wrong] = diagnostics ?? [];
   if (wrong !== undefined)
     throw new Error(`${fileName} of a mutant: ${ts.flattenDiagnosticMessageText(wrong.messageText, "\n")}`);
+  compiled.set(text, outputText);
   return outputText;
 }

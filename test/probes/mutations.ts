@@ -118,12 +118,6 @@ export const MUTATIONS: readonly Mutation[] = [
     replace: "",
   },
   {
-    bug: "a recursive hit is counted as missed for probes that are disarmed",
-    file: "hit-engine.ts",
-    find: "if (entry.probe.armed) entry.probe.nmissed++;",
-    replace: "entry.probe.nmissed++;",
-  },
-  {
     bug: "a recursive hit loses the hit around it",
     file: "hit-engine.ts",
     find: "    state.arrival.restore(outer);\n",
@@ -552,12 +546,6 @@ export const MUTATIONS: readonly Mutation[] = [
       "for (const region of space.slots.regions()) unmap(first, region.end, region.end - region.start);",
   },
   {
-    bug: "leaving asks no thread to stop",
-    file: "leaving.ts",
-    find: "      if (!asked.has(thread))",
-    replace: "      if (asked.has(thread))",
-  },
-  {
     bug: "leaving forgets the stops that come meanwhile",
     file: "leaving.ts",
     find: "      core.noteWhileLeaving(stop);\n",
@@ -574,12 +562,6 @@ export const MUTATIONS: readonly Mutation[] = [
     file: "out-of-line.ts",
     find: `const end = stopAfter ? "stopping" : "boosted";`,
     replace: `const end = stopAfter ? "boosted" : "boosted";`,
-  },
-  {
-    bug: "slots of a copied space lead to the locations of the original",
-    file: "slots.ts",
-    find: "location: locationOf(slot.location) ?? slot.location,",
-    replace: "location: slot.location,",
   },
   {
     bug: "a dropped slot is still used",
@@ -616,5 +598,23 @@ export const MUTATIONS: readonly Mutation[] = [
     file: "return-probe.ts",
     find: "    this.ended = calls[index];\n",
     replace: "",
+  },
+  {
+    bug: "leaving asks no thread to stop",
+    file: "leaving.ts",
+    find: "          target.interrupt(thread);\n",
+    replace: "",
+  },
+  {
+    bug: "a slot is written over the one before it",
+    file: "slots.ts",
+    find: "return offsetBy(region.start, region.slots.length * SLOT_LENGTH);",
+    replace: "return offsetBy(region.start, Math.max(0, region.slots.length - 1) * SLOT_LENGTH);",
+  },
+  {
+    bug: "the later half of a slot is taken for the next one",
+    file: "slots.ts",
+    find: "Math.floor((pc - region.start) / SLOT_LENGTH)",
+    replace: "Math.floor((pc - region.start) / (SLOT_LENGTH / 8))",
   },
 ];

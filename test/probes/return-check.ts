@@ -68,10 +68,12 @@ export class ReturnCheck {
     }
   }
 
-  /** A thread left whatever it was in; if it calls the function again unseen, that return may be taken for this. */
+  /** A thread left whatever it was in: to where that returns, or to call the function again, perhaps unseen. */
   jumped(thread: ThreadId): void {
     const was = [this.inside, this.owed, this.unsure, this.possible].map((threads) => threads.delete(thread));
-    if (was.includes(true)) this.unsure.add(thread);
+    if (!was.includes(true)) return;
+    this.unsure.add(thread);
+    this.possible.add(thread);
   }
 
   /** A place was given up. */
