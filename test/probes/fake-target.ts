@@ -163,7 +163,8 @@ export class FakeTarget implements Target {
     for (let index = this.stops.length - 1; index >= 0; index--) {
       const stop = this.stops[index];
       // That a thread or a program began is told whatever becomes of it.
-      if (stop?.thread === id && stop.kind !== "thread-start" && stop.kind !== "exec") this.stops.splice(index, 1);
+      if (stop?.thread === id && stop.kind !== "thread-start" && stop.kind !== "exec")
+        this.stops.splice(index, 1);
     }
     thread.pending = undefined;
     thread.ending = true;
@@ -308,7 +309,7 @@ export class FakeTarget implements Target {
     const { pending } = thread;
     thread.pending = undefined;
     thread.state = "running";
-    if (thread.ending) return void this.end(thread);
+    if (thread.ending) return this.end(thread);
     this.noteEmulation(thread);
     if (how.kind === "step") {
       thread.steps = true;
@@ -529,7 +530,7 @@ export class FakeTarget implements Target {
   ): void {
     const { registers, id } = thread;
     if (handling === "ignore") return;
-    if (handling === "die") return void this.end(thread);
+    if (handling === "die") return this.end(thread);
     // What a signal frame shows.
     if (registers.pc !== offsetBy(TEXT, thread.place))
       throw new Error(`a signal handler sees the program counter 0x${registers.pc.toString(16)}`);

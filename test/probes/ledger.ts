@@ -98,8 +98,8 @@ export class Ledger {
   lost(space: SpaceId, offset: number): void {
     const place = key(space, offset);
     this.entries.delete(place);
-    if (this.dealing !== undefined && this.dealing.arrival.place === this.named(place))
-      this.dealing.end = "abandoned";
+    const { dealing } = this;
+    if (dealing?.arrival.place === this.named(place)) dealing.end = "abandoned";
   }
 
   /** The text there is gone; if it is probed again, that is another place. */

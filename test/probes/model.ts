@@ -1,40 +1,29 @@
 import { type Address, offsetBy } from "../../src/base/address.js";
-import { MemoryFault, ProbeRefused, TargetGone } from "../../src/base/errors.js";
+import { ProbeRefused, TargetGone } from "../../src/base/errors.js";
 import { ProbeCore } from "../../src/probes/core.js";
 import { leave } from "../../src/probes/leaving.js";
 import { type HandlerOutcome, RETURNED } from "../../src/probes/outcome.js";
 import type { Hit, Probe, ProbeDefinition } from "../../src/probes/probe.js";
 import { CONTINUE, type SpaceId, type Stop, type ThreadId } from "../../src/targets/target.js";
-import type { Action, Behaviour, Script } from "./actions.js";
+import type { Action, Script } from "./actions.js";
 import { Agenda, type Turn } from "./agenda.js";
 import { AT, behind, INSIDE, INSTRUCTIONS, PROGRAM, TEXT } from "./fake-program.js";
 import { FakeTarget, type How, type SignalHandling, type Witness } from "./fake-target.js";
-import { type Account, Ledger } from "./ledger.js";
+import { Ledger } from "./ledger.js";
+import {
+  cancel,
+  checkBooks,
+  expect,
+  MAXIMUM_CANCELLED,
+  MEMORY_FAULT,
+  type Registered,
+} from "./registered.js";
 import { ReturnCheck } from "./return-check.js";
 
-const MAXIMUM_CANCELLED = 4;
 const MAXIMUM_THREADS = 6;
 const BREAKPOINT = 0xcc;
-const MEMORY_FAULT = new MemoryFault(8n, "read", "unmapped");
 /** Instructions from which a handler may send its thread to the program's start. */
 const LEAVABLE: readonly number[] = [AT.inc, AT.load, AT.last];
-
-interface Registered {
-  readonly probe: Probe;
-  readonly definition: ProbeDefinition;
-  readonly place: Address;
-  readonly behaviour: Behaviour;
-  readonly account: Account;
-  registered: boolean;
-  armed: boolean;
-  calls: number;
-  faults: number;
-  errors: number;
-  faultHandlerCalls: number;
-  /** Hits, by number, that a fault of a handler cancelled. */
-  readonly cancelled: Set<number>;
-  mustBeDisarmed: boolean;
-}
 
 /** Runs one script against the core and checks every promise that it makes; throws where one is broken. */
 export class Model implements Witness {
@@ -151,7 +140,7 @@ export class Model implements Witness {
   /** Runs a thread into the next thing that stops it, and deals with that. */
   private hit(thread: ThreadId): void {
     while (this.dealWithOne());
-    for (let step = 0; step < INSTRUCTIONS.length; step++) if (!this.target.stepThread(thread)) break;
+    for (let left = INSTRUCTIONS.length; left > 0 && this.target.stepThread(thread); left--);
     while (this.dealWithOne());
   }
 
@@ -415,9 +404,9 @@ export class Model implements Witness {
       case "return":
         return RETURNED;
       case "fault":
-        return this.cancel(registered);
+        return cancel(registered);
       case "fault-at-times":
-        return registered.calls % 3 === 0 ? RETURNED : this.cancel(registered);
+        return registered.calls % 3 === 0 ? RETURNED : cancel(registered);
       case "error":
         registered.errors++;
         return { kind: "error", message: "bug", where: "model" };
@@ -454,17 +443,6 @@ export class Model implements Witness {
     }
   }
 
-  private cancel(registered: Registered): HandlerOutcome {
-    const { cancelled, account } = registered;
-    registered.faults++;
-    const isNew = !cancelled.has(account.hits);
-    cancelled.add(account.hits);
-    let row = 0;
-    while (cancelled.has(account.hits - row)) row++;
-    registered.mustBeDisarmed = isNew && row >= MAXIMUM_CANCELLED;
-    return { kind: "handler-fault", fault: MEMORY_FAULT, where: "model" };
-  }
-
   /** As a handler that calls a function of the program would: a hit in there is missed. */
   private callProgram(thread: ThreadId): void {
     const space = this.target.spaceOf(thread);
@@ -492,7 +470,7 @@ export class Model implements Witness {
     for (const thread of this.threads) this.target.kill(thread, true);
     this.settleDown();
     this.returns?.check();
-    for (const [index, registered] of this.probes.entries()) this.checkBooks(index, registered, false);
+    for (const [index, registered] of this.probes.entries()) checkBooks(index, registered, false);
   }
 
   private leave(): void {
@@ -512,7 +490,7 @@ export class Model implements Witness {
       for (const thread of this.threads) for (let step = 0; step < 20; step++) this.target.stepThread(thread);
       this.target.runFree();
     }
-    for (const [index, registered] of this.probes.entries()) this.checkBooks(index, registered, true);
+    for (const [index, registered] of this.probes.entries()) checkBooks(index, registered, true);
   }
 
   private settleDown(): void {
@@ -530,27 +508,6 @@ export class Model implements Witness {
     }
   }
 
-  private checkBooks(index: number, registered: Registered, isLeft: boolean): void {
-    const { probe, account } = registered;
-    const is = (what: string, count: number, expected: number): void => {
-      expect(
-        count === expected,
-        `probe ${String(index)}: ${what} is ${String(count)}, should be ${String(expected)}`,
-      );
-    };
-    is("hits", probe.hits, account.hits);
-    is("completed", probe.completed, account.completed);
-    is("faulted", probe.faulted, account.faulted);
-    // Who leaves does not wait for handlers to return.
-    if (!isLeft || probe.abandoned > account.abandoned) is("abandoned", probe.abandoned, account.abandoned);
-    is("retries", probe.retries, account.retries);
-    is("nmissed", probe.nmissed, account.nmissed);
-    is("handler faults", probe.handlerFaults, registered.faults);
-    is("handler errors", probe.handlerErrors, registered.errors);
-    is("calls of the faultHandler", registered.faultHandlerCalls, registered.faults);
-    expect(!registered.mustBeDisarmed, `probe ${String(index)} is disarmed when it should be`);
-  }
-
   private holdsBreakpoint(space: SpaceId, at: Address): boolean {
     const byte = new Uint8Array(1);
     return this.target.memory(space).readSome(at, byte) === 1 && byte[0] === BREAKPOINT;
@@ -566,10 +523,6 @@ export class Model implements Witness {
     if (registered === undefined) throw new RangeError("no such probe");
     return registered;
   }
-}
-
-function expect(truth: boolean, what: string): void {
-  if (!truth) throw new Error(`it does not hold that ${what}`);
 }
 
 /** A thread may be killed at any time; its end is told by itself. */

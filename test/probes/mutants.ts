@@ -3,7 +3,7 @@ import { cp, mkdir, readdir, readFile, rm, symlink, writeFile } from "node:fs/pr
 import { join } from "node:path";
 import { fileURLToPath, pathToFileURL } from "node:url";
 import ts from "typescript";
-import type { Mutation } from "./mutations.js";
+import type { Mutation } from "./mutation.js";
 
 const ROOT = fileURLToPath(new URL("../../../", import.meta.url));
 const MUTANTS = join(ROOT, "build/mutants");
