@@ -25,7 +25,7 @@ export type Behaviour = (typeof BEHAVIOURS)[number];
 /** One thing that happens to the core or to the threads that it probes. */
 export type Action =
   | { readonly kind: "run"; readonly thread: number; readonly steps: number }
-  | { readonly kind: "deal"; readonly stops: number }
+  | { readonly kind: "deal"; readonly stops: number; readonly latestFirst: boolean }
   | {
       readonly kind: "signal";
       readonly thread: number;
@@ -79,7 +79,11 @@ const KINDS: readonly { weight: number; arbitrary: fc.Arbitrary<Action> }[] = [
   },
   {
     weight: 14,
-    arbitrary: fc.record({ kind: fc.constant("deal" as const), stops: fc.integer({ min: 1, max: 6 }) }),
+    arbitrary: fc.record({
+      kind: fc.constant("deal" as const),
+      stops: fc.integer({ min: 1, max: 6 }),
+      latestFirst: fc.boolean(),
+    }),
   },
   {
     weight: 4,

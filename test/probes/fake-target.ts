@@ -85,6 +85,8 @@ export class FakeTarget implements Target {
   readonly capabilities: Capabilities;
   /** Nowhere is room for slots. */
   full = false;
+  /** Threads are waited for in no order: of two that stopped, who stopped last is told of first. */
+  latestFirst = false;
   /** Decides what becomes of the next faults. */
   faultHandling: Exclude<SignalHandling, "ignore"> = "return";
   private readonly known = new Map<ThreadId, Thread>();
@@ -288,7 +290,9 @@ export class FakeTarget implements Target {
   }
 
   wait(): Stop | undefined {
-    const stop = this.stops.shift();
+    const latest = this.stops.at(-1)?.kind;
+    const mayOvertake = latest === "breakpoint" || latest === "signal" || latest === "step";
+    const stop = this.latestFirst && mayOvertake ? this.stops.pop() : this.stops.shift();
     const thread = stop === undefined ? undefined : this.known.get(stop.thread);
     if (thread?.state === "stopping") thread.state = "stopped";
     return stop;

@@ -98,7 +98,9 @@ export class Model implements Witness {
           if (!this.target.stepThread(this.thread(action.thread))) break;
         return;
       case "deal":
+        this.target.latestFirst = action.latestFirst;
         for (let stop = 0; stop < action.stops; stop++) this.dealWithOne();
+        this.target.latestFirst = false;
         return;
       case "signal":
         if (action.afterHit) this.hit(this.thread(action.thread));
@@ -406,7 +408,7 @@ export class Model implements Witness {
       case "fault":
         return cancel(registered);
       case "fault-at-times":
-        return registered.calls % 3 === 0 ? RETURNED : cancel(registered);
+        return registered.calls % 2 === 0 ? RETURNED : cancel(registered);
       case "error":
         registered.errors++;
         return { kind: "error", message: "bug", where: "model" };

@@ -5,7 +5,7 @@ import type { Probe, ProbeDefinition } from "../../src/probes/probe.js";
 import type { Behaviour } from "./actions.js";
 import type { Account } from "./ledger.js";
 
-export const MAXIMUM_CANCELLED = 4;
+export const MAXIMUM_CANCELLED = 3;
 export const MEMORY_FAULT = new MemoryFault(8n, "read", "unmapped");
 
 /** A probe of the model, and what is known of it without asking it. */
