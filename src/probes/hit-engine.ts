@@ -185,7 +185,8 @@ export class HitEngine {
     const { definition } = probe;
     const wanted = phase !== "fault" || definition.faultWhen !== "not-retried" || fault?.retryable !== true;
     // Disarmed between its begin and its end, a hit is counted all the same, without handlers.
-    if (phase === "none" || !probe.armed) return;
+    const { armed } = probe;
+    if (phase === "none" || !armed) return;
     const handler = wanted ? definition[phase] : undefined;
     const both = phase === "fault" && definition.postOn === "both" ? definition.post : undefined;
     const arrival = new Arrival();

@@ -25,8 +25,14 @@ export type Behaviour = (typeof BEHAVIOURS)[number];
 /** One thing that happens to the core or to the threads that it probes. */
 export type Action =
   | { readonly kind: "run"; readonly thread: number; readonly steps: number }
-  | { readonly kind: "deal"; readonly stops: number }
-  | { readonly kind: "signal"; readonly thread: number; readonly handling: SignalHandling }
+  | { readonly kind: "deal"; readonly stops: number; readonly latestFirst: boolean }
+  | {
+      readonly kind: "signal";
+      readonly thread: number;
+      readonly handling: SignalHandling;
+      /** Where a hit began just now: that is where it hurts. */
+      readonly afterHit: boolean;
+    }
   | {
       readonly kind: "take-away";
       readonly thread: number;
@@ -73,13 +79,18 @@ const KINDS: readonly { weight: number; arbitrary: fc.Arbitrary<Action> }[] = [
   },
   {
     weight: 14,
-    arbitrary: fc.record({ kind: fc.constant("deal" as const), stops: fc.integer({ min: 1, max: 6 }) }),
+    arbitrary: fc.record({
+      kind: fc.constant("deal" as const),
+      stops: fc.integer({ min: 1, max: 6 }),
+      latestFirst: fc.boolean(),
+    }),
   },
   {
     weight: 4,
     arbitrary: fc.record({
       kind: fc.constant("signal" as const),
       thread: few,
+      afterHit: fc.boolean(),
       handling: fc.oneof(
         { weight: 5, arbitrary: fc.constantFrom("return" as const, "jump" as const, "ignore" as const) },
         ended,
@@ -106,11 +117,17 @@ const KINDS: readonly { weight: number; arbitrary: fc.Arbitrary<Action> }[] = [
     }),
   },
   {
-    weight: 2,
+    weight: 3,
     arbitrary: fc.record({
       kind: fc.constant("system-call" as const),
       thread: few,
-      call: fc.constantFrom("fork" as const, "fork" as const, "exec" as const, "exit" as const),
+      call: fc.constantFrom(
+        "fork" as const,
+        "fork" as const,
+        "fork" as const,
+        "exec" as const,
+        "exit" as const,
+      ),
     }),
   },
   {
@@ -162,6 +179,6 @@ const KINDS: readonly { weight: number; arbitrary: fc.Arbitrary<Action> }[] = [
 ];
 
 export const scripts: fc.Arbitrary<Script> = fc.record({
-  actions: fc.array(fc.oneof(...KINDS), { minLength: 5, maxLength: 60 }),
+  actions: fc.array(fc.oneof(...KINDS), { minLength: 5, maxLength: 80, size: "max" }),
   end: fc.constantFrom("disarm" as const, "disarm" as const, "leave" as const),
 });

@@ -36,8 +36,8 @@ export interface Witness {
   wentBack(thread: ThreadId): void;
   /** A signal handler of the program begins. */
   interrupted(thread: ThreadId): void;
-  /** A signal handler of the program was left by a jump to the program's start; so were all below it. */
-  jumped(thread: ThreadId): void;
+  /** So many signal handlers of the program, the last that began among them, were left by a jump. */
+  jumped(thread: ThreadId, handlers: number): void;
   /** Which instruction's slot this is. */
   locationOfSlot(space: SpaceId, pc: Address): Address | undefined;
 }
@@ -85,6 +85,8 @@ export class FakeTarget implements Target {
   readonly capabilities: Capabilities;
   /** Nowhere is room for slots. */
   full = false;
+  /** Threads are waited for in no order: of two that stopped, who stopped last is told of first. */
+  latestFirst = false;
   /** Decides what becomes of the next faults. */
   faultHandling: Exclude<SignalHandling, "ignore"> = "return";
   private readonly known = new Map<ThreadId, Thread>();
@@ -162,8 +164,9 @@ export class FakeTarget implements Target {
     if (thread === undefined || thread.state === "gone" || thread.ending) return;
     for (let index = this.stops.length - 1; index >= 0; index--) {
       const stop = this.stops[index];
-      // That a thread began is told whatever becomes of it.
-      if (stop?.thread === id && stop.kind !== "thread-start") this.stops.splice(index, 1);
+      // That a thread or a program began is told whatever becomes of it.
+      if (stop?.thread === id && stop.kind !== "thread-start" && stop.kind !== "exec")
+        this.stops.splice(index, 1);
     }
     thread.pending = undefined;
     thread.ending = true;
@@ -181,7 +184,8 @@ export class FakeTarget implements Target {
   /** A handler has its thread execute an instruction, as a call of a function of the program would. */
   runNested(id: ThreadId, offset: number, deal: (stop: Stop) => void): void {
     const thread = this.stopped(id);
-    const { place, returning } = thread;
+    const { place, returning, pending } = thread;
+    thread.pending = undefined;
     const saved = thread.registers.values.slice();
     this.send(id, offset);
     thread.state = "running";
@@ -196,6 +200,7 @@ export class FakeTarget implements Target {
     thread.state = "stopped";
     thread.place = place;
     thread.returning = returning;
+    thread.pending = pending;
     thread.registers.values.set(saved);
   }
 
@@ -230,9 +235,13 @@ export class FakeTarget implements Target {
     }
   }
 
+  /** The spaces with living threads that have been told of. */
   spaces(): Set<SpaceId> {
     const living = [...this.known.values()].filter((thread) => thread.state !== "gone");
-    return new Set(living.map((thread) => thread.space));
+    const spaces = new Set(living.map((thread) => thread.space));
+    for (const stop of this.stops)
+      if (stop.kind === "thread-start" || stop.kind === "exec") spaces.delete(stop.space);
+    return spaces;
   }
 
   textNow(space: SpaceId): Uint8Array {
@@ -245,8 +254,11 @@ export class FakeTarget implements Target {
     return [...this.known.values()].some(({ state }) => state === "stopped" || state === "stopping");
   }
 
+  /** The instruction that a thread would execute next, were it alone. */
   placeOf(id: ThreadId): number {
-    return this.stopped(id).place;
+    const thread = this.known.get(id);
+    if (thread === undefined) throw new RangeError("no such thread");
+    return thread.place;
   }
 
   *threads(): Iterable<ThreadId> {
@@ -257,6 +269,14 @@ export class FakeTarget implements Target {
 
   *threadsOf(space: SpaceId): Iterable<ThreadId> {
     for (const thread of this.threads()) if (this.known.get(thread)?.space === space) yield thread;
+  }
+
+  /** Is memory for slots mapped in a space? */
+  hasSlots(space: SpaceId): boolean {
+    const memory = this.memory(space);
+    for (let at: Address = SLOTS; at < this.nextRegion; at = offsetBy(at, PAGE))
+      if (memory.readSome(at, new Uint8Array(1)) > 0) return true;
+    return false;
   }
 
   spaceOf(thread: ThreadId): SpaceId {
@@ -270,7 +290,9 @@ export class FakeTarget implements Target {
   }
 
   wait(): Stop | undefined {
-    const stop = this.stops.shift();
+    const latest = this.stops.at(-1)?.kind;
+    const mayOvertake = latest === "breakpoint" || latest === "signal" || latest === "step";
+    const stop = this.latestFirst && mayOvertake ? this.stops.pop() : this.stops.shift();
     const thread = stop === undefined ? undefined : this.known.get(stop.thread);
     if (thread?.state === "stopping") thread.state = "stopped";
     return stop;
@@ -291,7 +313,7 @@ export class FakeTarget implements Target {
     const { pending } = thread;
     thread.pending = undefined;
     thread.state = "running";
-    if (thread.ending) return void this.end(thread);
+    if (thread.ending) return this.end(thread);
     this.noteEmulation(thread);
     if (how.kind === "step") {
       thread.steps = true;
@@ -512,7 +534,7 @@ export class FakeTarget implements Target {
   ): void {
     const { registers, id } = thread;
     if (handling === "ignore") return;
-    if (handling === "die") return void this.end(thread);
+    if (handling === "die") return this.end(thread);
     // What a signal frame shows.
     if (registers.pc !== offsetBy(TEXT, thread.place))
       throw new Error(`a signal handler sees the program counter 0x${registers.pc.toString(16)}`);
@@ -521,9 +543,16 @@ export class FakeTarget implements Target {
     this.witness.interrupted(id);
     if (handling === "jump") {
       thread.memory.bringBack(Number(signal.address ?? 0n) as Address);
-      thread.frames = [];
-      begin(thread);
-      this.witness.jumped(id);
+      if (thread.frames.length > 0) {
+        // Into the handler around it, which returns.
+        thread.place = AT.sigreturn;
+        registers.pc = offsetBy(TEXT, AT.sigreturn);
+        this.witness.jumped(id, 1);
+        return;
+      }
+      // To where a call of the function returns, too.
+      begin(thread, signal.synchronous ? AT.nop : AT.site);
+      this.witness.jumped(id, 1);
       return;
     }
     const fault = signal.number === 11 ? (Number(signal.address) as Address) : undefined;
@@ -538,9 +567,9 @@ function dataPointer(registers: RegisterFile): Address {
   return Number(registers.read("rbx")) as Address;
 }
 
-function begin(thread: Thread): void {
-  thread.place = AT.nop;
-  thread.registers.pc = TEXT;
+function begin(thread: Thread, place: number = AT.nop): void {
+  thread.place = place;
+  thread.registers.pc = offsetBy(TEXT, place);
   thread.registers.sp = offsetBy(stackOf(thread.owner), PAGE);
   thread.registers.write("rbx", BigInt(dataOf(thread.owner)));
 }

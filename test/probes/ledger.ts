@@ -19,6 +19,7 @@ type Outcome = "completed" | "faulted" | "abandoned";
 /** One arrival of one thread, as an onlooker sees it. */
 interface Arrival {
   readonly place: string;
+  readonly offset: number;
   readonly probes: number[];
   readonly retries: number;
   /** Somebody wants to be called behind the instruction: there the thread is stopped. */
@@ -90,12 +91,17 @@ export class Ledger {
       );
   }
 
+  /** Everything is taken out. */
+  close(): void {
+    this.entries.clear();
+  }
+
   /** No slot could be had: the place is given up. */
   lost(space: SpaceId, offset: number): void {
     const place = key(space, offset);
     this.entries.delete(place);
-    if (this.dealing !== undefined && this.dealing.arrival.place === this.named(place))
-      this.dealing.end = "abandoned";
+    const { dealing } = this;
+    if (dealing?.arrival.place === this.named(place)) dealing.end = "abandoned";
   }
 
   /** The text there is gone; if it is probed again, that is another place. */
@@ -111,8 +117,12 @@ export class Ledger {
     this.line(child).newborn = true;
   }
 
-  /** A thread stands at a breakpoint of ours. */
-  arrives(thread: ThreadId, space: SpaceId, offset: number): void {
+  /**
+   * A thread stands at a breakpoint of ours.
+   *
+   * @returns whether it is a new hit, not one that goes on
+   */
+  arrives(thread: ThreadId, space: SpaceId, offset: number): boolean {
     const line = this.line(thread);
     const place = key(space, offset);
     const back = line.returning;
@@ -122,13 +132,14 @@ export class Ledger {
       if (back.arrival.place === this.named(place)) {
         this.dealing = { arrival: back.arrival, phase: "pre", end: undefined };
         this.agenda = undefined;
-        return;
+        return false;
       }
       this.settle(back.arrival, "abandoned");
     }
     const retries = back?.why === "faulted" ? back.retries + 1 : 0;
     const arrival: Arrival = {
       place: this.named(place),
+      offset,
       probes: [],
       retries,
       stopsBehind: false,
@@ -146,6 +157,7 @@ export class Ledger {
       this.account(probe).hits++;
       if (retries > 0) this.account(probe).retries++;
     });
+    return true;
   }
 
   /** A thread stands at the stop behind an instruction. */
@@ -239,7 +251,9 @@ export class Ledger {
     this.dealing = undefined;
   }
 
-  executed(thread: ThreadId, offset: number, how: How): void {
+  executed(thread: ThreadId, space: SpaceId, offset: number, how: How): void {
+    if (how === "in its place" && (this.entries.get(key(space, offset)) ?? []).length > 0)
+      throw new Error(`a probed instruction is executed unseen: +${String(offset)}`);
     if (this.nested) return;
     const line = this.line(thread);
     line.newborn = false;
@@ -271,15 +285,24 @@ export class Ledger {
     line.interrupts = undefined;
   }
 
-  jumped(thread: ThreadId): void {
+  jumped(thread: ThreadId, frames: number): void {
     const line = this.line(thread);
-    for (const frame of line.frames.splice(0)) this.leave(line, frame);
+    for (const frame of line.frames.splice(-frames)) this.leave(line, frame);
   }
 
-  /** A thread was seen on its way out. */
-  exiting(thread: ThreadId): void {
+  /**
+   * A thread was seen on its way out.
+   *
+   * @param place the instruction that would have been next
+   */
+  exiting(thread: ThreadId, place: number): void {
     const line = this.line(thread);
-    if (line.current !== undefined) this.settle(line.current, "abandoned");
+    const { current } = line;
+    if (current !== undefined) {
+      // A trap that came too late to be told of.
+      const isTrapped = current.offset === AT.trap && place !== AT.trap;
+      this.settle(current, isTrapped && !current.stopsBehind ? "completed" : "abandoned");
+    }
     line.current = undefined;
   }
 

@@ -1,40 +1,29 @@
 import { type Address, offsetBy } from "../../src/base/address.js";
-import { MemoryFault, ProbeRefused, TargetGone } from "../../src/base/errors.js";
+import { ProbeRefused, TargetGone } from "../../src/base/errors.js";
 import { ProbeCore } from "../../src/probes/core.js";
 import { leave } from "../../src/probes/leaving.js";
 import { type HandlerOutcome, RETURNED } from "../../src/probes/outcome.js";
 import type { Hit, Probe, ProbeDefinition } from "../../src/probes/probe.js";
 import { CONTINUE, type SpaceId, type Stop, type ThreadId } from "../../src/targets/target.js";
-import type { Action, Behaviour, Script } from "./actions.js";
+import type { Action, Script } from "./actions.js";
 import { Agenda, type Turn } from "./agenda.js";
 import { AT, behind, INSIDE, INSTRUCTIONS, PROGRAM, TEXT } from "./fake-program.js";
 import { FakeTarget, type How, type SignalHandling, type Witness } from "./fake-target.js";
-import { type Account, Ledger } from "./ledger.js";
+import { Ledger } from "./ledger.js";
+import {
+  cancel,
+  checkBooks,
+  expect,
+  MAXIMUM_CANCELLED,
+  MEMORY_FAULT,
+  type Registered,
+} from "./registered.js";
 import { ReturnCheck } from "./return-check.js";
 
-const MAXIMUM_CANCELLED = 4;
 const MAXIMUM_THREADS = 6;
 const BREAKPOINT = 0xcc;
-const MEMORY_FAULT = new MemoryFault(8n, "read", "unmapped");
 /** Instructions from which a handler may send its thread to the program's start. */
 const LEAVABLE: readonly number[] = [AT.inc, AT.load, AT.last];
-
-interface Registered {
-  readonly probe: Probe;
-  readonly definition: ProbeDefinition;
-  readonly place: Address;
-  readonly behaviour: Behaviour;
-  readonly account: Account;
-  registered: boolean;
-  armed: boolean;
-  calls: number;
-  faults: number;
-  errors: number;
-  faultHandlerCalls: number;
-  /** Hits, by number, that a fault of a handler cancelled. */
-  readonly cancelled: Set<number>;
-  mustBeDisarmed: boolean;
-}
 
 /** Runs one script against the core and checks every promise that it makes; throws where one is broken. */
 export class Model implements Witness {
@@ -59,7 +48,7 @@ export class Model implements Witness {
       locationLost: ({ space, address }) => {
         expect(this.target.full, "a location is lost only where there is no room");
         this.ledger.lost(space, address - TEXT);
-        this.returns?.lost();
+        this.returns?.lost(space, address - TEXT);
       },
     });
     this.ledger = new Ledger({
@@ -77,7 +66,7 @@ export class Model implements Witness {
   }
 
   executed(thread: ThreadId, offset: number, how: How): void {
-    this.ledger.executed(thread, offset, how);
+    this.ledger.executed(thread, this.target.spaceOf(thread), offset, how);
     this.returns?.executed(thread, offset);
   }
 
@@ -89,8 +78,8 @@ export class Model implements Witness {
     this.ledger.interrupted(thread);
   }
 
-  jumped(thread: ThreadId): void {
-    this.ledger.jumped(thread);
+  jumped(thread: ThreadId, handlers: number): void {
+    this.ledger.jumped(thread, handlers);
     this.returns?.jumped(thread);
   }
 
@@ -109,9 +98,12 @@ export class Model implements Witness {
           if (!this.target.stepThread(this.thread(action.thread))) break;
         return;
       case "deal":
+        this.target.latestFirst = action.latestFirst;
         for (let stop = 0; stop < action.stops; stop++) this.dealWithOne();
+        this.target.latestFirst = false;
         return;
       case "signal":
+        if (action.afterHit) this.hit(this.thread(action.thread));
         return this.target.signal(this.thread(action.thread), action.handling);
       case "take-away":
         return this.target.takeAway(this.thread(action.thread), action.what, action.faults);
@@ -145,6 +137,13 @@ export class Model implements Witness {
       case "kill":
         return this.target.kill(this.thread(action.thread), action.told);
     }
+  }
+
+  /** Runs a thread into the next thing that stops it, and deals with that. */
+  private hit(thread: ThreadId): void {
+    while (this.dealWithOne());
+    for (let left = INSTRUCTIONS.length; left > 0 && this.target.stepThread(thread); left--);
+    while (this.dealWithOne());
   }
 
   private register(action: Extract<Action, { kind: "register" }>): void {
@@ -273,8 +272,10 @@ export class Model implements Witness {
     const space = this.target.spaceOf(thread);
     if (!this.target.remapText(space)) return;
     this.core.forget(space, (address) => address >= TEXT && address < TEXT + PROGRAM.length);
-    for (const offset of INSTRUCTIONS) this.ledger.forgotten(space, offset);
-    this.returns?.lost();
+    for (const offset of INSTRUCTIONS) {
+      this.ledger.forgotten(space, offset);
+      this.returns?.lost(space, offset);
+    }
   }
 
   private startThread(beside: ThreadId | undefined): void {
@@ -309,10 +310,10 @@ export class Model implements Witness {
         else if (stop.at < TEXT || stop.at >= TEXT + PROGRAM.length) ledger.standsBehind(thread);
         else if (!this.holdsBreakpoint(space, stop.at)) ledger.strays(thread);
         else {
-          ledger.arrives(thread, space, stop.at - TEXT);
           const readable =
             target.memory(space).readSome(target.registers(thread).sp, new Uint8Array(8)) === 8;
-          this.returns?.arrives(thread, stop.at - TEXT, readable);
+          if (ledger.arrives(thread, space, stop.at - TEXT))
+            this.returns?.arrives(thread, space, stop.at - TEXT, readable);
         }
         return;
       }
@@ -326,7 +327,7 @@ export class Model implements Witness {
       case "step":
         return ledger.standsBehind(thread);
       case "thread-exiting":
-        return ledger.exiting(thread);
+        return ledger.exiting(thread, target.placeOf(thread));
       case "exec":
         this.returns?.gone(thread);
         return ledger.gone(thread, "exec");
@@ -352,7 +353,7 @@ export class Model implements Witness {
     const { thread } = stop;
     if (stop.kind === "thread-start") {
       this.threads.push(thread);
-      if (stop.copyOf !== undefined) this.returns?.copied(stop.parent, thread, stop.space);
+      if (stop.copyOf !== undefined) this.returns?.copied(stop.parent, thread, stop.copyOf, stop.space);
     } else if (stop.kind !== "exec" && stop.kind !== "thread-exiting") return;
     unlessGone(() => {
       this.target.resume(thread, CONTINUE);
@@ -405,9 +406,9 @@ export class Model implements Witness {
       case "return":
         return RETURNED;
       case "fault":
-        return this.cancel(registered);
+        return cancel(registered);
       case "fault-at-times":
-        return registered.calls % 3 === 0 ? RETURNED : this.cancel(registered);
+        return registered.calls % 2 === 0 ? RETURNED : cancel(registered);
       case "error":
         registered.errors++;
         return { kind: "error", message: "bug", where: "model" };
@@ -444,24 +445,15 @@ export class Model implements Witness {
     }
   }
 
-  private cancel(registered: Registered): HandlerOutcome {
-    const { cancelled, account } = registered;
-    registered.faults++;
-    const isNew = !cancelled.has(account.hits);
-    cancelled.add(account.hits);
-    let row = 0;
-    while (cancelled.has(account.hits - row)) row++;
-    registered.mustBeDisarmed = isNew && row >= MAXIMUM_CANCELLED;
-    return { kind: "handler-fault", fault: MEMORY_FAULT, where: "model" };
-  }
-
   /** As a handler that calls a function of the program would: a hit in there is missed. */
   private callProgram(thread: ThreadId): void {
     const space = this.target.spaceOf(thread);
-    const probed = this.holdsBreakpoint(space, offsetBy(TEXT, AT.inc));
-    this.ledger.nest(probed, space, AT.inc, () => {
-      this.target.runNested(thread, AT.inc, (stop) => this.core.handle(stop));
-    });
+    for (let call = 0; call < 2; call++) {
+      const probed = this.holdsBreakpoint(space, offsetBy(TEXT, AT.inc));
+      this.ledger.nest(probed, space, AT.inc, () => {
+        this.target.runNested(thread, AT.inc, (stop) => this.core.handle(stop));
+      });
+    }
   }
 
   private finish(): void {
@@ -480,7 +472,7 @@ export class Model implements Witness {
     for (const thread of this.threads) this.target.kill(thread, true);
     this.settleDown();
     this.returns?.check();
-    for (const [index, registered] of this.probes.entries()) this.checkBooks(index, registered, false);
+    for (const [index, registered] of this.probes.entries()) checkBooks(index, registered, false);
   }
 
   private leave(): void {
@@ -490,14 +482,17 @@ export class Model implements Witness {
       if (stop.kind === "thread-start") this.threads.push(stop.thread);
     });
     this.checkText();
+    for (const space of this.target.spaces())
+      expect(!this.target.hasSlots(space), "the memory of the slots is given back");
     for (const thread of this.threads) this.ledger.gone(thread, "end");
+    this.ledger.close();
     for (const registered of this.probes) registered.armed = false;
     this.target.detach();
     for (let round = 0; round < 3; round++) {
       for (const thread of this.threads) for (let step = 0; step < 20; step++) this.target.stepThread(thread);
       this.target.runFree();
     }
-    for (const [index, registered] of this.probes.entries()) this.checkBooks(index, registered, true);
+    for (const [index, registered] of this.probes.entries()) checkBooks(index, registered, true);
   }
 
   private settleDown(): void {
@@ -515,27 +510,6 @@ export class Model implements Witness {
     }
   }
 
-  private checkBooks(index: number, registered: Registered, isLeft: boolean): void {
-    const { probe, account } = registered;
-    const is = (what: string, count: number, expected: number): void => {
-      expect(
-        count === expected,
-        `probe ${String(index)}: ${what} is ${String(count)}, should be ${String(expected)}`,
-      );
-    };
-    is("hits", probe.hits, account.hits);
-    is("completed", probe.completed, account.completed);
-    is("faulted", probe.faulted, account.faulted);
-    // Who leaves does not wait for handlers to return.
-    if (!isLeft || probe.abandoned > account.abandoned) is("abandoned", probe.abandoned, account.abandoned);
-    is("retries", probe.retries, account.retries);
-    is("nmissed", probe.nmissed, account.nmissed);
-    is("handler faults", probe.handlerFaults, registered.faults);
-    is("handler errors", probe.handlerErrors, registered.errors);
-    is("calls of the faultHandler", registered.faultHandlerCalls, registered.faults);
-    expect(!registered.mustBeDisarmed, `probe ${String(index)} is disarmed when it should be`);
-  }
-
   private holdsBreakpoint(space: SpaceId, at: Address): boolean {
     const byte = new Uint8Array(1);
     return this.target.memory(space).readSome(at, byte) === 1 && byte[0] === BREAKPOINT;
@@ -551,10 +525,6 @@ export class Model implements Witness {
     if (registered === undefined) throw new RangeError("no such probe");
     return registered;
   }
-}
-
-function expect(truth: boolean, what: string): void {
-  if (!truth) throw new Error(`it does not hold that ${what}`);
 }
 
 /** A thread may be killed at any time; its end is told by itself. */

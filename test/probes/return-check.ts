@@ -16,7 +16,8 @@ export class ReturnCheck {
   /** As above, but where the return may go unseen. */
   private readonly unsure = new Set<ThreadId>();
   private readonly possible = new Set<ThreadId>();
-  private registered = true;
+  /** Spaces where calls are seen. */
+  private readonly spaces = new Set<SpaceId>();
 
   constructor(core: ProbeCore) {
     const probe = core.register({
@@ -31,6 +32,7 @@ export class ReturnCheck {
 
   arm(space: SpaceId): void {
     this.probe.arm(space, offsetBy(TEXT, AT.function));
+    this.spaces.add(space);
   }
 
   unregister(): void {
@@ -40,7 +42,7 @@ export class ReturnCheck {
 
   /** Nothing is told any more. */
   letGo(): void {
-    this.registered = false;
+    this.spaces.clear();
     for (const threads of [this.inside, this.owed, this.unsure, this.possible]) threads.clear();
   }
 
@@ -49,8 +51,8 @@ export class ReturnCheck {
    *
    * @param readable its stack can be read; else nobody can tell where it will return to
    */
-  arrives(thread: ThreadId, offset: number, readable: boolean): void {
-    if (offset !== AT.function || !this.registered) return;
+  arrives(thread: ThreadId, space: SpaceId, offset: number, readable: boolean): void {
+    if (offset !== AT.function || !this.spaces.has(space)) return;
     if (readable) this.inside.add(thread);
     else this.unsure.add(thread);
   }
@@ -66,25 +68,32 @@ export class ReturnCheck {
     }
   }
 
-  /** A thread left whatever it was in. */
+  /** A thread left whatever it was in: to where that returns, or to call the function again, perhaps unseen. */
   jumped(thread: ThreadId): void {
-    for (const threads of [this.inside, this.owed, this.unsure, this.possible]) threads.delete(thread);
+    const was = [this.inside, this.owed, this.unsure, this.possible].map((threads) => threads.delete(thread));
+    if (!was.includes(true)) return;
+    this.unsure.add(thread);
+    this.possible.add(thread);
   }
 
-  /** Text was mapped anew, or a place given up: perhaps nobody sees those return that are inside now. */
-  lost(): void {
+  /** A place was given up. */
+  lost(space: SpaceId, offset: number): void {
+    if (offset === AT.function) this.spaces.delete(space);
+    if (offset !== AT.site) return;
+    // Perhaps nobody sees those return that are inside now.
     for (const thread of this.inside) this.unsure.add(thread);
     for (const thread of this.owed) this.possible.add(thread);
     this.inside.clear();
     this.owed.clear();
   }
 
-  copied(parent: ThreadId, child: ThreadId, space: SpaceId): void {
-    this.probe.threadCopied(parent, child, space);
+  copied(parent: ThreadId, child: ThreadId, from: SpaceId, to: SpaceId): void {
+    this.probe.threadCopied(parent, child, to);
+    if (this.spaces.has(from)) this.spaces.add(to);
   }
 
   gone(thread: ThreadId): void {
-    this.jumped(thread);
+    for (const threads of [this.inside, this.owed, this.unsure, this.possible]) threads.delete(thread);
     this.probe.threadGone(thread);
   }
 
