@@ -206,7 +206,13 @@ export class Ledger {
   /** A handler is called. */
   called(probe: number, phase: "pre" | "post" | "fault"): void {
     const { dealing } = this;
-    if (dealing?.phase === "pre" && phase === "post") this.beginPost(dealing);
+    if (dealing?.phase === "pre" && phase === "post") {
+      if (dealing.sentAway === true)
+        throw new Error(
+          `a post-handler of probe ${String(probe)} is called though the instruction was left out`,
+        );
+      this.beginPost(dealing);
+    }
     if (this.agenda === undefined)
       throw new Error(`the ${phase}-handler of probe ${String(probe)} is called for nothing`);
     this.agenda.call(probe, phase);

@@ -3,6 +3,14 @@ import type { Mutation } from "./mutation.js";
 /** Bugs on the way through a hit. */
 export const HIT_MUTATIONS: readonly Mutation[] = [
   {
+    bug: "a thread that a pre-handler sent elsewhere has its post-handlers run all the same",
+    file: "hit-engine.ts",
+    find: `    this.complete(arrival);
+    arrival.state = "idle";
+    this.target.resume(thread, CONTINUE);`,
+    replace: "    this.finish(thread, arrival);",
+  },
+  {
     bug: "a recursive hit is not counted as missed",
     file: "hit-engine.ts",
     find: "    for (const entry of location.entries) if (entry.probe.armed) entry.probe.nmissed++;\n",

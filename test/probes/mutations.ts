@@ -138,19 +138,19 @@ export const MUTATIONS: readonly Mutation[] = [
   {
     bug: "a copy of an arrival forgets its retries",
     file: "arrival.ts",
-    find: "    copy.retries = this.retries;\n",
+    find: "    this.retries = from.retries;\n",
     replace: "",
   },
   {
     bug: "a copy of an arrival forgets its probes",
     file: "arrival.ts",
-    find: "    copy.probes.push(...this.probes);\n",
+    find: "      this.add(from.probe(index));\n",
     replace: "",
   },
   {
     bug: "an arrival that goes on forgets the faults of its handlers",
     file: "arrival.ts",
-    find: "    this.handlerFaults.push(...from.handlerFaults);\n",
+    find: "      this.handlerFaults[index] = from.handlerFaults[index] ?? 0;\n",
     replace: "",
   },
   {
