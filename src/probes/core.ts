@@ -97,6 +97,8 @@ export class ProbeCore {
     )
       return;
     places.add(armAt(probed, address, { probe, key: options.key, accepts: options.accepts }, options));
+    // Whoever arms a probe that was disarmed for its cancelled hits gives it as many again.
+    if (!probe.armed) probe.forgetCancelled();
     probe.armed = true;
   }
 

@@ -71,6 +71,12 @@ export class Probe {
     readonly definition: ProbeDefinition,
   ) {}
 
+  /** The row of cancelled hits ends here. */
+  forgetCancelled(): void {
+    this.cancelledInRow = 0;
+    this.lastCancelled = -1;
+  }
+
   /** Exceptions that the probed instruction raised. */
   get instructionFaults(): number {
     return this.faulted;

@@ -171,3 +171,30 @@ test(
     assert.deepEqual(books(probe), { ...NOTHING, hits: 2, completed: 2, faulted: 0, retries: 0 });
   },
 );
+
+test(
+  "[S7b pre] a probe that was disarmed for its cancelled hits has as many again when it is armed again",
+  needs("perl"),
+  async () => {
+    await using running = await launch({
+      command: ["perl", "-e", "for (1 .. 40) { getppid() } kill 0, $$; for (1 .. 40) { getppid() }"],
+    });
+    const cancelled = await running.registerKprobe({
+      symbolName: "getppid",
+      module: "libc.so.6",
+      maxcancelled: 5,
+      preHandler: (_p, _regs, k) => void k.memory.uint8(8n),
+    });
+    let before = 0;
+    await running.registerKprobe({
+      symbolName: "kill",
+      module: "libc.so.6",
+      preHandler() {
+        before = cancelled.hits;
+        void cancelled.arm();
+      },
+    });
+    assert.deepEqual(await running.run(), { kind: "exited", status: 0 });
+    assert.deepEqual([before, cancelled.hits, cancelled.handlerFaults], [5, 10, 10]);
+  },
+);

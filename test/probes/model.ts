@@ -187,6 +187,7 @@ export class Model implements Witness {
       if (registered.place === INSIDE) this.armInside(registered, space);
       else {
         this.core.arm(registered.probe, space, registered.place);
+        if (!registered.armed) registered.cancelled.clear();
         this.ledger.armed(index, space, registered.place - TEXT);
         registered.armed = true;
       }

@@ -17,6 +17,12 @@ export const MUTATIONS: readonly Mutation[] = [
     replace: "",
   },
   {
+    bug: "a probe that is armed again has not all its cancelled hits",
+    file: "core.ts",
+    find: "if (!probe.armed) probe.forgetCancelled();",
+    replace: "",
+  },
+  {
     bug: "a probe that is disarmed stays in its places",
     file: "core.ts",
     find: "for (const location of this.places.get(probe) ?? []) this.leave(location, probe);",
