@@ -71,7 +71,9 @@ for (const document of DOCUMENTS) {
       });
       const lines = `${stdout}${stderr}`.trimEnd().split("\n").map(withoutNumbers);
       const wanted = printed.map(withoutNumbers);
-      if (!agrees(lines, wanted)) assert.deepEqual(lines, wanted);
+      if (wanted.includes("…") && agrees(lines, wanted)) return;
+      // What a program and its tracer print stands in any order to each other.
+      assert.deepEqual(lines.sort(), wanted.sort());
     });
   }
 }
