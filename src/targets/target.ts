@@ -213,4 +213,24 @@ export interface Capabilities {
 
   /** One thread can step while the others run. */
   readonly stepsAlone: boolean;
+
+  /** What the target must be told to keep signals as they would be without breakpoints. */
+  readonly signalCalls?: SignalCalls;
+}
+
+/**
+ * System calls by which a program changes what becomes of its signals, and which a target cannot
+ * see by itself without stopping at every system call.
+ */
+export interface SignalCalls {
+  readonly numbers: ReadonlySet<number>;
+
+  /** The calls of a space are told from now on. */
+  begin(space: SpaceId): void;
+
+  /**
+   * A thread is stopped before a `syscall` instruction.
+   * @returns true where the call was made for it: result and program counter are in its registers
+   */
+  about(thread: ThreadId): boolean;
 }

@@ -18,6 +18,7 @@ import { dispositionOf } from "./disposition.js";
 import { detachAll } from "./detach.js";
 import { readFacts } from "./facts.js";
 import { mapNear, unmap } from "./injection.js";
+import { signalCalls } from "./signal-calls.js";
 import { type LaunchOptions, launch } from "./launch.js";
 import { Tracer } from "./tracer.js";
 
@@ -45,6 +46,7 @@ export class LinuxTarget implements Target {
       stepsAlone: true,
       mapNear: (thread, near, length) => mapNear(tracer, tracer.stoppedThread(thread), near, length),
       unmap: (thread, at, length) => unmap(tracer, tracer.stoppedThread(thread), at, length),
+      signalCalls: signalCalls(tracer),
     };
   }
 

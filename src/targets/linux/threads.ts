@@ -30,6 +30,10 @@ export class Thread {
   pendingSignal = 0;
   /** Stopped by an `int3`. */
   trapped = false;
+  /** Blocks SIGTRAP, as the program would see it: a breakpoint's trap unblocks it. See trap-mask.ts. */
+  blocksTrap = false;
+  /** A signal with a handler was delivered, and the stop at the handler's first instruction is to come. */
+  entering = false;
   /** In a job-control stop: continue means PTRACE_LISTEN. */
   groupStopped = false;
   interruptAsked = false;

@@ -1,3 +1,5 @@
+import { registerIndex } from "../../arch/x86_64/registers.js";
+import { INT3 } from "../../arch/x86_64/machine-code.js";
 import { type Address, offsetBy } from "../../base/address.js";
 import { TargetGone } from "../../base/errors.js";
 import type { Resume, ReturnToken, Stop, ThreadId } from "../target.js";
@@ -12,7 +14,9 @@ import { Starter } from "./starter.js";
 import { StatusQueue } from "./status-queue.js";
 import { type Space, type Thread, ThreadBook } from "./threads.js";
 import { isCaught, sharesMemory } from "./kinship.js";
+import { followMask, learnMask, putMaskBack } from "./trap-mask.js";
 import { exitStatus, isStopped, stopEvent, stopSignal } from "./wait-status.js";
+import { waitForStop } from "./thread-wait.js";
 import { Waiter } from "./waiter.js";
 
 /** The only stop of a hot path: one object, refilled. */
@@ -34,6 +38,9 @@ const SYSCALL_ENTRY = 1;
 
 /** `si_code` of the siginfo of an exit stop. ptrace(2), PTRACE_EVENT stops. */
 const EXIT_STOP_CODE = (PTRACE_EVENT.EXIT << 8) | SIG.TRAP;
+
+/** Offset of rip in `struct user`. sys/user.h. */
+const RIP_OFFSET = 8 * registerIndex("rip");
 
 /** Where rt_sigreturn finds the interrupted registers: `struct ucontext`, asm/sigcontext.h. */
 const UCONTEXT_RSP = 160;
@@ -64,6 +71,7 @@ export class Tracer {
   private readonly siginfo: SharedBytes;
   private readonly scheduling: Scheduling;
   private readonly starter = new Starter();
+  private readonly byte = new Uint8Array(1);
   private readonly frame = new Uint8Array(8 * 2);
   private readonly frameView = new DataView(this.frame.buffer);
   private tracingCalls = false;
@@ -123,12 +131,16 @@ export class Tracer {
       case "deliver": {
         const signal = thread.pendingSignal;
         if (how.address !== undefined) this.changeAddress(thread, how.address);
-        if (how.watch !== undefined && how.watch !== 0 && isCaught(thread.id, signal)) {
+        const caught = signal !== 0 && isCaught(thread.id, signal);
+        if (how.watch !== undefined && how.watch !== 0 && caught) {
           this.fetchRegisters(thread);
           thread.watches ??= new ReturnWatches();
           thread.watches.begin(how.watch, thread.registers.pc, thread.registers.sp);
         }
-        return this.go(thread, this.usualRequest(thread), signal);
+        if (!caught) return this.go(thread, this.usualRequest(thread), signal);
+        // What the handler blocks is known when it begins, and nowhere else.
+        thread.entering = true;
+        return this.go(thread, PTRACE.SINGLESTEP, signal);
       }
     }
   }
@@ -272,30 +284,74 @@ export class Tracer {
     }
   }
 
-  private signalStop(thread: Thread, signal: number): Stop {
+  private signalStop(thread: Thread, signal: number): Stop | undefined {
     if (!this.waiter.fetched) this.fetchSiginfo(thread);
     const code = codeOf(this.siginfo.view);
     // Killed since, it stands at its exit already: that stop will be told by itself.
     if (signalOf(this.siginfo.view) !== signal || code === EXIT_STOP_CODE)
       throw new TargetGone(`thread ${thread.id} is ending`);
+    const entering = thread.entering;
+    thread.entering = false;
+    if (signal === SIG.TRAP && code === SIG.TRAP && entering) {
+      learnMask(thread);
+      thread.going = PTRACE.CONT;
+      this.goOn(thread);
+      return undefined;
+    }
     thread.pendingSignal = signal;
     thread.interruptAsked = false;
     this.waiter.expect(thread);
+    const forced = signal === SIG.TRAP && code > 0;
+    if (signal === SIG.TRAP && !forced && thread.blocksTrap && this.standsBehindBreakpoint(thread)) {
+      this.putPendingBack(thread);
+      return this.breakpointStop(thread);
+    }
+    if (!forced) learnMask(thread);
+    else if (thread.blocksTrap) putMaskBack(thread);
     if (signal === SIG.TRAP && code === SI.KERNEL) {
       this.fetchRegisters(thread);
-      const at = offsetBy(thread.registers.pc, -1);
-      thread.trapped = true;
-      const stop = this.breakpoint;
-      stop.thread = thread.id;
-      stop.at = at;
-      stop.returned = thread.watches === undefined ? 0 : thread.watches.breakpoint(at, thread.registers.sp);
-      return stop;
+      return this.breakpointStop(thread);
     }
     if (signal === SIG.TRAP && code > 0 && thread.going === PTRACE.SINGLESTEP) {
       thread.going = PTRACE.CONT;
       return { kind: "step", thread: thread.id };
     }
     return { kind: "signal", thread: thread.id, signal: decodeSignal(signal, this.siginfo.view) };
+  }
+
+  private breakpointStop(thread: Thread): Stop {
+    const at = offsetBy(thread.registers.pc, -1);
+    thread.trapped = true;
+    const stop = this.breakpoint;
+    stop.thread = thread.id;
+    stop.at = at;
+    stop.returned = thread.watches === undefined ? 0 : thread.watches.breakpoint(at, thread.registers.sp);
+    return stop;
+  }
+
+  private standsBehindBreakpoint(thread: Thread): boolean {
+    this.fetchRegisters(thread);
+    return (
+      thread.space.memory.readSome(offsetBy(thread.registers.pc, -1), this.byte) === 1 &&
+      this.byte[0] === INT3
+    );
+  }
+
+  /**
+   * A thread that blocks SIGTRAP has one pending, and hit a breakpoint: the kernel keeps one signal
+   * of a number only, so the pending one is reported in place of the breakpoint's own. Blocked
+   * again it goes back to where it was, details and all, if it is delivered now; the thread stops
+   * again before it does anything else.
+   */
+  private putPendingBack(thread: Thread): void {
+    putMaskBack(thread);
+    this.check(thread, ptrace(PTRACE.INTERRUPT, thread.id));
+    this.check(thread, ptrace(PTRACE.CONT, thread.id, 0, SIG.TRAP));
+    waitForStop(this, thread);
+    thread.pendingSignal = 0;
+    // Should we die now, the thread must come to the breakpoint again.
+    this.check(thread, ptrace(PTRACE.POKEUSER, thread.id, RIP_OFFSET, thread.registers.pc - 1));
+    thread.registers.dirty = true;
   }
 
   private systemCallStop(thread: Thread): Stop | undefined {
@@ -306,12 +362,14 @@ export class Tracer {
     if (!entry && thread.execFrom !== undefined) {
       const former = thread.execFrom;
       thread.execFrom = undefined;
+      learnMask(thread);
       return { kind: "exec", thread: thread.id, former, space: thread.space.id };
     }
     this.fetchRegisters(thread);
     // Bits 32 … 63 are not part of the number. arch/x86/entry/syscall_64.c, do_syscall_64.
     const number = Number(BigInt.asIntN(32, thread.registers.read("orig_rax")));
     if (entry) thread.systemCall = number;
+    if (entry) followMask(thread, number);
     if (entry && thread.watches?.active === true) this.watchSystemCall(thread, number);
     if (!this.tracingCalls) {
       this.goOn(thread);
@@ -342,6 +400,7 @@ export class Tracer {
   /** PTRACE_EVENT_STOP: a job-control stop, its end, an interrupt, or a new thread's first stop. */
   private eventStop(thread: Thread, signal: number): Stop | undefined {
     thread.groupStopped = isStopSignal(signal);
+    learnMask(thread);
     if (thread.starting !== undefined) return this.started(thread);
     const disturbed = thread.disturbed;
     thread.disturbed = false;
