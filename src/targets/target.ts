@@ -214,8 +214,31 @@ export interface Capabilities {
   /** One thread can step while the others run. */
   readonly stepsAlone: boolean;
 
+  /** Keeps a program right should it have to go on without us. */
+  readonly guard?: Guard;
+
   /** What the target must be told to keep signals as they would be without breakpoints. */
   readonly signalCalls?: SignalCalls;
+}
+
+/**
+ * What a target is told before it is done, so that a program in which there are breakpoints lives
+ * on when its tracer dies.
+ */
+export interface Guard {
+  /** Breakpoints are about to be put in a space. One of its threads may be stopped for a moment. */
+  begin(space: SpaceId): void;
+  /** @param original the byte that the breakpoint replaces. @throws ProbeRefused there are too many */
+  breakpoint(space: SpaceId, at: Address, original: number): void;
+  /** Memory for slots. */
+  slots(space: SpaceId, start: Address, end: Address): void;
+  /**
+   * A breakpoint in a slot: the thread goes on at `to`; or, kind `call`, where the word on top of
+   * its stack says, and `to` is what belongs there.
+   */
+  exit(space: SpaceId, at: Address, kind: "jump" | "call", to: Address): void;
+  /** The text of a location is gone. */
+  forget(space: SpaceId, at: Address): void;
 }
 
 /**

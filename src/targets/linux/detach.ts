@@ -2,6 +2,7 @@ import { offsetBy } from "../../base/address.js";
 import { TargetGone } from "../../base/errors.js";
 import { PTRACE, ptrace } from "./ptrace.js";
 import { ERRNO } from "./kernel.js";
+import { endShelter } from "./sheltering.js";
 import type { Thread } from "./threads.js";
 import type { Tracer } from "./tracer.js";
 
@@ -51,10 +52,21 @@ function rewindStale(tracer: Tracer, thread: Thread): boolean {
   return true;
 }
 
+function isLastOfProcess(tracer: Tracer, thread: Thread): boolean {
+  for (const other of tracer.book.all()) if (other !== thread && other.process === thread.process) return false;
+  return true;
+}
+
 function letGo(tracer: Tracer, thread: Thread): void {
   try {
-    const signal = signalToDeliver(tracer, thread);
+    let signal = signalToDeliver(tracer, thread);
     tracer.storeRegisters(thread);
+    if (isLastOfProcess(tracer, thread)) {
+      thread.pendingSignal = signal;
+      thread.trapped = false;
+      // What is to be delivered is pending afterwards: by whichever action, it is the kernel's to deliver.
+      if (endShelter(tracer, thread)) signal = 0;
+    }
     const result = ptrace(PTRACE.DETACH, thread.id, 0, signal);
     if (result !== -ERRNO.ESRCH) {
       tracer.check(thread, result);

@@ -1,12 +1,13 @@
 import type { SignalCalls } from "../target.js";
 import { SYS } from "./kernel.js";
+import { answerSigaction } from "./sheltering.js";
 import type { Tracer } from "./tracer.js";
 import { followMask, learnMaskOfRunning } from "./trap-mask.js";
 
-/** The calls that change what a thread blocks, told before they are made. */
+/** The calls that change what becomes of SIGTRAP, told before they are made. */
 export function signalCalls(tracer: Tracer): SignalCalls {
   return {
-    numbers: new Set([SYS.rt_sigprocmask, SYS.rt_sigreturn]),
+    numbers: new Set([SYS.rt_sigaction, SYS.rt_sigprocmask, SYS.rt_sigreturn]),
     begin: (space) => {
       // Those that stand are known; what one that runs did so far nobody told.
       for (const id of tracer.book.threadsOf(space)) {
@@ -18,7 +19,9 @@ export function signalCalls(tracer: Tracer): SignalCalls {
       const thread = tracer.stoppedThread(id);
       tracer.fetchRegisters(thread);
       // Bits 32 … 63 are not part of the number. arch/x86/entry/syscall_64.c, do_syscall_64.
-      followMask(thread, Number(BigInt.asIntN(32, thread.registers.read("rax"))));
+      const number = Number(BigInt.asIntN(32, thread.registers.read("rax")));
+      if (number === SYS.rt_sigaction) return answerSigaction(tracer, thread);
+      followMask(thread, number);
       return false;
     },
   };

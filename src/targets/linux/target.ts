@@ -18,6 +18,7 @@ import { dispositionOf } from "./disposition.js";
 import { detachAll } from "./detach.js";
 import { readFacts } from "./facts.js";
 import { mapNear, unmap } from "./injection.js";
+import { guard } from "./sheltering.js";
 import { signalCalls } from "./signal-calls.js";
 import { type LaunchOptions, launch } from "./launch.js";
 import { Tracer } from "./tracer.js";
@@ -47,6 +48,7 @@ export class LinuxTarget implements Target {
       mapNear: (thread, near, length) => mapNear(tracer, tracer.stoppedThread(thread), near, length),
       unmap: (thread, at, length) => unmap(tracer, tracer.stoppedThread(thread), at, length),
       signalCalls: signalCalls(tracer),
+      guard: guard(tracer),
     };
   }
 
@@ -132,7 +134,7 @@ export class LinuxTarget implements Target {
   }
 
   disposition(thread: ThreadId, signal: SignalInfo): Disposition {
-    return dispositionOf(thread, signal);
+    return dispositionOf(this.tracer.book.get(thread), signal);
   }
 
   traceSystemCalls(on: boolean): void {

@@ -1,14 +1,16 @@
-import { RegisterFile, registerIndex } from "../../arch/x86_64/registers.js";
+import { EFLAGS, RegisterFile, registerIndex } from "../../arch/x86_64/registers.js";
 import type { Address } from "../../base/address.js";
 import { TargetGone } from "../../base/errors.js";
 import type { SpaceId, ThreadId } from "../target.js";
 import { SharedBytes } from "./kernel.js";
 import { SpaceMemory } from "./memory.js";
 import { PTRACE } from "./ptrace.js";
+import type { Shelter, SignalAction } from "./shelter.js";
 import type { ReturnWatches } from "./return-watch.js";
 
 /** `struct user_regs_struct`, 27 words. arch/x86/include/asm/user_64.h. */
 export const REGISTER_BYTES = 27 * 8;
+const EFLAGS_WORD = 2 * registerIndex("eflags");
 const RIP_WORD = 2 * registerIndex("rip");
 
 /** A thread that is traced. */
@@ -22,6 +24,8 @@ export class Thread {
   registersValid = false;
   /** Stands still and was reported, or is about to be. */
   stopped = false;
+  /** Stopped by an `int3`, and set before it again, as far as the kernel knows. */
+  rewound = false;
   /** Its creator's event came, its own first stop not yet. */
   starting:
     | { readonly parent: ThreadId; readonly newProcess: boolean; readonly copyOf: SpaceId | undefined }
@@ -39,6 +43,10 @@ export class Thread {
   interruptAsked = false;
   /** We sent an interrupt, for whatever reason, which has not been seen yet. */
   disturbed = false;
+  /** Stands at the entry of a system call, which is still to be made. */
+  atCallEntry = false;
+  /** Was stopped at its exit: it runs no user code any more. */
+  ending = false;
   /** Number of the system call whose entry was seen last. */
   systemCall = -1;
   /** Set between the event of an exec and the exit of its system call: the TID before it. */
@@ -65,6 +73,15 @@ export class Thread {
     this.fetched.set(this.words);
   }
 
+  /**
+   * For the handler that runs should we die between writing registers and setting the thread going:
+   * they are not those of its breakpoint any more. RF has no effect but on debug registers, and is
+   * cleared by the next instruction.
+   */
+  markMoved(): void {
+    this.words[EFLAGS_WORD] = (this.words[EFLAGS_WORD] as number) | EFLAGS.resume; // in the table
+  }
+
   /** Whether all registers but the program counter are as they were fetched. */
   onlyCounterChanged(): boolean {
     const { words, fetched } = this;
@@ -78,8 +95,12 @@ export class Thread {
 export class Space {
   readonly threads = new Map<ThreadId, Thread>();
   readonly memory: SpaceMemory;
-  /** Address of a `syscall` instruction in the space, once looked for. */
-  systemCallInstruction: Address | undefined;
+  /** Room for the stub of an injected call, once there is some that is ours. */
+  stub: Address | undefined;
+  /** What keeps the program right when we die; undefined where none could be built. */
+  shelter: Shelter | undefined;
+  /** What the process had for SIGTRAP before it executed this program. */
+  inherited: SignalAction | undefined;
 
   constructor(readonly id: SpaceId) {
     this.memory = new SpaceMemory(() => this.threads.keys(), `address space ${id}`);

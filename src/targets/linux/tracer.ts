@@ -10,6 +10,7 @@ import { restartInterrupted } from "./restart.js";
 import { ReturnWatches } from "./return-watch.js";
 import { Scheduling } from "./scheduling.js";
 import { SIG, SI, codeOf, decodeSignal, isStopSignal, setAddress, signalOf } from "./signals.js";
+import { passOnTrap, repairAction } from "./sheltering.js";
 import { Starter } from "./starter.js";
 import { StatusQueue } from "./status-queue.js";
 import { type Space, type Thread, ThreadBook } from "./threads.js";
@@ -129,7 +130,8 @@ export class Tracer {
       case "step":
         return this.go(thread, PTRACE.SINGLESTEP, 0);
       case "deliver": {
-        const signal = thread.pendingSignal;
+        const signal =
+          thread.pendingSignal === SIG.TRAP ? passOnTrap(this, thread) : thread.pendingSignal;
         if (how.address !== undefined) this.changeAddress(thread, how.address);
         const caught = signal !== 0 && isCaught(thread.id, signal);
         if (how.watch !== undefined && how.watch !== 0 && caught) {
@@ -169,6 +171,7 @@ export class Tracer {
   /** Puts registers that were written in place. */
   storeRegisters(thread: Thread): void {
     if (!thread.registers.dirty) return;
+    if (thread.trapped) thread.markMoved();
     this.check(thread, ptrace(PTRACE.SETREGS, thread.id, 0, thread.registersAddress));
     thread.registers.dirty = false;
   }
@@ -204,12 +207,14 @@ export class Tracer {
     thread.stopped = false;
     thread.registersValid = false;
     thread.pendingSignal = 0;
-    thread.trapped = false;
+    thread.atCallEntry = false;
     thread.groupStopped = false;
     if (request !== PTRACE.LISTEN) thread.going = request;
     const result = thread.registers.dirty
       ? this.starter.start(thread, request, signal)
       : ptrace(request, thread.id, 0, signal);
+    thread.trapped = false;
+    thread.rewound = false;
     // ESRCH: it was killed while it stood; the end comes through wait.
     if (result < 0 && result !== -ERRNO.ESRCH) this.check(thread, result);
   }
@@ -275,6 +280,7 @@ export class Tracer {
         return this.executed(thread);
       case PTRACE_EVENT.EXIT:
         thread.interruptAsked = false;
+        thread.ending = true;
         return { kind: "thread-exiting", thread: thread.id };
       case PTRACE_EVENT.STOP:
         return this.eventStop(thread, signal);
@@ -304,10 +310,12 @@ export class Tracer {
     const forced = signal === SIG.TRAP && code > 0;
     if (signal === SIG.TRAP && !forced && thread.blocksTrap && this.standsBehindBreakpoint(thread)) {
       this.putPendingBack(thread);
+      thread.trapped = true;
+      repairAction(this, thread);
       return this.breakpointStop(thread);
     }
     if (!forced) learnMask(thread);
-    else if (thread.blocksTrap) putMaskBack(thread);
+    else if (thread.blocksTrap) this.repair(thread, code === SI.KERNEL);
     if (signal === SIG.TRAP && code === SI.KERNEL) {
       this.fetchRegisters(thread);
       return this.breakpointStop(thread);
@@ -327,6 +335,14 @@ export class Tracer {
     stop.at = at;
     stop.returned = thread.watches === undefined ? 0 : thread.watches.breakpoint(at, thread.registers.sp);
     return stop;
+  }
+
+  /** What the kernel did to force a SIGTRAP on a thread that blocks it is undone. */
+  private repair(thread: Thread, trapped: boolean): void {
+    putMaskBack(thread);
+    this.fetchRegisters(thread);
+    thread.trapped = trapped;
+    repairAction(this, thread);
   }
 
   private standsBehindBreakpoint(thread: Thread): boolean {
@@ -351,6 +367,7 @@ export class Tracer {
     thread.pendingSignal = 0;
     // Should we die now, the thread must come to the breakpoint again.
     this.check(thread, ptrace(PTRACE.POKEUSER, thread.id, RIP_OFFSET, thread.registers.pc - 1));
+    thread.rewound = true;
     thread.registers.dirty = true;
   }
 
@@ -376,6 +393,7 @@ export class Tracer {
       return undefined;
     }
     thread.interruptAsked = false;
+    thread.atCallEntry = entry;
     return {
       kind: "system-call",
       thread: thread.id,
@@ -455,6 +473,8 @@ export class Tracer {
     if (starting === undefined) return undefined;
     thread.starting = undefined;
     thread.interruptAsked = false;
+    if (starting.copyOf !== undefined)
+      thread.space.shelter = this.book.find(starting.parent)?.space.shelter?.copy(thread.space, thread.process);
     return { kind: "thread-start", thread: thread.id, space: thread.space.id, ...starting };
   }
 
@@ -470,8 +490,10 @@ export class Tracer {
       this.forget(other);
     }
     const before = this.book.find(former);
+    const space = this.book.newSpace();
+    space.inherited = before?.space.shelter?.inheritedBy(reported.process);
     if (before !== undefined) this.remove(before);
-    const thread = this.book.add(reported.id, reported.process, this.book.newSpace());
+    const thread = this.book.add(reported.id, reported.process, space);
     thread.stopped = true;
     thread.execFrom = former;
     this.goOn(thread);

@@ -1,0 +1,242 @@
+import { type Address, offsetBy, toBigInt } from "../../base/address.js";
+import { ProbeRefused } from "../../base/errors.js";
+import { mapNear, systemCallIn } from "./injection.js";
+import { SYS, SharedBytes, errorName } from "./kernel.js";
+import { PTRACE, ptrace } from "./ptrace.js";
+import { DATA, DATA_AT, ENTRY, ENTRY_LENGTH, RESTORER, SHELTER_CODE } from "./shelter-code.js";
+import { SIG } from "./signals.js";
+import type { Space, Thread } from "./threads.js";
+import type { Tracer } from "./tracer.js";
+
+/** Entries that a table holds, the last one 0: room for all functions of the largest programs. */
+const CAPACITY = 256 * 1024;
+const TABLE_BYTES = CAPACITY * ENTRY_LENGTH;
+const LENGTH = DATA_AT + DATA.table + TABLE_BYTES;
+const STUB_AT = 2048;
+/** The table grows here in such steps. */
+const STEP = 1024 * ENTRY_LENGTH;
+
+const PROT_READ_WRITE = 3;
+
+/** Flags of an action. asm/signal.h. */
+const SA = { siginfo: 0x4n, onStack: 0x0800_0000n, restart: 0x1000_0000n, restorer: 0x0400_0000n } as const;
+const SA_RESETHAND = 0x8000_0000n;
+
+const mask = new SharedBytes(8);
+
+const ACTION_BYTES = 32;
+const SET_BYTES = 8;
+
+/** `struct sigaction` of the kernel. */
+export interface SignalAction {
+  /** 0: SIG_DFL, 1: SIG_IGN. */
+  readonly handler: bigint;
+  readonly flags: bigint;
+  readonly restorer: bigint;
+  readonly mask: bigint;
+}
+
+const SIG_DFL = 0n;
+export const SIG_IGN = 1n;
+
+const IGNORED: SignalAction = { handler: SIG_IGN, flags: 0n, restorer: 0n, mask: 0n };
+
+export function encodeAction(action: SignalAction): Uint8Array {
+  return new Uint8Array(
+    BigUint64Array.of(action.handler, action.flags, action.restorer, action.mask).buffer,
+  );
+}
+
+export function decodeAction(bytes: Uint8Array): SignalAction {
+  const [handler = 0n, flags = 0n, restorer = 0n, mask = 0n] = new BigUint64Array(bytes.slice().buffer);
+  return { handler, flags, restorer, mask };
+}
+
+/**
+ * What keeps a program right when the tracer dies: a signal handler for SIGTRAP in the program, and
+ * a table of what each breakpoint stands for. While the program is traced the handler is never
+ * reached but by signals that are the program's own, which it passes on. What the program has for
+ * SIGTRAP itself is kept beside it, and told when the program asks.
+ */
+export class Shelter {
+  private table = new Uint8Array(STEP);
+  private view = new DataView(this.table.buffer);
+  private used = 0;
+  private readonly places = new Map<Address, number>();
+  private ignores = false;
+  /** A signal of the program's own went through the handler: a thread may be in it. */
+  passed = false;
+  /** Processes that share the memory and have set an action of their own (children of vfork). */
+  readonly strayed = new Set<number>();
+
+  private constructor(
+    private readonly space: Space,
+    private readonly base: Address,
+    /** The process that is meant; one that shares its memory (vfork) has actions of its own. */
+    readonly process: number,
+  ) {}
+
+  /**
+   * Lends a space its handler.
+   *
+   * @param thread  stopped, of the space
+   * @param inherited the process came here by exec, with SIGTRAP so
+   * @throws ProbeRefused no memory can be mapped there
+   * @throws TargetGone   it was killed meanwhile
+   */
+  static build(tracer: Tracer, thread: Thread, near: Address, inherited: SignalAction | undefined): Shelter {
+    const base = mapNear(tracer, thread, near, LENGTH);
+    const { space } = thread;
+    const made = new Shelter(space, base, thread.process);
+    space.memory.writeText(base, SHELTER_CODE);
+    space.memory.writeText(made.data(DATA.allSignals), new Uint8Array(SET_BYTES).fill(0xff));
+    space.memory.writeText(made.data(DATA.memoryPath), Buffer.from("/proc/self/mem\0"));
+    space.stub = offsetBy(base, STUB_AT);
+    const result = systemCallIn(tracer, thread, near, SYS.mprotect, [
+      offsetBy(base, DATA_AT),
+      LENGTH - DATA_AT,
+      PROT_READ_WRITE,
+    ]);
+    if (result < 0)
+      throw new ProbeRefused(near, "no-room", `the program cannot map memory for it: ${errorName(result)}`);
+    made.setWish(tracer, thread, made.readAction(tracer, thread));
+    if (inherited?.handler === SIG_IGN) made.setWish(tracer, thread, inherited);
+    return made;
+  }
+
+  /** The same in a forked copy of the space, whose memory has it as it was at the fork. */
+  copy(space: Space, process: number): Shelter {
+    const copy = new Shelter(space, this.base, process);
+    copy.table = this.table.slice();
+    copy.view = new DataView(copy.table.buffer);
+    copy.used = this.used;
+    copy.ignores = this.ignores;
+    for (const [at, place] of this.places) copy.places.set(at, place);
+    space.stub = offsetBy(this.base, STUB_AT);
+    space.memory.writeText(copy.data(DATA.table), copy.table.subarray(0, copy.used));
+    return copy;
+  }
+
+  get start(): Address {
+    return this.base;
+  }
+
+  get length(): number {
+    return LENGTH;
+  }
+
+  /** A breakpoint is about to be put in. */
+  location(at: Address, original: number): void {
+    this.enter(ENTRY.location, at, BigInt(original));
+  }
+
+  /** A breakpoint of a slot, and where the thread goes on behind it. */
+  exit(at: Address, kind: "jump" | "call", to: Address): void {
+    this.enter(ENTRY[kind], at, toBigInt(to));
+  }
+
+  slots(start: Address, end: Address): void {
+    this.enter(ENTRY.slots, start, toBigInt(end));
+  }
+
+  /** The text is gone: what is mapped there later is not ours to restore. */
+  forget(at: Address): void {
+    if (this.places.has(at)) this.enter(ENTRY.nothing, at, 0n);
+  }
+
+  /** What a process that executes a program takes along: only that it ignores the signal. */
+  inheritedBy(process: number): SignalAction | undefined {
+    return this.strayed.has(process) || !this.ignores ? undefined : IGNORED;
+  }
+
+  /** What the program itself has for SIGTRAP. */
+  get wish(): SignalAction {
+    const bytes = new Uint8Array(ACTION_BYTES);
+    this.space.memory.read(this.data(DATA.wish), bytes);
+    return decodeAction(bytes);
+  }
+
+  /** The program sets its action: kept here, and the kernel's made to be like it in all but the handler. */
+  setWish(tracer: Tracer, thread: Thread, wish: SignalAction): void {
+    this.ignores = wish.handler === SIG_IGN;
+    this.space.memory.writeText(this.data(DATA.wish), encodeAction(wish));
+    this.lend(tracer, thread, wish);
+  }
+
+  /** Gives the kernel our handler again: where SIGTRAP was blocked, a breakpoint has reset it. */
+  lend(tracer: Tracer, thread: Thread, wish: SignalAction = this.wish): void {
+    const restorer = { flag: SA.restorer, at: toBigInt(offsetBy(this.base, RESTORER)) };
+    const own = wish.handler !== SIG_DFL && wish.handler !== SIG_IGN;
+    const flags = own ? wish.flags & ~SA_RESETHAND : SA.siginfo | SA.onStack | SA.restart;
+    this.setAction(tracer, thread, {
+      handler: toBigInt(this.base),
+      flags: flags | restorer.flag,
+      restorer: own && (wish.flags & SA.restorer) !== 0n ? wish.restorer : restorer.at,
+      mask: own ? wish.mask : 0n,
+    });
+  }
+
+  /** Gives the kernel the program's own action: nothing of ours may be left in the text. */
+  takeBack(tracer: Tracer, thread: Thread): void {
+    this.setAction(tracer, thread, this.wish);
+  }
+
+  /** What the kernel really has, in the thread's process. */
+  setAction(tracer: Tracer, thread: Thread, action: SignalAction): void {
+    this.space.memory.writeText(this.data(DATA.action), encodeAction(action));
+    systemCallIn(tracer, thread, this.base, SYS.rt_sigaction, [
+      SIG.TRAP,
+      this.data(DATA.action),
+      0,
+      SET_BYTES,
+    ]);
+  }
+
+  readAction(tracer: Tracer, thread: Thread): SignalAction {
+    const former = this.data(DATA.former);
+    systemCallIn(tracer, thread, this.base, SYS.rt_sigaction, [SIG.TRAP, 0, former, SET_BYTES]);
+    const bytes = new Uint8Array(ACTION_BYTES);
+    this.space.memory.read(former, bytes);
+    return decodeAction(bytes);
+  }
+
+  /** The next SIGTRAP that reaches the handler is the program's own. */
+  announce(): void {
+    this.passed = true;
+    this.space.memory.writeText(this.data(DATA.foreign), Uint8Array.of(1, 0, 0, 0));
+  }
+
+  /** Lets a thread have SIGTRAP that the program blocks. */
+  unblock(thread: Thread): void {
+    ptrace(PTRACE.GETSIGMASK, thread.id, SET_BYTES, mask.address);
+    mask.words[0] = (mask.words[0] as number) & ~(1 << (SIG.TRAP - 1)); // 8 bytes long
+    ptrace(PTRACE.SETSIGMASK, thread.id, SET_BYTES, mask.address);
+  }
+
+  private data(offset: number): Address {
+    return offsetBy(this.base, DATA_AT + offset);
+  }
+
+  private enter(kind: number, at: Address, value: bigint): void {
+    let place = this.places.get(at);
+    if (place === undefined) {
+      place = this.used;
+      if (place + ENTRY_LENGTH >= TABLE_BYTES)
+        throw new ProbeRefused(at, "too-many", `${CAPACITY} breakpoints are as many as one program can have`);
+      this.used += ENTRY_LENGTH;
+      this.places.set(at, place);
+    }
+    if (this.used > this.table.length) this.grow();
+    this.view.setBigUint64(place, toBigInt(at) | (BigInt(kind) << 56n), true);
+    this.view.setBigUint64(place + 8, value, true);
+    const entry = this.table.subarray(place, place + ENTRY_LENGTH);
+    this.space.memory.writeText(this.data(DATA.table + place), entry);
+  }
+
+  private grow(): void {
+    const larger = new Uint8Array(2 * this.table.length);
+    larger.set(this.table);
+    this.table = larger;
+    this.view = new DataView(larger.buffer);
+  }
+}

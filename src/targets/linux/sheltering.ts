@@ -1,0 +1,188 @@
+import { type Address, addressOf, offsetBy, toBigInt } from "../../base/address.js";
+import { MemoryFault, ProbeRefused, TargetGone } from "../../base/errors.js";
+import type { Guard, SpaceId } from "../target.js";
+import { refusedBySeccomp, unmap } from "./injection.js";
+import { ERRNO, SYS, SharedBytes, systemCall4 } from "./kernel.js";
+import { PTRACE, PTRACE_EVENT, WAIT_OPTIONS, ptrace } from "./ptrace.js";
+import { restartInterrupted } from "./restart.js";
+import { SIG_IGN, Shelter, type SignalAction, decodeAction, encodeAction } from "./shelter.js";
+import { SIG } from "./signals.js";
+import type { Space, Thread } from "./threads.js";
+import type { Tracer } from "./tracer.js";
+import { isStopped, stopEvent } from "./wait-status.js";
+
+/** How long a thread of a running program may take to stop before another one is tried; milliseconds. */
+const PATIENCE = 100;
+const WNOHANG = 1;
+
+/** The door through which the probe core says what the shelters are to know. */
+export function guard(tracer: Tracer): Guard {
+  const shelterOf = (space: SpaceId): Shelter | undefined => tracer.book.space(space).shelter;
+  return {
+    begin: (space) => {
+      beginShelter(tracer, tracer.book.space(space));
+    },
+    breakpoint: (space, at, original) => shelterOf(space)?.location(at, original),
+    slots: (space, start, end) => shelterOf(space)?.slots(start, end),
+    exit: (space, at, kind, to) => shelterOf(space)?.exit(at, kind, to),
+    forget: (space, at) => shelterOf(space)?.forget(at),
+  };
+}
+
+/** Builds a shelter in a space that has none, in a thread that stands or is stopped for the purpose. */
+function beginShelter(tracer: Tracer, space: Space): void {
+  if (space.shelter !== undefined) return;
+  const near = space.memory.mappings().find((mapping) => mapping.executable && mapping.start > 0)?.start;
+  if (near === undefined) return;
+  for (const thread of [...space.threads.values()]) {
+    if (space.shelter !== undefined) return;
+    if (!thread.stopped) withStopped(tracer, thread, () => build(tracer, thread, near));
+    else if (!thread.ending) build(tracer, thread, near);
+  }
+}
+
+function build(tracer: Tracer, thread: Thread, near: Address): void {
+  const { space } = thread;
+  try {
+    space.shelter = Shelter.build(tracer, thread, near, space.inherited);
+  } catch (error) {
+    // The program is traced all the same; docs/safety.md says what it has to do without.
+    if (!(error instanceof ProbeRefused || error instanceof TargetGone)) throw error;
+    space.stub = undefined;
+  }
+}
+
+const status = new SharedBytes(8);
+const nap = new Int32Array(new SharedArrayBuffer(4));
+
+/** Stops a running thread for a moment. Where it does not stop, or stops for a reason of its own, nothing is done. */
+function withStopped(tracer: Tracer, thread: Thread, body: () => void): void {
+  if (ptrace(PTRACE.INTERRUPT, thread.id) !== 0) return;
+  thread.disturbed = true;
+  const until = performance.now() + PATIENCE;
+  for (;;) {
+    const waited = systemCall4(SYS.wait4, thread.id, status.address, WAIT_OPTIONS | WNOHANG, 0);
+    if (waited > 0) break;
+    if ((waited < 0 && waited !== -ERRNO.EINTR) || performance.now() > until) return;
+    Atomics.wait(nap, 0, 0, 0.05);
+  }
+  const value = status.words[0] as number; // 8 bytes long
+  if (!isStopped(value) || stopEvent(value) !== PTRACE_EVENT.STOP) {
+    tracer.pending.push(thread.id, value);
+    return;
+  }
+  thread.stopped = true;
+  thread.registersValid = false;
+  try {
+    tracer.fetchRegisters(thread);
+    restartInterrupted(thread.id, thread.registers);
+    tracer.storeRegisters(thread);
+    body();
+  } catch (error) {
+    if (!(error instanceof TargetGone)) throw error;
+  }
+  // Told like any other stop that we asked for; from here on it is nobody's business.
+  tracer.pending.push(thread.id, value);
+}
+
+/**
+ * The last thread of a process that we still have gives its program's action back to the kernel,
+ * and the memory, if nobody else uses it. All others are on their own already: had we died before,
+ * the shelter would still have been there for them.
+ * @returns whether code was run in the thread: a signal that it stopped with is pending now
+ */
+export function endShelter(tracer: Tracer, thread: Thread): boolean {
+  const { space } = thread;
+  const { shelter } = space;
+  if (shelter === undefined || thread.ending || refusedBySeccomp(thread)) return false;
+  if (!shelter.strayed.has(thread.process)) shelter.takeBack(tracer, thread);
+  // A thread may be in the handler on behalf of a signal of its own: then it stays.
+  if (space.threads.size === 1 && !shelter.passed) {
+    space.stub = undefined;
+    unmap(tracer, thread, shelter.start, shelter.length);
+    space.shelter = undefined;
+  }
+  return true;
+}
+
+/**
+ * A breakpoint was hit, or a step done, while the thread blocks SIGTRAP: the kernel has reset the
+ * action for the whole process.
+ */
+export function repairAction(tracer: Tracer, thread: Thread): void {
+  const { shelter } = thread.space;
+  if (shelter === undefined || shelter.strayed.has(thread.process) || refusedBySeccomp(thread)) return;
+  shelter.lend(tracer, thread);
+}
+
+/**
+ * A SIGTRAP is to be delivered that is the program's own.
+ * @returns the signal to go on with: 0 where that is all that was to be done
+ */
+export function passOnTrap(tracer: Tracer, thread: Thread): number {
+  const { shelter } = thread.space;
+  if (shelter === undefined || shelter.strayed.has(thread.process)) return SIG.TRAP;
+  const ignored = shelter.wish.handler === SIG_IGN;
+  if (thread.trapped && (ignored || thread.blocksTrap)) {
+    // Its own int3, which nobody can block or ignore: the kernel kills.
+    shelter.setAction(tracer, thread, { handler: 0n, flags: 0n, restorer: 0n, mask: 0n });
+    shelter.unblock(thread);
+    systemCall4(SYS.tgkill, thread.process, thread.id, SIG.TRAP, 0);
+    return 0;
+  }
+  if (ignored) return 0;
+  shelter.announce();
+  return SIG.TRAP;
+}
+
+const SET_BYTES = 8n;
+const SYSCALL_LENGTH = 2;
+
+/**
+ * rt_sigaction for SIGTRAP, by a thread that stands before the `syscall`: answered from what the
+ * shelter keeps.
+ * @returns whether it was
+ */
+export function answerSigaction(tracer: Tracer, thread: Thread): boolean {
+  const { registers, space } = thread;
+  const { shelter } = space;
+  if (shelter === undefined || refusedBySeccomp(thread)) return false;
+  if (BigInt.asIntN(32, registers.read("rdi")) !== BigInt(SIG.TRAP) || registers.read("r10") !== SET_BYTES)
+    return false;
+  const result = act(tracer, thread, shelter, registers.read("rsi"), registers.read("rdx"));
+  const next = offsetBy(registers.pc, SYSCALL_LENGTH);
+  registers.write("rax", BigInt(result));
+  registers.write("rcx", toBigInt(next));
+  registers.write("r11", BigInt(registers.eflags));
+  registers.pc = next;
+  return true;
+}
+
+function act(tracer: Tracer, thread: Thread, shelter: Shelter, given: bigint, old: bigint): number {
+  const { memory } = thread.space;
+  const bytes = encodeAction({ handler: 0n, flags: 0n, restorer: 0n, mask: 0n });
+  const own = thread.process === shelter.process;
+  const before: SignalAction = shelter.strayed.has(thread.process)
+    ? shelter.readAction(tracer, thread)
+    : shelter.wish;
+  try {
+    if (given !== 0n) {
+      memory.read(pointer(given), bytes);
+      // The kernel itself says what it makes of it.
+      shelter.setAction(tracer, thread, decodeAction(bytes));
+      if (own) shelter.setWish(tracer, thread, shelter.readAction(tracer, thread));
+      else shelter.strayed.add(thread.process);
+    }
+    if (old !== 0n) memory.write(pointer(old), encodeAction(before));
+    return 0;
+  } catch (error) {
+    if (error instanceof MemoryFault) return -ERRNO.EFAULT;
+    throw error;
+  }
+}
+
+function pointer(value: bigint): Address {
+  const address = addressOf(value);
+  if (address === undefined) throw new MemoryFault(value, "read", "not-canonical");
+  return address;
+}
