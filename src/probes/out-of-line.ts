@@ -71,12 +71,7 @@ function tellExits(space: ProbedSpace, location: Location, address: Address, cod
     if (point.kind !== "unfinished") space.guard?.exit(space.id, at, "jump", point.at);
     // The one form with a stop before its end: an indirect call whose target was pushed.
     else
-      space.guard?.exit(
-        space.id,
-        at,
-        "call",
-        offsetBy(location.address, location.displacement.facts.length),
-      );
+      space.guard?.exit(space.id, at, "call", offsetBy(location.address, location.displacement.facts.length));
   }
 }
 

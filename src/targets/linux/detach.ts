@@ -53,7 +53,8 @@ function rewindStale(tracer: Tracer, thread: Thread): boolean {
 }
 
 function isLastOfProcess(tracer: Tracer, thread: Thread): boolean {
-  for (const other of tracer.book.all()) if (other !== thread && other.process === thread.process) return false;
+  for (const other of tracer.book.all())
+    if (other !== thread && other.process === thread.process) return false;
   return true;
 }
 

@@ -42,9 +42,7 @@ export const SIG_IGN = 1n;
 const IGNORED: SignalAction = { handler: SIG_IGN, flags: 0n, restorer: 0n, mask: 0n };
 
 export function encodeAction(action: SignalAction): Uint8Array {
-  return new Uint8Array(
-    BigUint64Array.of(action.handler, action.flags, action.restorer, action.mask).buffer,
-  );
+  return new Uint8Array(BigUint64Array.of(action.handler, action.flags, action.restorer, action.mask).buffer);
 }
 
 export function decodeAction(bytes: Uint8Array): SignalAction {

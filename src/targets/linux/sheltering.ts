@@ -123,7 +123,7 @@ export function passOnTrap(tracer: Tracer, thread: Thread): number {
   const { shelter } = thread.space;
   if (shelter === undefined || shelter.strayed.has(thread.process)) return SIG.TRAP;
   const ignored = shelter.wish.handler === SIG_IGN;
-  if (thread.trapped && (ignored || thread.blocksTrap)) {
+  if (thread.trapped && (ignored || thread.mask.blocksTrap)) {
     // Its own int3, which nobody can block or ignore: the kernel kills.
     shelter.setAction(tracer, thread, { handler: 0n, flags: 0n, restorer: 0n, mask: 0n });
     shelter.unblock(thread);

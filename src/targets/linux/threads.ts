@@ -7,6 +7,7 @@ import { SpaceMemory } from "./memory.js";
 import { PTRACE } from "./ptrace.js";
 import type { Shelter, SignalAction } from "./shelter.js";
 import type { ReturnWatches } from "./return-watch.js";
+import { TrapMask } from "./trap-mask.js";
 
 /** `struct user_regs_struct`, 27 words. arch/x86/include/asm/user_64.h. */
 export const REGISTER_BYTES = 27 * 8;
@@ -34,8 +35,8 @@ export class Thread {
   pendingSignal = 0;
   /** Stopped by an `int3`. */
   trapped = false;
-  /** Blocks SIGTRAP, as the program would see it: a breakpoint's trap unblocks it. See trap-mask.ts. */
-  blocksTrap = false;
+  /** What it blocks, as the program would see it: a breakpoint's trap unblocks SIGTRAP. */
+  readonly mask = new TrapMask();
   /** A signal with a handler was delivered, and the stop at the handler's first instruction is to come. */
   entering = false;
   /** In a job-control stop: continue means PTRACE_LISTEN. */
@@ -78,8 +79,9 @@ export class Thread {
    * they are not those of its breakpoint any more. RF has no effect but on debug registers, and is
    * cleared by the next instruction.
    */
-  markMoved(): void {
-    this.words[EFLAGS_WORD] = (this.words[EFLAGS_WORD] as number) | EFLAGS.resume; // in the table
+  markMoved(moved: boolean): void {
+    const flags = this.words[EFLAGS_WORD] as number; // in the table
+    this.words[EFLAGS_WORD] = moved ? flags | EFLAGS.resume : flags & ~EFLAGS.resume;
   }
 
   /** Whether all registers but the program counter are as they were fetched. */

@@ -130,8 +130,7 @@ export class Tracer {
       case "step":
         return this.go(thread, PTRACE.SINGLESTEP, 0);
       case "deliver": {
-        const signal =
-          thread.pendingSignal === SIG.TRAP ? passOnTrap(this, thread) : thread.pendingSignal;
+        const signal = thread.pendingSignal === SIG.TRAP ? passOnTrap(this, thread) : thread.pendingSignal;
         if (how.address !== undefined) this.changeAddress(thread, how.address);
         const caught = signal !== 0 && isCaught(thread.id, signal);
         if (how.watch !== undefined && how.watch !== 0 && caught) {
@@ -171,8 +170,9 @@ export class Tracer {
   /** Puts registers that were written in place. */
   storeRegisters(thread: Thread): void {
     if (!thread.registers.dirty) return;
-    if (thread.trapped) thread.markMoved();
+    if (thread.trapped) thread.markMoved(true);
     this.check(thread, ptrace(PTRACE.SETREGS, thread.id, 0, thread.registersAddress));
+    if (thread.trapped) thread.markMoved(false);
     thread.registers.dirty = false;
   }
 
@@ -299,6 +299,8 @@ export class Tracer {
     const entering = thread.entering;
     thread.entering = false;
     if (signal === SIG.TRAP && code === SIG.TRAP && entering) {
+      this.fetchRegisters(thread);
+      thread.mask.enter(thread.registers.sp);
       learnMask(thread);
       thread.going = PTRACE.CONT;
       this.goOn(thread);
@@ -308,14 +310,14 @@ export class Tracer {
     thread.interruptAsked = false;
     this.waiter.expect(thread);
     const forced = signal === SIG.TRAP && code > 0;
-    if (signal === SIG.TRAP && !forced && thread.blocksTrap && this.standsBehindBreakpoint(thread)) {
+    if (signal === SIG.TRAP && !forced && thread.mask.blocksTrap && this.standsBehindBreakpoint(thread)) {
       this.putPendingBack(thread);
       thread.trapped = true;
       repairAction(this, thread);
       return this.breakpointStop(thread);
     }
     if (!forced) learnMask(thread);
-    else if (thread.blocksTrap) this.repair(thread, code === SI.KERNEL);
+    else if (thread.mask.blocksTrap) this.repair(thread, code === SI.KERNEL);
     if (signal === SIG.TRAP && code === SI.KERNEL) {
       this.fetchRegisters(thread);
       return this.breakpointStop(thread);
@@ -339,8 +341,8 @@ export class Tracer {
 
   /** What the kernel did to force a SIGTRAP on a thread that blocks it is undone. */
   private repair(thread: Thread, trapped: boolean): void {
-    putMaskBack(thread);
     this.fetchRegisters(thread);
+    putMaskBack(thread);
     thread.trapped = trapped;
     repairAction(this, thread);
   }
@@ -474,7 +476,9 @@ export class Tracer {
     thread.starting = undefined;
     thread.interruptAsked = false;
     if (starting.copyOf !== undefined)
-      thread.space.shelter = this.book.find(starting.parent)?.space.shelter?.copy(thread.space, thread.process);
+      thread.space.shelter = this.book
+        .find(starting.parent)
+        ?.space.shelter?.copy(thread.space, thread.process);
     return { kind: "thread-start", thread: thread.id, space: thread.space.id, ...starting };
   }
 
