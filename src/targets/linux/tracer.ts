@@ -117,6 +117,18 @@ export class Tracer {
     while (this.waiter.poll()) this.pending.push(this.waiter.polledThread, this.waiter.polledStatus);
   }
 
+  /** A wait status that was met while one thread was waited for: told at the next wait, where it is to be told. */
+  dealWith(id: ThreadId, status: number): void {
+    this.waiter.fetched = false;
+    const stop = this.interpret(id, status);
+    if (stop !== undefined) this.later({ ...stop });
+  }
+
+  /** Sets a stopped thread going again, of whose stop nobody is to know. */
+  setGoing(thread: Thread): void {
+    this.goOn(thread);
+  }
+
   /** Reports a stop at the next wait. */
   later(stop: Stop): void {
     this.ready.push(stop);
