@@ -18,6 +18,9 @@ export class SignalCallProbes {
   private readonly probe: Probe;
   private readonly sites = new WeakMap<ElfImage, readonly Vaddr[]>();
   private readonly done = new WeakSet<Image>();
+  private readonly behind: Probe;
+  /** Whether the hit that is under way is to be stopped behind its instruction, too. */
+  private changed = false;
   private readonly calls: SignalCalls | undefined;
 
   constructor(
@@ -29,7 +32,15 @@ export class SignalCallProbes {
       name: "calls that change signals",
       internal: true,
       pre: (hit) => {
-        this.calls?.about(hit.thread);
+        this.changed = this.calls?.about(hit.thread) === true;
+        return RETURNED;
+      },
+    });
+    this.behind = core.register({
+      name: "behind calls that change signals",
+      internal: true,
+      post: (hit) => {
+        this.calls?.done(hit.thread);
         return RETURNED;
       },
     });
@@ -52,6 +63,8 @@ export class SignalCallProbes {
   private armAt(space: SpaceId, address: Address): void {
     try {
       this.core.arm(this.probe, space, address);
+      // In this order: its turn comes behind the other's, in the same hit.
+      this.core.arm(this.behind, space, address, { accepts: () => this.changed });
     } catch (error) {
       // That one call is then not followed; docs/safety.md says what that means.
       if (!(error instanceof ProbeRefused || error instanceof MemoryFault || error instanceof TargetGone))

@@ -252,8 +252,12 @@ export interface SignalCalls {
   begin(space: SpaceId): void;
 
   /**
-   * A thread is stopped before a `syscall` instruction.
-   * @returns true where the call was made for it: result and program counter are in its registers
+   * A thread is stopped before a `syscall` instruction. Its registers may be other ones
+   * afterwards, its program counter behind the instruction.
+   * @returns whether {@link done} is to be called behind the instruction
    */
   about(thread: ThreadId): boolean;
+
+  /** The thread stands behind it. */
+  done(thread: ThreadId): void;
 }

@@ -5,6 +5,7 @@ import { ERRNO } from "./kernel.js";
 import { endShelter } from "./sheltering.js";
 import type { Thread } from "./threads.js";
 import type { Tracer } from "./tracer.js";
+import { setTrapBlocked } from "./trap-mask.js";
 
 const INT3 = 0xcc;
 
@@ -62,6 +63,7 @@ function letGo(tracer: Tracer, thread: Thread): void {
   try {
     let signal = signalToDeliver(tracer, thread);
     tracer.storeRegisters(thread);
+    if (thread.mask.held) setTrapBlocked(thread, true);
     if (isLastOfProcess(tracer, thread)) {
       thread.pendingSignal = signal;
       thread.trapped = false;

@@ -50,8 +50,8 @@ export const ENTRY = {
  * A breakpoint in the text is taken out, and with it, where /proc can be written, all others; the
  * thread goes back before it. Nothing here returns to the program but by rt_sigreturn.
  *
- * Registers that the tracer had already set, but could not set going, are told by EFLAGS.RF, or
- * by a program counter among the slots.
+ * Where the tracer had already set the program counter and could not set the thread going, it is
+ * among the slots, or not behind a breakpoint: then it stays.
  */
 // prettier-ignore
 export const SHELTER_CODE = Uint8Array.of(
@@ -59,20 +59,18 @@ export const SHELTER_CODE = Uint8Array.of(
   0x31, 0xc0,                                                  // xor eax, eax
   0x41, 0x87, 0x40, 0x24,                                      // xchg dword [r8+0x24], eax
   0x85, 0xc0,                                                  // test eax, eax
-  0x75, 0x7e,                                                  // jne foreign
+  0x75, 0x72,                                                  // jne foreign
   0x8b, 0x46, 0x08,                                            // mov eax, dword [rsi+0x8]
   0x3d, 0x80, 0x00, 0x00, 0x00,                                // cmp eax, 0x80
   0x74, 0x14,                                                  // je trap
   0xff, 0xc8,                                                  // dec eax
   0x83, 0xf8, 0x01,                                            // cmp eax, 0x1
-  0x77, 0x6d,                                                  // ja foreign
+  0x77, 0x61,                                                  // ja foreign
   0xf7, 0x82, 0xb0, 0x00, 0x00, 0x00, 0x00, 0x01, 0x00, 0x00,  // test dword [rdx+0xb0], 0x100
-  0x75, 0x61,                                                  // jne foreign
+  0x75, 0x55,                                                  // jne foreign
   // done:
   0xc3,                                                        // ret
   // trap:
-  0xf7, 0x82, 0xb0, 0x00, 0x00, 0x00, 0x00, 0x00, 0x01, 0x00,  // test dword [rdx+0xb0], 0x10000
-  0x75, 0xf3,                                                  // jne done
   0x4c, 0x8b, 0x8a, 0xa8, 0x00, 0x00, 0x00,                    // mov r9, qword [rdx+0xa8]
   0x4d, 0x8d, 0x51, 0xff,                                      // lea r10, [r9-0x1]
   0x4d, 0x8d, 0x98, 0x00, 0x02, 0x00, 0x00,                    // lea r11, [r8+0x200]
@@ -90,7 +88,7 @@ export const SHELTER_CODE = Uint8Array.of(
   0x74, 0x79,                                                  // je match
   // next:
   0x49, 0x83, 0xc3, 0x10,                                      // add r11, 0x10
-  0xeb, 0xd9,                                                  // jmp trap+0x20
+  0xeb, 0xd9,                                                  // jmp trap+0x14
   // range:
   0x49, 0x39, 0xc1,                                            // cmp r9, rax
   0x72, 0xf5,                                                  // jb next
@@ -100,14 +98,14 @@ export const SHELTER_CODE = Uint8Array.of(
   0xeb, 0xeb,                                                  // jmp next
   // miss:
   0x85, 0xed,                                                  // test ebp, ebp
-  0x75, 0xa5,                                                  // jne done
+  0x75, 0xb1,                                                  // jne done
   0x41, 0x80, 0x3a, 0xcc,                                      // cmp byte [r10], 0xcc
-  0x75, 0x9f,                                                  // jne done
+  0x75, 0xab,                                                  // jne done
   // foreign:
   0x4d, 0x8b, 0x18,                                            // mov r11, qword [r8]
   0x49, 0x83, 0xfb, 0x01,                                      // cmp r11, 0x1
   0x72, 0x18,                                                  // jb default
-  0x74, 0x94,                                                  // je done
+  0x74, 0xa0,                                                  // je done
   0x41, 0xf7, 0x40, 0x08, 0x00, 0x00, 0x00, 0x80,              // test dword [r8+0x8], 0x80000000
   0x74, 0x07,                                                  // je foreign+0x1c
   0x49, 0xc7, 0x00, 0x00, 0x00, 0x00, 0x00,                    // mov qword [r8], 0x0
@@ -137,7 +135,7 @@ export const SHELTER_CODE = Uint8Array.of(
   0x0f, 0x89, 0x1f, 0x01, 0x00, 0x00,                          // jns call
   0x4c, 0x89, 0x92, 0xa8, 0x00, 0x00, 0x00,                    // mov qword [rdx+0xa8], r10
   0x41, 0x80, 0x3a, 0xcc,                                      // cmp byte [r10], 0xcc
-  0x0f, 0x85, 0x26, 0xff, 0xff, 0xff,                          // jne done
+  0x0f, 0x85, 0x32, 0xff, 0xff, 0xff,                          // jne done
   0x4d, 0x89, 0xd4,                                            // mov r12, r10
   0x4d, 0x89, 0xdd,                                            // mov r13, r11
   0x31, 0xff,                                                  // xor edi, edi
@@ -234,4 +232,4 @@ export const SHELTER_CODE = Uint8Array.of(
 );
 
 /** Offset of the restorer: rt_sigreturn. */
-export const RESTORER = 0x22f;
+export const RESTORER = 0x223;

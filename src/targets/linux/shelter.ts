@@ -1,8 +1,7 @@
 import { type Address, offsetBy, toBigInt } from "../../base/address.js";
 import { ProbeRefused } from "../../base/errors.js";
 import { mapNear, systemCallIn } from "./injection.js";
-import { SYS, SharedBytes, errorName } from "./kernel.js";
-import { PTRACE, ptrace } from "./ptrace.js";
+import { SYS, errorName } from "./kernel.js";
 import { DATA, DATA_AT, ENTRY, ENTRY_LENGTH, RESTORER, SHELTER_CODE } from "./shelter-code.js";
 import { SIG } from "./signals.js";
 import type { Space, Thread } from "./threads.js";
@@ -21,8 +20,6 @@ const PROT_READ_WRITE = 3;
 /** Flags of an action. asm/signal.h. */
 const SA = { siginfo: 0x4n, onStack: 0x0800_0000n, restart: 0x1000_0000n, restorer: 0x0400_0000n } as const;
 const SA_RESETHAND = 0x8000_0000n;
-
-const mask = new SharedBytes(8);
 
 const ACTION_BYTES = 32;
 const SET_BYTES = 8;
@@ -202,13 +199,6 @@ export class Shelter {
   announce(): void {
     this.passed = true;
     this.space.memory.writeText(this.data(DATA.foreign), Uint8Array.of(1, 0, 0, 0));
-  }
-
-  /** Lets a thread have SIGTRAP that the program blocks. */
-  unblock(thread: Thread): void {
-    ptrace(PTRACE.GETSIGMASK, thread.id, SET_BYTES, mask.address);
-    mask.words[0] = (mask.words[0] as number) & ~(1 << (SIG.TRAP - 1)); // 8 bytes long
-    ptrace(PTRACE.SETSIGMASK, thread.id, SET_BYTES, mask.address);
   }
 
   private data(offset: number): Address {

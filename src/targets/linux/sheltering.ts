@@ -9,6 +9,7 @@ import { SIG_IGN, Shelter, type SignalAction, decodeAction, encodeAction } from 
 import { SIG } from "./signals.js";
 import type { Space, Thread } from "./threads.js";
 import type { Tracer } from "./tracer.js";
+import { setTrapBlocked } from "./trap-mask.js";
 import { isStopped, stopEvent, stopSignal } from "./wait-status.js";
 
 /** How long a thread of a running program may take to stop before another one is tried; milliseconds. */
@@ -145,7 +146,7 @@ export function passOnTrap(tracer: Tracer, thread: Thread): number {
   if (thread.trapped && (ignored || thread.mask.blocksTrap)) {
     // Its own int3, which nobody can block or ignore: the kernel kills.
     shelter.setAction(tracer, thread, { handler: 0n, flags: 0n, restorer: 0n, mask: 0n });
-    shelter.unblock(thread);
+    setTrapBlocked(thread, false);
     systemCall4(SYS.tgkill, thread.process, thread.id, SIG.TRAP, 0);
     return 0;
   }
@@ -159,22 +160,20 @@ const SYSCALL_LENGTH = 2;
 
 /**
  * rt_sigaction for SIGTRAP, by a thread that stands before the `syscall`: answered from what the
- * shelter keeps.
- * @returns whether it was
+ * shelter keeps, and done with.
  */
-export function answerSigaction(tracer: Tracer, thread: Thread): boolean {
+export function answerSigaction(tracer: Tracer, thread: Thread): void {
   const { registers, space } = thread;
   const { shelter } = space;
-  if (shelter === undefined || refusedBySeccomp(thread)) return false;
+  if (shelter === undefined || refusedBySeccomp(thread)) return;
   if (BigInt.asIntN(32, registers.read("rdi")) !== BigInt(SIG.TRAP) || registers.read("r10") !== SET_BYTES)
-    return false;
+    return;
   const result = act(tracer, thread, shelter, registers.read("rsi"), registers.read("rdx"));
   const next = offsetBy(registers.pc, SYSCALL_LENGTH);
   registers.write("rax", BigInt(result));
   registers.write("rcx", toBigInt(next));
   registers.write("r11", BigInt(registers.eflags));
   registers.pc = next;
-  return true;
 }
 
 function act(tracer: Tracer, thread: Thread, shelter: Shelter, given: bigint, old: bigint): number {

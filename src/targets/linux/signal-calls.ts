@@ -1,8 +1,9 @@
 import type { SignalCalls } from "../target.js";
 import { SYS } from "./kernel.js";
+import { finishMaskCall, followMask } from "./mask-calls.js";
 import { answerSigaction } from "./sheltering.js";
 import type { Tracer } from "./tracer.js";
-import { followMask, learnMaskOfRunning } from "./trap-mask.js";
+import { learnMaskOfRunning } from "./trap-mask.js";
 
 /** The calls that change what becomes of SIGTRAP, told before they are made. */
 export function signalCalls(tracer: Tracer): SignalCalls {
@@ -20,9 +21,15 @@ export function signalCalls(tracer: Tracer): SignalCalls {
       tracer.fetchRegisters(thread);
       // Bits 32 … 63 are not part of the number. arch/x86/entry/syscall_64.c, do_syscall_64.
       const number = Number(BigInt.asIntN(32, thread.registers.read("rax")));
-      if (number === SYS.rt_sigaction) return answerSigaction(tracer, thread);
-      followMask(thread, number);
-      return false;
+      if (number === SYS.rt_sigaction) {
+        answerSigaction(tracer, thread);
+        return false;
+      }
+      followMask(thread, number, true);
+      return thread.maskCall !== undefined;
+    },
+    done: (id) => {
+      finishMaskCall(tracer.stoppedThread(id));
     },
   };
 }

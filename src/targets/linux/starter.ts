@@ -26,7 +26,6 @@ export class Starter {
   start(thread: Thread, request: number, signal: number): number {
     const { registers } = thread;
     const onlyCounter = thread.onlyCounterChanged();
-    if (thread.trapped && !onlyCounter) thread.markMoved(true);
     const list = onlyCounter ? this.counterOnly : this.all;
     list.setSmall(0, 2, thread.id);
     if (onlyCounter)

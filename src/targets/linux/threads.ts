@@ -1,4 +1,4 @@
-import { EFLAGS, RegisterFile, registerIndex } from "../../arch/x86_64/registers.js";
+import { RegisterFile, registerIndex } from "../../arch/x86_64/registers.js";
 import type { Address } from "../../base/address.js";
 import { TargetGone } from "../../base/errors.js";
 import type { SpaceId, ThreadId } from "../target.js";
@@ -6,12 +6,12 @@ import { SharedBytes } from "./kernel.js";
 import { SpaceMemory } from "./memory.js";
 import { PTRACE } from "./ptrace.js";
 import type { Shelter, SignalAction } from "./shelter.js";
+import type { MaskCall } from "./mask-calls.js";
 import type { ReturnWatches } from "./return-watch.js";
 import { TrapMask } from "./trap-mask.js";
 
 /** `struct user_regs_struct`, 27 words. arch/x86/include/asm/user_64.h. */
 export const REGISTER_BYTES = 27 * 8;
-const EFLAGS_WORD = 2 * registerIndex("eflags");
 const RIP_WORD = 2 * registerIndex("rip");
 
 /** A thread that is traced. */
@@ -37,6 +37,8 @@ export class Thread {
   trapped = false;
   /** What it blocks, as the program would see it: a breakpoint's trap unblocks SIGTRAP. */
   readonly mask = new TrapMask();
+  /** A call that changes the mask is under way, itself changed. */
+  maskCall: MaskCall | undefined;
   /** A signal with a handler was delivered, and the stop at the handler's first instruction is to come. */
   entering = false;
   /** In a job-control stop: continue means PTRACE_LISTEN. */
@@ -72,16 +74,6 @@ export class Thread {
   noteFetched(): void {
     this.registersValid = true;
     this.fetched.set(this.words);
-  }
-
-  /**
-   * For the handler that runs should we die between writing registers and setting the thread going:
-   * they are not those of its breakpoint any more. RF has no effect but on debug registers, and is
-   * cleared by the next instruction.
-   */
-  markMoved(moved: boolean): void {
-    const flags = this.words[EFLAGS_WORD] as number; // in the table
-    this.words[EFLAGS_WORD] = moved ? flags | EFLAGS.resume : flags & ~EFLAGS.resume;
   }
 
   /** Whether all registers but the program counter are as they were fetched. */

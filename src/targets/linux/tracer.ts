@@ -15,7 +15,8 @@ import { Starter } from "./starter.js";
 import { StatusQueue } from "./status-queue.js";
 import { type Space, type Thread, ThreadBook } from "./threads.js";
 import { isCaught, sharesMemory } from "./kinship.js";
-import { followMask, learnMask, putMaskBack } from "./trap-mask.js";
+import { followMask, maskHandler, waitsForTrap } from "./mask-calls.js";
+import { holdTrapBack, learnMask, setTrapBlocked } from "./trap-mask.js";
 import { exitStatus, isStopped, stopEvent, stopSignal } from "./wait-status.js";
 import { waitForStop } from "./thread-wait.js";
 import { Waiter } from "./waiter.js";
@@ -182,9 +183,7 @@ export class Tracer {
   /** Puts registers that were written in place. */
   storeRegisters(thread: Thread): void {
     if (!thread.registers.dirty) return;
-    if (thread.trapped) thread.markMoved(true);
     this.check(thread, ptrace(PTRACE.SETREGS, thread.id, 0, thread.registersAddress));
-    if (thread.trapped) thread.markMoved(false);
     thread.registers.dirty = false;
   }
 
@@ -312,8 +311,10 @@ export class Tracer {
     thread.entering = false;
     if (signal === SIG.TRAP && code === SIG.TRAP && entering) {
       this.fetchRegisters(thread);
+      const held = thread.mask.held;
       thread.mask.enter(thread.registers.sp);
       learnMask(thread);
+      maskHandler(thread, held);
       thread.going = PTRACE.CONT;
       this.goOn(thread);
       return undefined;
@@ -322,14 +323,18 @@ export class Tracer {
     thread.interruptAsked = false;
     this.waiter.expect(thread);
     const forced = signal === SIG.TRAP && code > 0;
-    if (signal === SIG.TRAP && !forced && thread.mask.blocksTrap && this.standsBehindBreakpoint(thread)) {
+    if (signal === SIG.TRAP && !forced && thread.mask.held && !this.isWanted(thread)) {
+      this.blockInEarnest(thread);
+      return undefined;
+    }
+    if (signal === SIG.TRAP && !forced && thread.mask.inEarnest && this.standsBehindBreakpoint(thread)) {
       this.putPendingBack(thread);
       thread.trapped = true;
       repairAction(this, thread);
       return this.breakpointStop(thread);
     }
     if (!forced) learnMask(thread);
-    else if (thread.mask.blocksTrap) this.repair(thread, code === SI.KERNEL);
+    else if (thread.mask.inEarnest) this.repair(thread, code === SI.KERNEL);
     if (signal === SIG.TRAP && code === SI.KERNEL) {
       this.fetchRegisters(thread);
       return this.breakpointStop(thread);
@@ -351,10 +356,23 @@ export class Tracer {
     return stop;
   }
 
+  private isWanted(thread: Thread): boolean {
+    this.fetchRegisters(thread);
+    return waitsForTrap(thread);
+  }
+
+  /** A SIGTRAP came that the program blocks: blocked by the kernel, it goes back to where it was, and is pending. */
+  private blockInEarnest(thread: Thread): void {
+    setTrapBlocked(thread, true);
+    thread.mask.held = false;
+    restartInterrupted(thread.id, thread.registers);
+    this.goOn(thread, SIG.TRAP);
+  }
+
   /** What the kernel did to force a SIGTRAP on a thread that blocks it is undone. */
   private repair(thread: Thread, trapped: boolean): void {
     this.fetchRegisters(thread);
-    putMaskBack(thread);
+    holdTrapBack(thread);
     thread.trapped = trapped;
     repairAction(this, thread);
   }
@@ -374,7 +392,7 @@ export class Tracer {
    * again before it does anything else.
    */
   private putPendingBack(thread: Thread): void {
-    putMaskBack(thread);
+    setTrapBlocked(thread, true);
     this.check(thread, ptrace(PTRACE.INTERRUPT, thread.id));
     this.check(thread, ptrace(PTRACE.CONT, thread.id, 0, SIG.TRAP));
     waitForStop(this, thread);
@@ -400,7 +418,7 @@ export class Tracer {
     // Bits 32 … 63 are not part of the number. arch/x86/entry/syscall_64.c, do_syscall_64.
     const number = Number(BigInt.asIntN(32, thread.registers.read("orig_rax")));
     if (entry) thread.systemCall = number;
-    if (entry) followMask(thread, number);
+    if (entry && thread.maskCall === undefined) followMask(thread, number, false);
     if (entry && thread.watches?.active === true) this.watchSystemCall(thread, number);
     if (!this.tracingCalls) {
       this.goOn(thread);
@@ -472,6 +490,7 @@ export class Tracer {
       space = parent.space;
     }
     const child = this.book.add(id, process, space);
+    child.mask.copyFrom(parent.mask);
     child.starting = {
       parent: parent.id,
       newProcess: process === id,
@@ -510,6 +529,7 @@ export class Tracer {
     space.inherited = before?.space.shelter?.inheritedBy(reported.process);
     if (before !== undefined) this.remove(before);
     const thread = this.book.add(reported.id, reported.process, space);
+    if (before !== undefined) thread.mask.copyFrom(before.mask);
     thread.stopped = true;
     thread.execFrom = former;
     this.goOn(thread);
