@@ -40,7 +40,7 @@ export function detachAll(tracer: Tracer): void {
 function signalToDeliver(tracer: Tracer, thread: Thread): number {
   // A program counter that was changed since the stop is where somebody wants the thread.
   if (!thread.trapped) return thread.pendingSignal;
-  return thread.registers.dirty || rewindStale(tracer, thread) ? 0 : thread.pendingSignal;
+  return thread.isMoved() || rewindStale(tracer, thread) ? 0 : thread.pendingSignal;
 }
 
 /** Puts a thread back before a breakpoint that is no longer there. @returns false where it is the program's own */
@@ -70,6 +70,7 @@ function letGo(tracer: Tracer, thread: Thread): void {
       // What is to be delivered is pending afterwards: by whichever action, it is the kernel's to deliver.
       if (endShelter(tracer, thread)) signal = 0;
     }
+    tracer.waiter.goes(thread.id);
     const result = ptrace(PTRACE.DETACH, thread.id, 0, signal);
     if (result !== -ERRNO.ESRCH) {
       tracer.check(thread, result);

@@ -166,6 +166,7 @@ interface Met {
 function passCall(tracer: Tracer, thread: Thread, at: Address, met: Met): void {
   // The signal to deliver is blocked now: it becomes pending again, details and all.
   let signal = thread.pendingSignal;
+  tracer.waiter.goes(thread.id);
   const go = (request: number): boolean => {
     tracer.check(thread, ptrace(request, thread.id, 0, signal));
     signal = 0;

@@ -27,6 +27,8 @@ export class Thread {
   stopped = false;
   /** Stopped by an `int3`, and set before it again, as far as the kernel knows. */
   rewound = false;
+  /** Where it was stopped by an `int3`: the address behind it. */
+  trappedAt = 0 as Address;
   /** Its creator's event came, its own first stop not yet. */
   starting:
     | { readonly parent: ThreadId; readonly newProcess: boolean; readonly copyOf: SpaceId | undefined }
@@ -74,6 +76,12 @@ export class Thread {
   noteFetched(): void {
     this.registersValid = true;
     this.fetched.set(this.words);
+  }
+
+  /** Stopped by an `int3`, and somebody wants it elsewhere. */
+  isMoved(): boolean {
+    const { registers } = this;
+    return registers.dirty && (registers.pc !== this.trappedAt || !this.onlyCounterChanged());
   }
 
   /** Whether all registers but the program counter are as they were fetched. */

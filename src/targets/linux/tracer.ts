@@ -95,6 +95,7 @@ export class Tracer {
         this.waiter.fetched = false;
         next = this.interpret(this.pending.thread as ThreadId, this.pending.status);
       } else {
+        this.takeLast();
         if (this.waiter.wait(until) !== "stop") return undefined;
         this.beFair();
         next = this.interpret(this.waiter.thread as ThreadId, this.waiter.status);
@@ -115,7 +116,42 @@ export class Tracer {
     if (thread === this.lastThread && ++this.inARow < FAIR_AFTER) return;
     this.lastThread = thread;
     this.inARow = 0;
-    while (this.waiter.poll()) this.pending.push(this.waiter.polledThread, this.waiter.polledStatus);
+    const { waiter } = this;
+    waiter.take();
+    this.rewindTrapped(thread, waiter.status);
+    if (this.book.find(thread as ThreadId)?.rewound === true) waiter.fetched = false;
+    while (waiter.poll()) {
+      this.rewindTrapped(waiter.polledThread, waiter.polledStatus);
+      this.pending.push(waiter.polledThread, waiter.polledStatus);
+    }
+  }
+
+  /**
+   * The stop of a thread was taken, and will be dealt with later. Behind a breakpoint it is set
+   * before it again, as far as the kernel knows: should we die, it comes there once more.
+   */
+  private rewindTrapped(id: number, status: number): void {
+    const thread = this.book.find(id as ThreadId);
+    if (thread === undefined || !isStopped(status) || stopEvent(status) !== PTRACE_EVENT.NONE) return;
+    if (stopSignal(status) !== SIG.TRAP || ptrace(PTRACE.GETSIGINFO, id, 0, this.siginfo.address) !== 0) return;
+    if (codeOf(this.siginfo.view) !== SI.KERNEL) return;
+    this.setBefore(thread);
+  }
+
+  /** Sets a thread that stands behind a breakpoint before it, in the kernel only. */
+  private setBefore(thread: Thread): void {
+    const { view, address } = this.message;
+    if (thread.rewound || ptrace(PTRACE.PEEKUSER, thread.id, RIP_OFFSET, address) !== 0) return;
+    const before = Number(view.getBigInt64(0, true)) - 1;
+    if (ptrace(PTRACE.POKEUSER, thread.id, RIP_OFFSET, before) !== 0) return;
+    thread.rewound = true;
+    if (thread.registersValid) thread.registers.dirty = true;
+  }
+
+  /** The stop that was told last is taken, if its thread was not set going: others are waited for now. */
+  private takeLast(): void {
+    const thread = this.book.find(this.waiter.take() as ThreadId);
+    if (thread?.trapped === true) this.setBefore(thread);
   }
 
   /** A wait status that was met while one thread was waited for: told at the next wait, where it is to be told. */
@@ -178,6 +214,7 @@ export class Tracer {
     if (thread.registersValid) return;
     this.check(thread, ptrace(PTRACE.GETREGS, thread.id, 0, thread.registersAddress));
     thread.noteFetched();
+    if (thread.rewound) thread.registers.pc = offsetBy(thread.registers.pc, 1);
   }
 
   /** Puts registers that were written in place. */
@@ -221,6 +258,7 @@ export class Tracer {
     thread.atCallEntry = false;
     thread.groupStopped = false;
     if (request !== PTRACE.LISTEN) thread.going = request;
+    this.waiter.goes(thread.id);
     const result = thread.registers.dirty
       ? this.starter.start(thread, request, signal)
       : ptrace(request, thread.id, 0, signal);
@@ -349,6 +387,7 @@ export class Tracer {
   private breakpointStop(thread: Thread): Stop {
     const at = offsetBy(thread.registers.pc, -1);
     thread.trapped = true;
+    thread.trappedAt = thread.registers.pc;
     const stop = this.breakpoint;
     stop.thread = thread.id;
     stop.at = at;
@@ -394,6 +433,7 @@ export class Tracer {
   private putPendingBack(thread: Thread): void {
     setTrapBlocked(thread, true);
     this.check(thread, ptrace(PTRACE.INTERRUPT, thread.id));
+    this.waiter.goes(thread.id);
     this.check(thread, ptrace(PTRACE.CONT, thread.id, 0, SIG.TRAP));
     waitForStop(this, thread);
     thread.pendingSignal = 0;
