@@ -13,39 +13,73 @@ import { setTrapBlocked } from "./trap-mask.js";
 import { isStopped, stopEvent, stopSignal } from "./wait-status.js";
 
 /** How long a thread of a running program may take to stop before another one is tried; milliseconds. */
-const PATIENCE = 500;
+const PATIENCE = 100;
 const WNOHANG = 1;
 
 /** The door through which the probe core says what the shelters are to know. */
 export function guard(tracer: Tracer): Guard {
-  const shelterOf = (space: SpaceId): Shelter | undefined => tracer.book.space(space).shelter;
+  const tell = (id: SpaceId, note: (shelter: Shelter) => void): void => {
+    const space = tracer.book.space(id);
+    if (space.shelter !== undefined) note(space.shelter);
+    else space.noted?.push(note);
+  };
   return {
-    begin: (space) => {
-      beginShelter(tracer, tracer.book.space(space));
+    begin: (id) => {
+      beginShelter(tracer, tracer.book.space(id));
     },
-    breakpoint: (space, at, original) => shelterOf(space)?.location(at, original),
-    slots: (space, start, end) => shelterOf(space)?.slots(start, end),
-    exit: (space, at, kind, to) => shelterOf(space)?.exit(at, kind, to),
-    forget: (space, at) => shelterOf(space)?.forget(at),
+    breakpoint: (space, at, original) => {
+      tell(space, (shelter) => {
+        shelter.location(at, original);
+      });
+    },
+    slots: (space, start, end) => {
+      tell(space, (shelter) => {
+        shelter.slots(start, end);
+      });
+    },
+    exit: (space, at, kind, to) => {
+      tell(space, (shelter) => {
+        shelter.exit(at, kind, to);
+      });
+    },
+    forget: (space, at) => {
+      tell(space, (shelter) => {
+        shelter.forget(at);
+      });
+    },
   };
 }
 
 /** Builds a shelter in a space that has none, in a thread that stands or is stopped for the purpose. */
 function beginShelter(tracer: Tracer, space: Space): void {
-  if (space.shelter !== undefined) return;
-  const near = space.memory.mappings().find((mapping) => mapping.executable && mapping.start > 0)?.start;
-  if (near === undefined) return;
+  if (space.shelter !== undefined || space.noted !== undefined) return;
+  space.noted = [];
   for (const thread of [...space.threads.values()]) {
-    if (space.shelter !== undefined) return;
-    if (!thread.stopped) withStopped(tracer, thread, () => build(tracer, thread, near));
-    else if (!thread.ending) build(tracer, thread, near);
+    if (!wantsShelter(space)) return;
+    if (!thread.stopped)
+      withStopped(tracer, thread, () => {
+        buildShelter(tracer, thread);
+      });
+    else if (!thread.ending) buildShelter(tracer, thread);
   }
 }
 
-function build(tracer: Tracer, thread: Thread, near: Address): void {
+/** Whether a space is to have a shelter that could not be built yet: no thread of it could be stopped. */
+export function wantsShelter(space: Space): boolean {
+  return space.shelter === undefined && space.noted !== undefined;
+}
+
+/** Builds the shelter of a space that wants one, in a thread of it that is stopped. */
+export function buildShelter(tracer: Tracer, thread: Thread): void {
   const { space } = thread;
+  const near = space.memory.mappings().find((mapping) => mapping.executable && mapping.start > 0)?.start;
+  const notes = space.noted ?? [];
+  space.noted = undefined;
+  if (near === undefined) return;
   try {
-    space.shelter = Shelter.build(tracer, thread, near, space.inherited);
+    const shelter = Shelter.build(tracer, thread, near, space.inherited);
+    for (const note of notes) note(shelter);
+    space.shelter = shelter;
   } catch (error) {
     // The program is traced all the same; docs/safety.md says what it has to do without.
     if (!(error instanceof ProbeRefused || error instanceof TargetGone)) throw error;

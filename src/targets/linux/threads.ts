@@ -101,6 +101,8 @@ export class Space {
   stub: Address | undefined;
   /** What keeps the program right when we die; undefined where none could be built. */
   shelter: Shelter | undefined;
+  /** What a shelter that is still to be built is to know; undefined where none is wanted. */
+  noted: ((shelter: Shelter) => void)[] | undefined;
   /** What the process had for SIGTRAP before it executed this program. */
   inherited: SignalAction | undefined;
 

@@ -10,7 +10,7 @@ import { restartInterrupted } from "./restart.js";
 import { ReturnWatches } from "./return-watch.js";
 import { Scheduling } from "./scheduling.js";
 import { SIG, SI, codeOf, decodeSignal, isStopSignal, setAddress, signalOf } from "./signals.js";
-import { passOnTrap, repairAction } from "./sheltering.js";
+import { buildShelter, passOnTrap, repairAction, wantsShelter } from "./sheltering.js";
 import { Starter } from "./starter.js";
 import { StatusQueue } from "./status-queue.js";
 import { type Space, type Thread, ThreadBook } from "./threads.js";
@@ -375,7 +375,9 @@ export class Tracer {
     else if (thread.mask.inEarnest) this.repair(thread, code === SI.KERNEL);
     if (signal === SIG.TRAP && code === SI.KERNEL) {
       this.fetchRegisters(thread);
-      return this.breakpointStop(thread);
+      const stop = this.breakpointStop(thread);
+      if (wantsShelter(thread.space)) buildShelter(this, thread);
+      return stop;
     }
     if (signal === SIG.TRAP && code > 0 && thread.going === PTRACE.SINGLESTEP) {
       thread.going = PTRACE.CONT;
@@ -497,6 +499,10 @@ export class Tracer {
     if (disturbed && !thread.groupStopped) {
       this.fetchRegisters(thread);
       restartInterrupted(thread.id, thread.registers);
+    }
+    if (disturbed && !thread.groupStopped && wantsShelter(thread.space)) {
+      this.storeRegisters(thread);
+      buildShelter(this, thread);
     }
     if (!thread.interruptAsked) {
       this.goOn(thread);
