@@ -15,7 +15,7 @@ const IGNORED_BY_DEFAULT: ReadonlySet<number> = new Set([17, 18, 23, 28]);
 export function dispositionOf(thread: Thread, signal: SignalInfo): Disposition {
   const { shelter } = thread.space;
   if (signal.number === SIG.TRAP && shelter?.strayed.has(thread.process) === false) {
-    const { handler } = shelter.wish;
+    const { handler } = shelter.wishOf(thread.process);
     return handler === 0n ? "fatal" : handler === SIG_IGN ? "ignored" : "handled";
   }
   const status = readStatus(thread.id);

@@ -139,15 +139,17 @@ function writeSet(thread: Thread, at: Address, low: number): boolean {
  * System calls that wait with a mask of their own, and where it is: by argument register, or by a
  * word in memory that an argument points to. Linux syscalls of those names.
  */
-const WAITS_WITH_MASK: ReadonlyMap<bigint, { readonly register: "rdi" | "r8" | "r9" | "r10"; readonly indirect?: true }> =
-  new Map([
-    [130n, { register: "rdi" }], // rt_sigsuspend
-    [270n, { register: "r9", indirect: true }], // pselect6
-    [271n, { register: "r10" }], // ppoll
-    [281n, { register: "r8" }], // epoll_pwait
-    [333n, { register: "r9", indirect: true }], // io_pgetevents
-    [441n, { register: "r8" }], // epoll_pwait2
-  ]);
+const WAITS_WITH_MASK: ReadonlyMap<
+  bigint,
+  { readonly register: "rdi" | "r8" | "r9" | "r10"; readonly indirect?: true }
+> = new Map([
+  [130n, { register: "rdi" }], // rt_sigsuspend
+  [270n, { register: "r9", indirect: true }], // pselect6
+  [271n, { register: "r10" }], // ppoll
+  [281n, { register: "r8" }], // epoll_pwait
+  [333n, { register: "r9", indirect: true }], // io_pgetevents
+  [441n, { register: "r8" }], // epoll_pwait2
+]);
 
 /** Whether a thread was interrupted in a call that lets SIGTRAP in for as long as it waits. */
 export function waitsForTrap(thread: Thread): boolean {

@@ -21,7 +21,7 @@ const PROT_READ_WRITE = 3;
 const SA = { siginfo: 0x4n, onStack: 0x0800_0000n, restart: 0x1000_0000n, restorer: 0x0400_0000n } as const;
 const SA_RESETHAND = 0x8000_0000n;
 
-const ACTION_BYTES = 32;
+export const ACTION_BYTES = 32;
 const SET_BYTES = 8;
 
 /** `struct sigaction` of the kernel. */
@@ -37,6 +37,15 @@ const SIG_DFL = 0n;
 export const SIG_IGN = 1n;
 
 const IGNORED: SignalAction = { handler: SIG_IGN, flags: 0n, restorer: 0n, mask: 0n };
+
+/** Flags that the kernel knows. include/uapi/asm-generic/signal-defs.h, UAPI_SA_FLAGS. */
+const KNOWN_FLAGS = 0xdc00_0807n;
+const UNBLOCKABLE = (1n << BigInt(SIG.KILL - 1)) | (1n << BigInt(SIG.STOP - 1));
+
+/** An action as rt_sigaction(2) keeps it. */
+export function asKernelKeeps(action: SignalAction): SignalAction {
+  return { ...action, flags: action.flags & KNOWN_FLAGS, mask: action.mask & ~UNBLOCKABLE };
+}
 
 export function encodeAction(action: SignalAction): Uint8Array {
   return new Uint8Array(BigUint64Array.of(action.handler, action.flags, action.restorer, action.mask).buffer);
@@ -61,7 +70,9 @@ export class Shelter {
   private ignores = false;
   /** A signal of the program's own went through the handler: a thread may be in it. */
   passed = false;
-  /** Processes that share the memory and have set an action of their own (children of vfork). */
+  /** What other processes that share the memory (children of vfork) have set for themselves. */
+  readonly wishes = new Map<number, SignalAction>();
+  /** Those among them that have their action in the kernel, and so are without shelter. */
   readonly strayed = new Set<number>();
 
   private constructor(
@@ -141,7 +152,14 @@ export class Shelter {
 
   /** What a process that executes a program takes along: only that it ignores the signal. */
   inheritedBy(process: number): SignalAction | undefined {
-    return this.strayed.has(process) || !this.ignores ? undefined : IGNORED;
+    if (this.strayed.has(process)) return undefined; // the kernel knows
+    const own = this.wishes.get(process);
+    return (own === undefined ? this.ignores : own.handler === SIG_IGN) ? IGNORED : undefined;
+  }
+
+  /** What one of its processes has for SIGTRAP. */
+  wishOf(process: number): SignalAction {
+    return this.wishes.get(process) ?? this.wish;
   }
 
   /** What the program itself has for SIGTRAP. */
@@ -173,7 +191,7 @@ export class Shelter {
 
   /** Gives the kernel the program's own action: nothing of ours may be left in the text. */
   takeBack(tracer: Tracer, thread: Thread): void {
-    this.setAction(tracer, thread, this.wish);
+    this.setAction(tracer, thread, this.wishOf(thread.process));
   }
 
   /** What the kernel really has, in the thread's process. */

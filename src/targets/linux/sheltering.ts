@@ -5,7 +5,7 @@ import { refusedBySeccomp, unmap } from "./injection.js";
 import { ERRNO, SYS, SharedBytes, systemCall4 } from "./kernel.js";
 import { PTRACE, PTRACE_EVENT, SYSTEM_CALL_STOP, WAIT_OPTIONS, ptrace } from "./ptrace.js";
 import { restartInterrupted } from "./restart.js";
-import { SIG_IGN, Shelter, type SignalAction, decodeAction, encodeAction } from "./shelter.js";
+import { ACTION_BYTES, SIG_IGN, Shelter, asKernelKeeps, decodeAction, encodeAction } from "./shelter.js";
 import { SIG } from "./signals.js";
 import type { Space, Thread } from "./threads.js";
 import type { Tracer } from "./tracer.js";
@@ -176,7 +176,8 @@ export function repairAction(tracer: Tracer, thread: Thread): void {
 export function passOnTrap(tracer: Tracer, thread: Thread): number {
   const { shelter } = thread.space;
   if (shelter === undefined || shelter.strayed.has(thread.process)) return SIG.TRAP;
-  const ignored = shelter.wish.handler === SIG_IGN;
+  const wish = shelter.wishOf(thread.process);
+  const ignored = wish.handler === SIG_IGN;
   if (thread.trapped && (ignored || thread.mask.blocksTrap)) {
     // Its own int3, which nobody can block or ignore: the kernel kills.
     shelter.setAction(tracer, thread, { handler: 0n, flags: 0n, restorer: 0n, mask: 0n });
@@ -185,6 +186,12 @@ export function passOnTrap(tracer: Tracer, thread: Thread): number {
     return 0;
   }
   if (ignored) return 0;
+  if (shelter.wishes.has(thread.process)) {
+    // The handler knows the wish of one process only. The signal is pending behind this, and comes again.
+    shelter.setAction(tracer, thread, wish);
+    shelter.strayed.add(thread.process);
+    return 0;
+  }
   shelter.announce();
   return SIG.TRAP;
 }
@@ -212,18 +219,19 @@ export function answerSigaction(tracer: Tracer, thread: Thread): void {
 
 function act(tracer: Tracer, thread: Thread, shelter: Shelter, given: bigint, old: bigint): number {
   const { memory } = thread.space;
-  const bytes = encodeAction({ handler: 0n, flags: 0n, restorer: 0n, mask: 0n });
-  const own = thread.process === shelter.process;
-  const before: SignalAction = shelter.strayed.has(thread.process)
-    ? shelter.readAction(tracer, thread)
-    : shelter.wish;
+  const { process } = thread;
+  const bytes = new Uint8Array(ACTION_BYTES);
+  const before = shelter.strayed.has(process) ? shelter.readAction(tracer, thread) : shelter.wishOf(process);
   try {
     if (given !== 0n) {
       memory.read(pointer(given), bytes);
-      // The kernel itself says what it makes of it.
-      shelter.setAction(tracer, thread, decodeAction(bytes));
-      if (own) shelter.setWish(tracer, thread, shelter.readAction(tracer, thread));
-      else shelter.strayed.add(thread.process);
+      const action = asKernelKeeps(decodeAction(bytes));
+      if (shelter.strayed.has(process)) shelter.setAction(tracer, thread, action);
+      else if (process === shelter.process) {
+        // Pending signals are thrown away when they become ignored: that the kernel has to do.
+        if (action.handler === SIG_IGN) shelter.setAction(tracer, thread, action);
+        shelter.setWish(tracer, thread, action);
+      } else shelter.wishes.set(process, action);
     }
     if (old !== 0n) memory.write(pointer(old), encodeAction(before));
     return 0;

@@ -133,7 +133,8 @@ export class Tracer {
   private rewindTrapped(id: number, status: number): void {
     const thread = this.book.find(id as ThreadId);
     if (thread === undefined || !isStopped(status) || stopEvent(status) !== PTRACE_EVENT.NONE) return;
-    if (stopSignal(status) !== SIG.TRAP || ptrace(PTRACE.GETSIGINFO, id, 0, this.siginfo.address) !== 0) return;
+    if (stopSignal(status) !== SIG.TRAP || ptrace(PTRACE.GETSIGINFO, id, 0, this.siginfo.address) !== 0)
+      return;
     if (codeOf(this.siginfo.view) !== SI.KERNEL) return;
     this.setBefore(thread);
   }
