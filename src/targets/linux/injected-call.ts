@@ -5,7 +5,7 @@ import { PTRACE, PTRACE_EVENT, SYSTEM_CALL_STOP, ptrace } from "./ptrace.js";
 import { SIG, isStopSignal } from "./signals.js";
 import { REGISTER_BYTES, type Thread } from "./threads.js";
 import { waitForStop } from "./thread-wait.js";
-import type { Tracer } from "./tracer.js";
+import type { Tracing } from "./tracing.js";
 import { stopEvent, stopSignal } from "./wait-status.js";
 
 /*
@@ -78,7 +78,7 @@ const stubView = new DataView(stub.buffer);
  * @throws TargetGone it was killed meanwhile
  */
 export function callInTarget(
-  tracer: Tracer,
+  tracer: Tracing,
   thread: Thread,
   at: Address,
   number: number,
@@ -163,10 +163,10 @@ interface Met {
 }
 
 /** Runs the thread to the entry of the call, then through it. */
-function passCall(tracer: Tracer, thread: Thread, at: Address, met: Met): void {
+function passCall(tracer: Tracing, thread: Thread, at: Address, met: Met): void {
   // The signal to deliver is blocked now: it becomes pending again, details and all.
   let signal = thread.pendingSignal;
-  tracer.waiter.goes(thread.id);
+  tracer.goes(thread);
   const go = (request: number): boolean => {
     tracer.check(thread, ptrace(request, thread.id, 0, signal));
     signal = 0;

@@ -5,7 +5,7 @@ import { STUB_LENGTH, callInTarget } from "./injected-call.js";
 import { ERRNO, SYS, SharedBytes, errorName, systemCall4 } from "./kernel.js";
 import { readStatus } from "./process-files.js";
 import type { Thread } from "./threads.js";
-import type { Tracer } from "./tracer.js";
+import type { Tracing } from "./tracing.js";
 
 const PAGE = 4096;
 
@@ -17,7 +17,7 @@ const MAP_PRIVATE_ANONYMOUS_FIXED_NOREPLACE = 0x100022;
  * @throws ProbeRefused `"seccomp"`, `"no-room"`
  * @throws TargetGone   the thread was killed meanwhile
  */
-export function mapNear(tracer: Tracer, thread: Thread, near: Address, length: number): Address {
+export function mapNear(tracer: Tracing, thread: Thread, near: Address, length: number): Address {
   const size = Math.ceil(length / PAGE) * PAGE;
   refuseSeccomp(thread, near);
   let mappings = thread.space.memory.mappings();
@@ -76,7 +76,7 @@ function beyondAddressSpaceLimit(thread: Thread, body: () => number): number | u
 }
 
 /** Unmaps what {@link mapNear} mapped. @throws as mapNear */
-export function unmap(tracer: Tracer, thread: Thread, at: Address, length: number): void {
+export function unmap(tracer: Tracing, thread: Thread, at: Address, length: number): void {
   refuseSeccomp(thread, at);
   // Whatever becomes of us now: no thread may find itself in memory that is gone.
   for (const other of thread.space.threads.values()) {
@@ -142,7 +142,7 @@ function chooseRoom(mappings: readonly Mapping[], near: Address, size: number): 
  * @returns the result, `-errno` on failure
  */
 export function systemCallIn(
-  tracer: Tracer,
+  tracer: Tracing,
   thread: Thread,
   near: Address,
   number: number,

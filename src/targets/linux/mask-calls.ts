@@ -1,9 +1,10 @@
 import { type Address, addressOf, offsetBy, toBigInt } from "../../base/address.js";
 import { MemoryFault } from "../../base/errors.js";
 import { SYS } from "./kernel.js";
+import { SET_BYTES, TRAP_BIT, type TrapMask } from "./signal-mask.js";
 import { SIG } from "./signals.js";
 import type { Thread } from "./threads.js";
-import { SET_BYTES, TRAP_BIT, type TrapMask, setTrapBlocked } from "./trap-mask.js";
+import { setTrapBlocked } from "./trap-mask.js";
 
 /** First argument of rt_sigprocmask(2). */
 const HOW = { block: 0, unblock: 1, set: 2 } as const;
@@ -20,14 +21,6 @@ const UNBLOCKABLE = (1 << (SIG.KILL - 1)) | (1 << (SIG.STOP - 1));
 
 const set = new Uint8Array(SET_BYTES);
 const setWords = new Int32Array(set.buffer);
-
-/** What is to be put right behind a call that was changed. */
-export interface MaskCall {
-  /** The program's second argument. */
-  readonly given: bigint;
-  /** Where the former mask goes, if it is wanted, and lacks the SIGTRAP that is held back. */
-  readonly former: Address | undefined;
-}
 
 /**
  * A thread is about to make a system call that may change its mask; its registers are fetched.

@@ -1,21 +1,17 @@
 import { type Address, offsetBy, toBigInt } from "../../base/address.js";
 import { ProbeRefused } from "../../base/errors.js";
-import { mapNear, systemCallIn } from "./injection.js";
-import { SYS, errorName } from "./kernel.js";
+import type { SpaceMemory } from "./memory.js";
 import { DATA, DATA_AT, ENTRY, ENTRY_LENGTH, RESTORER, SHELTER_CODE } from "./shelter-code.js";
 import { SIG } from "./signals.js";
-import type { Space, Thread } from "./threads.js";
-import type { Tracer } from "./tracer.js";
 
 /** Entries that a table holds, the last one 0: room for all functions of the largest programs. */
 const CAPACITY = 256 * 1024;
 const TABLE_BYTES = CAPACITY * ENTRY_LENGTH;
-const LENGTH = DATA_AT + DATA.table + TABLE_BYTES;
+/** Bytes that a shelter takes. */
+export const SHELTER_LENGTH = DATA_AT + DATA.table + TABLE_BYTES;
 const STUB_AT = 2048;
 /** The table grows here in such steps. */
 const STEP = 1024 * ENTRY_LENGTH;
-
-const PROT_READ_WRITE = 3;
 
 /** Flags of an action. asm/signal.h. */
 const SA = { siginfo: 0x4n, onStack: 0x0800_0000n, restart: 0x1000_0000n, restorer: 0x0400_0000n } as const;
@@ -75,51 +71,22 @@ export class Shelter {
   /** Those among them that have their action in the kernel, and so are without shelter. */
   readonly strayed = new Set<number>();
 
-  private constructor(
-    private readonly space: Space,
+  constructor(
+    private readonly memory: SpaceMemory,
     private readonly base: Address,
     /** The process that is meant; one that shares its memory (vfork) has actions of its own. */
     readonly process: number,
   ) {}
 
-  /**
-   * Lends a space its handler.
-   *
-   * @param thread  stopped, of the space
-   * @param inherited the process came here by exec, with SIGTRAP so
-   * @throws ProbeRefused no memory can be mapped there
-   * @throws TargetGone   it was killed meanwhile
-   */
-  static build(tracer: Tracer, thread: Thread, near: Address, inherited: SignalAction | undefined): Shelter {
-    const base = mapNear(tracer, thread, near, LENGTH);
-    const { space } = thread;
-    const made = new Shelter(space, base, thread.process);
-    space.memory.writeText(base, SHELTER_CODE);
-    space.memory.writeText(made.data(DATA.allSignals), new Uint8Array(SET_BYTES).fill(0xff));
-    space.memory.writeText(made.data(DATA.memoryPath), Buffer.from("/proc/self/mem\0"));
-    space.stub = offsetBy(base, STUB_AT);
-    const result = systemCallIn(tracer, thread, near, SYS.mprotect, [
-      offsetBy(base, DATA_AT),
-      LENGTH - DATA_AT,
-      PROT_READ_WRITE,
-    ]);
-    if (result < 0)
-      throw new ProbeRefused(near, "no-room", `the program cannot map memory for it: ${errorName(result)}`);
-    made.setWish(tracer, thread, made.readAction(tracer, thread));
-    if (inherited?.handler === SIG_IGN) made.setWish(tracer, thread, inherited);
-    return made;
-  }
-
   /** The same in a forked copy of the space, whose memory has it as it was at the fork. */
-  copy(space: Space, process: number): Shelter {
-    const copy = new Shelter(space, this.base, process);
+  copy(memory: SpaceMemory, process: number): Shelter {
+    const copy = new Shelter(memory, this.base, process);
     copy.table = this.table.slice();
     copy.view = new DataView(copy.table.buffer);
     copy.used = this.used;
     copy.ignores = this.ignores;
     for (const [at, place] of this.places) copy.places.set(at, place);
-    space.stub = offsetBy(this.base, STUB_AT);
-    space.memory.writeText(copy.data(DATA.table), copy.table.subarray(0, copy.used));
+    memory.writeText(copy.data(DATA.table), copy.table.subarray(0, copy.used));
     return copy;
   }
 
@@ -127,8 +94,16 @@ export class Shelter {
     return this.base;
   }
 
-  get length(): number {
-    return LENGTH;
+  /** Room for the stub of an injected call. */
+  get stub(): Address {
+    return offsetBy(this.base, STUB_AT);
+  }
+
+  /** Puts the code in place, and what of the data is not zero. */
+  fill(): void {
+    this.memory.writeText(this.base, SHELTER_CODE);
+    this.memory.writeText(this.data(DATA.allSignals), new Uint8Array(SET_BYTES).fill(0xff));
+    this.memory.writeText(this.data(DATA.memoryPath), Buffer.from("/proc/self/mem\0"));
   }
 
   /** A breakpoint is about to be put in. */
@@ -165,61 +140,36 @@ export class Shelter {
   /** What the program itself has for SIGTRAP. */
   get wish(): SignalAction {
     const bytes = new Uint8Array(ACTION_BYTES);
-    this.space.memory.read(this.data(DATA.wish), bytes);
+    this.memory.read(this.data(DATA.wish), bytes);
     return decodeAction(bytes);
   }
 
-  /** The program sets its action: kept here, and the kernel's made to be like it in all but the handler. */
-  setWish(tracer: Tracer, thread: Thread, wish: SignalAction): void {
+  /** Keeps what the program has set. */
+  keepWish(wish: SignalAction): void {
     this.ignores = wish.handler === SIG_IGN;
-    this.space.memory.writeText(this.data(DATA.wish), encodeAction(wish));
-    this.lend(tracer, thread, wish);
+    this.memory.writeText(this.data(DATA.wish), encodeAction(wish));
   }
 
-  /** Gives the kernel our handler again: where SIGTRAP was blocked, a breakpoint has reset it. */
-  lend(tracer: Tracer, thread: Thread, wish: SignalAction = this.wish): void {
-    const restorer = { flag: SA.restorer, at: toBigInt(offsetBy(this.base, RESTORER)) };
+  /** The action that the kernel is to have while we are here: the program's own in all but the handler. */
+  lent(wish: SignalAction): SignalAction {
+    const restorer = toBigInt(offsetBy(this.base, RESTORER));
     const own = wish.handler !== SIG_DFL && wish.handler !== SIG_IGN;
     const flags = own ? wish.flags & ~SA_RESETHAND : SA.siginfo | SA.onStack | SA.restart;
-    this.setAction(tracer, thread, {
+    return {
       handler: toBigInt(this.base),
-      flags: flags | restorer.flag,
-      restorer: own && (wish.flags & SA.restorer) !== 0n ? wish.restorer : restorer.at,
+      flags: flags | SA.restorer,
+      restorer: own && (wish.flags & SA.restorer) !== 0n ? wish.restorer : restorer,
       mask: own ? wish.mask : 0n,
-    });
-  }
-
-  /** Gives the kernel the program's own action: nothing of ours may be left in the text. */
-  takeBack(tracer: Tracer, thread: Thread): void {
-    this.setAction(tracer, thread, this.wishOf(thread.process));
-  }
-
-  /** What the kernel really has, in the thread's process. */
-  setAction(tracer: Tracer, thread: Thread, action: SignalAction): void {
-    this.space.memory.writeText(this.data(DATA.action), encodeAction(action));
-    systemCallIn(tracer, thread, this.base, SYS.rt_sigaction, [
-      SIG.TRAP,
-      this.data(DATA.action),
-      0,
-      SET_BYTES,
-    ]);
-  }
-
-  readAction(tracer: Tracer, thread: Thread): SignalAction {
-    const former = this.data(DATA.former);
-    systemCallIn(tracer, thread, this.base, SYS.rt_sigaction, [SIG.TRAP, 0, former, SET_BYTES]);
-    const bytes = new Uint8Array(ACTION_BYTES);
-    this.space.memory.read(former, bytes);
-    return decodeAction(bytes);
+    };
   }
 
   /** The next SIGTRAP that reaches the handler is the program's own. */
   announce(): void {
     this.passed = true;
-    this.space.memory.writeText(this.data(DATA.foreign), Uint8Array.of(1, 0, 0, 0));
+    this.memory.writeText(this.data(DATA.foreign), Uint8Array.of(1, 0, 0, 0));
   }
 
-  private data(offset: number): Address {
+  data(offset: number): Address {
     return offsetBy(this.base, DATA_AT + offset);
   }
 
@@ -236,7 +186,7 @@ export class Shelter {
     this.view.setBigUint64(place, toBigInt(at) | (BigInt(kind) << 56n), true);
     this.view.setBigUint64(place + 8, value, true);
     const entry = this.table.subarray(place, place + ENTRY_LENGTH);
-    this.space.memory.writeText(this.data(DATA.table + place), entry);
+    this.memory.writeText(this.data(DATA.table + place), entry);
   }
 
   private grow(): void {

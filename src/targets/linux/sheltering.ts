@@ -5,10 +5,19 @@ import { refusedBySeccomp, unmap } from "./injection.js";
 import { ERRNO, SYS, SharedBytes, systemCall4 } from "./kernel.js";
 import { PTRACE, PTRACE_EVENT, SYSTEM_CALL_STOP, WAIT_OPTIONS, ptrace } from "./ptrace.js";
 import { restartInterrupted } from "./restart.js";
-import { ACTION_BYTES, SIG_IGN, Shelter, asKernelKeeps, decodeAction, encodeAction } from "./shelter.js";
+import {
+  ACTION_BYTES,
+  SHELTER_LENGTH,
+  SIG_IGN,
+  type Shelter,
+  asKernelKeeps,
+  decodeAction,
+  encodeAction,
+} from "./shelter.js";
+import { lend, makeShelter, readAction, setAction, setWish } from "./lending.js";
 import { SIG } from "./signals.js";
 import type { Space, Thread } from "./threads.js";
-import type { Tracer } from "./tracer.js";
+import type { Tracing } from "./tracing.js";
 import { setTrapBlocked } from "./trap-mask.js";
 import { isStopped, stopEvent, stopSignal } from "./wait-status.js";
 
@@ -17,7 +26,7 @@ const PATIENCE = 100;
 const WNOHANG = 1;
 
 /** The door through which the probe core says what the shelters are to know. */
-export function guard(tracer: Tracer): Guard {
+export function guard(tracer: Tracing): Guard {
   const tell = (id: SpaceId, note: (shelter: Shelter) => void): void => {
     const space = tracer.book.space(id);
     if (space.shelter !== undefined) note(space.shelter);
@@ -51,7 +60,7 @@ export function guard(tracer: Tracer): Guard {
 }
 
 /** Builds a shelter in a space that has none, in a thread that stands or is stopped for the purpose. */
-function beginShelter(tracer: Tracer, space: Space): void {
+function beginShelter(tracer: Tracing, space: Space): void {
   if (space.shelter !== undefined || space.noted !== undefined) return;
   space.noted = [];
   for (const thread of [...space.threads.values()]) {
@@ -70,14 +79,14 @@ export function wantsShelter(space: Space): boolean {
 }
 
 /** Builds the shelter of a space that wants one, in a thread of it that is stopped. */
-export function buildShelter(tracer: Tracer, thread: Thread): void {
+export function buildShelter(tracer: Tracing, thread: Thread): void {
   const { space } = thread;
   const near = space.memory.mappings().find((mapping) => mapping.executable && mapping.start > 0)?.start;
   const notes = space.noted ?? [];
   space.noted = undefined;
   if (near === undefined) return;
   try {
-    const shelter = Shelter.build(tracer, thread, near, space.inherited);
+    const shelter = makeShelter(tracer, thread, near);
     for (const note of notes) note(shelter);
     space.shelter = shelter;
   } catch (error) {
@@ -94,7 +103,7 @@ const nap = new Int32Array(new SharedArrayBuffer(4));
  * Stops a running thread for a moment. Where it does not stop in time, or ends, nothing is done.
  * What it stops for on the way is dealt with as always, and told at the next wait.
  */
-function withStopped(tracer: Tracer, thread: Thread, body: () => void): void {
+function withStopped(tracer: Tracing, thread: Thread, body: () => void): void {
   if (ptrace(PTRACE.INTERRUPT, thread.id) !== 0) return;
   thread.disturbed = true;
   const until = performance.now() + PATIENCE;
@@ -128,7 +137,7 @@ function isSignalStop(value: number): boolean {
   return stopEvent(value) === PTRACE_EVENT.NONE && (stopSignal(value) & SYSTEM_CALL_STOP) === 0;
 }
 
-function runStopped(tracer: Tracer, thread: Thread, body: () => void): void {
+function runStopped(tracer: Tracing, thread: Thread, body: () => void): void {
   try {
     tracer.fetchRegisters(thread);
     if (thread.pendingSignal === 0) restartInterrupted(thread.id, thread.registers);
@@ -145,15 +154,16 @@ function runStopped(tracer: Tracer, thread: Thread, body: () => void): void {
  * the shelter would still have been there for them.
  * @returns whether code was run in the thread: a signal that it stopped with is pending now
  */
-export function endShelter(tracer: Tracer, thread: Thread): boolean {
+export function endShelter(tracer: Tracing, thread: Thread): boolean {
   const { space } = thread;
   const { shelter } = space;
   if (shelter === undefined || thread.ending || refusedBySeccomp(thread)) return false;
-  if (!shelter.strayed.has(thread.process)) shelter.takeBack(tracer, thread);
+  if (!shelter.strayed.has(thread.process))
+    setAction(tracer, thread, shelter, shelter.wishOf(thread.process));
   // A thread may be in the handler on behalf of a signal of its own: then it stays.
   if (space.threads.size === 1 && !shelter.passed) {
     space.stub = undefined;
-    unmap(tracer, thread, shelter.start, shelter.length);
+    unmap(tracer, thread, shelter.start, SHELTER_LENGTH);
     space.shelter = undefined;
   }
   return true;
@@ -163,24 +173,24 @@ export function endShelter(tracer: Tracer, thread: Thread): boolean {
  * A breakpoint was hit, or a step done, while the thread blocks SIGTRAP: the kernel has reset the
  * action for the whole process.
  */
-export function repairAction(tracer: Tracer, thread: Thread): void {
+export function repairAction(tracer: Tracing, thread: Thread): void {
   const { shelter } = thread.space;
   if (shelter === undefined || shelter.strayed.has(thread.process) || refusedBySeccomp(thread)) return;
-  shelter.lend(tracer, thread);
+  lend(tracer, thread, shelter);
 }
 
 /**
  * A SIGTRAP is to be delivered that is the program's own.
  * @returns the signal to go on with: 0 where that is all that was to be done
  */
-export function passOnTrap(tracer: Tracer, thread: Thread): number {
+export function passOnTrap(tracer: Tracing, thread: Thread): number {
   const { shelter } = thread.space;
   if (shelter === undefined || shelter.strayed.has(thread.process)) return SIG.TRAP;
   const wish = shelter.wishOf(thread.process);
   const ignored = wish.handler === SIG_IGN;
   if (thread.trapped && (ignored || thread.mask.blocksTrap)) {
     // Its own int3, which nobody can block or ignore: the kernel kills.
-    shelter.setAction(tracer, thread, { handler: 0n, flags: 0n, restorer: 0n, mask: 0n });
+    setAction(tracer, thread, shelter, { handler: 0n, flags: 0n, restorer: 0n, mask: 0n });
     setTrapBlocked(thread, false);
     systemCall4(SYS.tgkill, thread.process, thread.id, SIG.TRAP, 0);
     return 0;
@@ -188,7 +198,7 @@ export function passOnTrap(tracer: Tracer, thread: Thread): number {
   if (ignored) return 0;
   if (shelter.wishes.has(thread.process)) {
     // The handler knows the wish of one process only. The signal is pending behind this, and comes again.
-    shelter.setAction(tracer, thread, wish);
+    setAction(tracer, thread, shelter, wish);
     shelter.strayed.add(thread.process);
     return 0;
   }
@@ -203,7 +213,7 @@ const SYSCALL_LENGTH = 2;
  * rt_sigaction for SIGTRAP, by a thread that stands before the `syscall`: answered from what the
  * shelter keeps, and done with.
  */
-export function answerSigaction(tracer: Tracer, thread: Thread): void {
+export function answerSigaction(tracer: Tracing, thread: Thread): void {
   const { registers, space } = thread;
   const { shelter } = space;
   if (shelter === undefined || refusedBySeccomp(thread)) return;
@@ -217,20 +227,20 @@ export function answerSigaction(tracer: Tracer, thread: Thread): void {
   registers.pc = next;
 }
 
-function act(tracer: Tracer, thread: Thread, shelter: Shelter, given: bigint, old: bigint): number {
+function act(tracer: Tracing, thread: Thread, shelter: Shelter, given: bigint, old: bigint): number {
   const { memory } = thread.space;
   const { process } = thread;
   const bytes = new Uint8Array(ACTION_BYTES);
-  const before = shelter.strayed.has(process) ? shelter.readAction(tracer, thread) : shelter.wishOf(process);
+  const before = shelter.strayed.has(process) ? readAction(tracer, thread, shelter) : shelter.wishOf(process);
   try {
     if (given !== 0n) {
       memory.read(pointer(given), bytes);
       const action = asKernelKeeps(decodeAction(bytes));
-      if (shelter.strayed.has(process)) shelter.setAction(tracer, thread, action);
+      if (shelter.strayed.has(process)) setAction(tracer, thread, shelter, action);
       else if (process === shelter.process) {
         // Pending signals are thrown away when they become ignored: that the kernel has to do.
-        if (action.handler === SIG_IGN) shelter.setAction(tracer, thread, action);
-        shelter.setWish(tracer, thread, action);
+        if (action.handler === SIG_IGN) setAction(tracer, thread, shelter, action);
+        setWish(tracer, thread, shelter, action);
       } else shelter.wishes.set(process, action);
     }
     if (old !== 0n) memory.write(pointer(old), encodeAction(before));

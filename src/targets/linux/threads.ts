@@ -6,9 +6,8 @@ import { SharedBytes } from "./kernel.js";
 import { SpaceMemory } from "./memory.js";
 import { PTRACE } from "./ptrace.js";
 import type { Shelter, SignalAction } from "./shelter.js";
-import type { MaskCall } from "./mask-calls.js";
 import type { ReturnWatches } from "./return-watch.js";
-import { TrapMask } from "./trap-mask.js";
+import { type MaskCall, TrapMask } from "./signal-mask.js";
 
 /** `struct user_regs_struct`, 27 words. arch/x86/include/asm/user_64.h. */
 export const REGISTER_BYTES = 27 * 8;

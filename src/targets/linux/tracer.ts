@@ -13,6 +13,7 @@ import { SIG, SI, codeOf, decodeSignal, isStopSignal, setAddress, signalOf } fro
 import { buildShelter, passOnTrap, repairAction, wantsShelter } from "./sheltering.js";
 import { Starter } from "./starter.js";
 import { StatusQueue } from "./status-queue.js";
+import type { Tracing } from "./tracing.js";
 import { type Space, type Thread, ThreadBook } from "./threads.js";
 import { isCaught, sharesMemory } from "./kinship.js";
 import { followMask, maskHandler, waitsForTrap } from "./mask-calls.js";
@@ -52,7 +53,7 @@ const UCONTEXT_RIP = 168;
  * Owns ptrace: turns wait statuses into stops, and sets threads going again. What is only ptrace's
  * own (group stops, events of parents, watched returns) happens here and is not reported.
  */
-export class Tracer {
+export class Tracer implements Tracing {
   readonly book = new ThreadBook();
   readonly waiter: Waiter;
   private readonly ready: Stop[] = [];
@@ -155,14 +156,16 @@ export class Tracer {
     if (thread?.trapped === true) this.setBefore(thread);
   }
 
-  /** A wait status that was met while one thread was waited for: told at the next wait, where it is to be told. */
+  goes(thread: Thread): void {
+    this.waiter.goes(thread.id);
+  }
+
   dealWith(id: ThreadId, status: number): void {
     this.waiter.fetched = false;
     const stop = this.interpret(id, status);
     if (stop !== undefined) this.later({ ...stop });
   }
 
-  /** Sets a stopped thread going again, of whose stop nobody is to know. */
   setGoing(thread: Thread): void {
     this.goOn(thread);
   }
@@ -556,7 +559,8 @@ export class Tracer {
     if (starting.copyOf !== undefined)
       thread.space.shelter = this.book
         .find(starting.parent)
-        ?.space.shelter?.copy(thread.space, thread.process);
+        ?.space.shelter?.copy(thread.space.memory, thread.process);
+    thread.space.stub ??= thread.space.shelter?.stub;
     return { kind: "thread-start", thread: thread.id, space: thread.space.id, ...starting };
   }
 
