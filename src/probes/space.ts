@@ -11,7 +11,7 @@ export class ProbedSpace {
   constructor(
     readonly id: SpaceId,
     readonly memory: Memory,
-    readonly guard: Guard | undefined = undefined,
+    readonly guard?: Guard,
   ) {}
 
   /** The books of a forked copy: its text already holds the same breakpoints. */

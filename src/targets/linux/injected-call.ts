@@ -118,7 +118,7 @@ export function callInTarget(
   let result: number;
   try {
     passCall(tracer, thread, at, met);
-    result = Number(BigInt.asIntN(64, words[RAX] as bigint)); // in the table
+    result = Number(BigInt.asIntN(64, words[RAX]));
   } finally {
     // ESRCH, where it was killed, changes nothing any more.
     ptrace(PTRACE.SETSIGMASK, id, 8, mask.address);

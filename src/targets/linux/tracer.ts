@@ -1,5 +1,3 @@
-import { registerIndex } from "../../arch/x86_64/registers.js";
-import { INT3 } from "../../arch/x86_64/machine-code.js";
 import { type Address, offsetBy } from "../../base/address.js";
 import { TargetGone } from "../../base/errors.js";
 import type { Resume, ReturnToken, Stop, ThreadId } from "../target.js";
@@ -10,16 +8,16 @@ import { restartInterrupted } from "./restart.js";
 import { ReturnWatches } from "./return-watch.js";
 import { Scheduling } from "./scheduling.js";
 import { SIG, SI, codeOf, decodeSignal, isStopSignal, setAddress, signalOf } from "./signals.js";
-import { buildShelter, passOnTrap, repairAction, wantsShelter } from "./sheltering.js";
+import { buildShelter, passOnTrap, wantsShelter } from "./sheltering.js";
 import { Starter } from "./starter.js";
 import { StatusQueue } from "./status-queue.js";
 import type { Tracing } from "./tracing.js";
 import { type Space, type Thread, ThreadBook } from "./threads.js";
 import { isCaught, sharesMemory } from "./kinship.js";
-import { followMask, maskHandler, waitsForTrap } from "./mask-calls.js";
-import { holdTrapBack, learnMask, setTrapBlocked } from "./trap-mask.js";
+import { followMask, maskHandler } from "./mask-calls.js";
+import { learnMask } from "./trap-mask.js";
 import { exitStatus, isStopped, stopEvent, stopSignal } from "./wait-status.js";
-import { waitForStop } from "./thread-wait.js";
+import { goesBack, putPendingBack, repairTrap, setBefore, standsForBreakpoint } from "./trap-stops.js";
 import { Waiter } from "./waiter.js";
 
 /** The only stop of a hot path: one object, refilled. */
@@ -41,9 +39,6 @@ const SYSCALL_ENTRY = 1;
 
 /** `si_code` of the siginfo of an exit stop. ptrace(2), PTRACE_EVENT stops. */
 const EXIT_STOP_CODE = (PTRACE_EVENT.EXIT << 8) | SIG.TRAP;
-
-/** Offset of rip in `struct user`. sys/user.h. */
-const RIP_OFFSET = 8 * registerIndex("rip");
 
 /** Where rt_sigreturn finds the interrupted registers: `struct ucontext`, asm/sigcontext.h. */
 const UCONTEXT_RSP = 160;
@@ -74,7 +69,6 @@ export class Tracer implements Tracing {
   private readonly siginfo: SharedBytes;
   private readonly scheduling: Scheduling;
   private readonly starter = new Starter();
-  private readonly byte = new Uint8Array(1);
   private readonly frame = new Uint8Array(8 * 2);
   private readonly frameView = new DataView(this.frame.buffer);
   private tracingCalls = false;
@@ -137,23 +131,13 @@ export class Tracer implements Tracing {
     if (stopSignal(status) !== SIG.TRAP || ptrace(PTRACE.GETSIGINFO, id, 0, this.siginfo.address) !== 0)
       return;
     if (codeOf(this.siginfo.view) !== SI.KERNEL) return;
-    this.setBefore(thread);
-  }
-
-  /** Sets a thread that stands behind a breakpoint before it, in the kernel only. */
-  private setBefore(thread: Thread): void {
-    const { view, address } = this.message;
-    if (thread.rewound || ptrace(PTRACE.PEEKUSER, thread.id, RIP_OFFSET, address) !== 0) return;
-    const before = Number(view.getBigInt64(0, true)) - 1;
-    if (ptrace(PTRACE.POKEUSER, thread.id, RIP_OFFSET, before) !== 0) return;
-    thread.rewound = true;
-    if (thread.registersValid) thread.registers.dirty = true;
+    setBefore(thread);
   }
 
   /** The stop that was told last is taken, if its thread was not set going: others are waited for now. */
   private takeLast(): void {
     const thread = this.book.find(this.waiter.take() as ThreadId);
-    if (thread?.trapped === true) this.setBefore(thread);
+    if (thread?.trapped === true) setBefore(thread);
   }
 
   goes(thread: Thread): void {
@@ -365,18 +349,19 @@ export class Tracer implements Tracing {
     thread.interruptAsked = false;
     this.waiter.expect(thread);
     const forced = signal === SIG.TRAP && code > 0;
-    if (signal === SIG.TRAP && !forced && thread.mask.held && !this.isWanted(thread)) {
-      this.blockInEarnest(thread);
-      return undefined;
-    }
-    if (signal === SIG.TRAP && !forced && thread.mask.inEarnest && this.standsBehindBreakpoint(thread)) {
-      this.putPendingBack(thread);
-      thread.trapped = true;
-      repairAction(this, thread);
-      return this.breakpointStop(thread);
+    if (signal === SIG.TRAP && !forced) {
+      this.fetchRegisters(thread);
+      if (goesBack(thread)) {
+        this.goOn(thread, SIG.TRAP);
+        return undefined;
+      }
+      if (standsForBreakpoint(thread)) {
+        putPendingBack(this, thread);
+        return this.breakpointStop(thread);
+      }
     }
     if (!forced) learnMask(thread);
-    else if (thread.mask.inEarnest) this.repair(thread, code === SI.KERNEL);
+    else if (thread.mask.inEarnest) repairTrap(this, thread, code === SI.KERNEL);
     if (signal === SIG.TRAP && code === SI.KERNEL) {
       this.fetchRegisters(thread);
       const stop = this.breakpointStop(thread);
@@ -399,54 +384,6 @@ export class Tracer implements Tracing {
     stop.at = at;
     stop.returned = thread.watches === undefined ? 0 : thread.watches.breakpoint(at, thread.registers.sp);
     return stop;
-  }
-
-  private isWanted(thread: Thread): boolean {
-    this.fetchRegisters(thread);
-    return waitsForTrap(thread);
-  }
-
-  /** A SIGTRAP came that the program blocks: blocked by the kernel, it goes back to where it was, and is pending. */
-  private blockInEarnest(thread: Thread): void {
-    setTrapBlocked(thread, true);
-    thread.mask.held = false;
-    restartInterrupted(thread.id, thread.registers);
-    this.goOn(thread, SIG.TRAP);
-  }
-
-  /** What the kernel did to force a SIGTRAP on a thread that blocks it is undone. */
-  private repair(thread: Thread, trapped: boolean): void {
-    this.fetchRegisters(thread);
-    holdTrapBack(thread);
-    thread.trapped = trapped;
-    repairAction(this, thread);
-  }
-
-  private standsBehindBreakpoint(thread: Thread): boolean {
-    this.fetchRegisters(thread);
-    return (
-      thread.space.memory.readSome(offsetBy(thread.registers.pc, -1), this.byte) === 1 &&
-      this.byte[0] === INT3
-    );
-  }
-
-  /**
-   * A thread that blocks SIGTRAP has one pending, and hit a breakpoint: the kernel keeps one signal
-   * of a number only, so the pending one is reported in place of the breakpoint's own. Blocked
-   * again it goes back to where it was, details and all, if it is delivered now; the thread stops
-   * again before it does anything else.
-   */
-  private putPendingBack(thread: Thread): void {
-    setTrapBlocked(thread, true);
-    this.check(thread, ptrace(PTRACE.INTERRUPT, thread.id));
-    this.waiter.goes(thread.id);
-    this.check(thread, ptrace(PTRACE.CONT, thread.id, 0, SIG.TRAP));
-    waitForStop(this, thread);
-    thread.pendingSignal = 0;
-    // Should we die now, the thread must come to the breakpoint again.
-    this.check(thread, ptrace(PTRACE.POKEUSER, thread.id, RIP_OFFSET, thread.registers.pc - 1));
-    thread.rewound = true;
-    thread.registers.dirty = true;
   }
 
   private systemCallStop(thread: Thread): Stop | undefined {
