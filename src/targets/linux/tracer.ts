@@ -349,8 +349,11 @@ export class Tracer implements Tracing {
     thread.interruptAsked = false;
     this.waiter.expect(thread);
     const forced = signal === SIG.TRAP && code > 0;
-    if (signal === SIG.TRAP && !forced) {
+    if (!forced) {
       this.fetchRegisters(thread);
+      thread.mask.leave(thread.registers.sp);
+    }
+    if (signal === SIG.TRAP && !forced) {
       if (goesBack(thread)) {
         this.goOn(thread, SIG.TRAP);
         return undefined;
