@@ -178,6 +178,8 @@ export class Tracer implements Tracing {
         if (!caught) return this.go(thread, this.usualRequest(thread), signal);
         // What the handler blocks is known when it begins, and nowhere else.
         thread.entering = true;
+        this.fetchRegisters(thread);
+        thread.mask.leave(thread.registers.sp);
         return this.go(thread, PTRACE.SINGLESTEP, signal);
       }
     }
@@ -352,19 +354,16 @@ export class Tracer implements Tracing {
     if (!forced) {
       this.fetchRegisters(thread);
       thread.mask.leave(thread.registers.sp);
-    }
-    if (signal === SIG.TRAP && !forced) {
-      if (goesBack(thread)) {
+      if (signal === SIG.TRAP && goesBack(thread)) {
         this.goOn(thread, SIG.TRAP);
         return undefined;
       }
-      if (standsForBreakpoint(thread)) {
+      if (signal === SIG.TRAP && standsForBreakpoint(thread)) {
         putPendingBack(this, thread);
         return this.breakpointStop(thread);
       }
-    }
-    if (!forced) learnMask(thread);
-    else if (thread.mask.inEarnest) repairTrap(this, thread, code === SI.KERNEL);
+      learnMask(thread);
+    } else if (thread.mask.inEarnest) repairTrap(this, thread, code === SI.KERNEL);
     if (signal === SIG.TRAP && code === SI.KERNEL) {
       this.fetchRegisters(thread);
       const stop = this.breakpointStop(thread);
