@@ -18,6 +18,8 @@ const COMMANDS = {
   // Compiles by itself, after it has seen to what the tests need.
   test: { script: "scripts/test.mjs" },
   bench: { needs: "build", script: "build/bench/main.js", traces: true },
+  transparency: { needs: "build", script: "build/test/transparency/main.js", traces: true },
+  soak: { needs: "build", script: "build/test/soak/main.js", traces: true },
   lint: { script: "scripts/lint.mjs" },
   matrix: { script: "scripts/matrix.mjs" },
 };

@@ -1,6 +1,6 @@
 export { attach, launch, TracedTarget, type TargetOptions } from "./session/api/traced-target.js";
 export type { Kprobe } from "./session/api/kprobe.js";
-export { RegisteredProbe } from "./session/api/registered-probe.js";
+export { type FaultCounts, RegisteredProbe } from "./session/api/registered-probe.js";
 export type { RegisterName } from "./arch/x86_64/registers.js";
 export type { HandlerRegisters } from "./handlers/closures/handler-registers.js";
 export type { HandlerKit, HandlerMemory, Held } from "./handlers/closures/kit.js";

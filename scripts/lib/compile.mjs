@@ -1,10 +1,14 @@
 // The two builds: dist/ is what is shipped, build/ is everything (sources, tests, examples, bench).
 import { chmodSync, copyFileSync, mkdirSync, rmSync, writeFileSync } from "node:fs";
 import { dirname, join } from "node:path";
+import { buildSync } from "esbuild";
 import { ROOT, filesUnder, fingerprint, mustRunTool, textOf } from "./project.mjs";
 
 /** @param {string} path */
 const isSource = (path) => path.endsWith(".ts");
+
+/** Where threads begin. */
+const THREADS = ["session/script/script-thread.js", "session/api/engine-thread.js"];
 
 /** What both builds depend on besides the sources. */
 const SETTINGS = ["package.json", "package-lock.json", "tsconfig.json"];
@@ -25,9 +29,31 @@ export function compileDist() {
   rmSync(join(ROOT, "dist"), { recursive: true, force: true });
   mustRunTool("compiling src/", "tsc", ["-p", "."]);
   copyAssets("src", "dist");
+  for (const thread of THREADS) bundle(join(ROOT, "dist", thread));
   if (textOf(main) !== undefined) chmodSync(join(ROOT, main), 0o755);
   mkdirSync(join(ROOT, "build"), { recursive: true });
   writeFileSync(join(ROOT, stampFile), stamp);
+}
+
+/**
+ * Makes one file of a module and all that it imports, packages excepted: to find and open a hundred
+ * files takes a fifth of the time until the first probe is armed.
+ *
+ * @param {string} path
+ * @returns {void}
+ */
+function bundle(path) {
+  buildSync({
+    entryPoints: [path],
+    outfile: path,
+    allowOverwrite: true,
+    bundle: true,
+    packages: "external",
+    platform: "node",
+    format: "esm",
+    target: "node20",
+    logLevel: "warning",
+  });
 }
 
 /**

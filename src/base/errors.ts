@@ -29,10 +29,23 @@ export type MemoryFaultReason =
   "not-canonical" | "unmapped" | "no-access" | "past-end-of-file" | "userfaultfd";
 
 /**
+ * An error that handlers may raise at every hit. It notes no JavaScript stack: scripts have
+ * positions of their own, and to note one takes longer than the rest of a fenced fault.
+ */
+export abstract class HandlerError extends TraplineError {
+  constructor(message: string) {
+    const frames = Error.stackTraceLimit;
+    Error.stackTraceLimit = 0;
+    super(message);
+    Error.stackTraceLimit = frames;
+  }
+}
+
+/**
  * An access to target memory that the target's own load or store would have answered with a
  * signal. Raised by a handler it is a handler fault: a fence catches it.
  */
-export class MemoryFault extends TraplineError {
+export class MemoryFault extends HandlerError {
   constructor(
     readonly address: bigint,
     readonly access: "read" | "write",
@@ -47,7 +60,7 @@ export class ProbeRefused extends TraplineError {
   constructor(
     readonly at: Address,
     readonly reason: string,
-    detail: string,
+    readonly detail: string,
   ) {
     super(`cannot probe ${formatAddress(at)}: ${detail}`);
   }

@@ -35,11 +35,11 @@ export async function command(
 
 /** Nobody reading what we say is no reason to end a session, or to fail. */
 function say(descriptor: 1 | 2, name: string, text: string): void {
-  const writer = new DescriptorWriter(descriptor, { name });
+  const writer = new DescriptorWriter(descriptor, { name, lossy: descriptor === 2 });
   try {
     writer.writeText(text);
     writer.close();
   } catch (error) {
-    if (!(error instanceof OutputError && (descriptor === 2 || error.code === "EPIPE"))) throw error;
+    if (!(error instanceof OutputError && error.code === "EPIPE")) throw error;
   }
 }

@@ -26,7 +26,7 @@ export const OPTION_GROUPS = [
         description: "stop after a pass: 1 parse, 2 resolve, 3 translate, 4 compile, 5 run",
       },
       { flags: "-l <probe>", description: "list the probe points that match, and do not run" },
-      { flags: "-L <probe>", description: "the same, with the variables readable at each" },
+      { flags: "-L <probe>", description: "the same, with the variables that an alias sets" },
     ],
   },
   {
@@ -56,7 +56,7 @@ export const OPTION_GROUPS = [
         flags: "-t",
         description: "at the end, per probe: tier, hits, missed, retries, faults, handler time",
       },
-      { flags: "-v", description: "say more about each pass; -vv and -vvv say more still" },
+      { flags: "-v", description: "say what each pass made; -vv: each place that is armed too" },
       { flags: "-w", description: "no warnings" },
     ],
   },

@@ -6,6 +6,8 @@ export interface Intrinsic {
   /** How many of the parameters may be left out, from the end. */
   readonly optional?: number;
   readonly returns: ValueType;
+  /** Reads memory of the target with no answer of its own for a bad address: a handler fault. */
+  readonly faults?: boolean;
 }
 
 const L = "long";
@@ -13,6 +15,10 @@ const S = "string";
 
 function fn(parameters: readonly ("long" | "string")[], returns: ValueType, optional = 0): Intrinsic {
   return { parameters, returns, optional };
+}
+
+function memory(parameters: readonly ("long" | "string")[], returns: ValueType, optional = 0): Intrinsic {
+  return { parameters, returns, optional, faults: true };
 }
 
 /** SystemTap's tapset reference, chapters 2 (context), 3 (timestamps), 9 (strings), 14 (user-space data). */
@@ -61,29 +67,29 @@ export const INTRINSICS: Readonly<Record<string, Intrinsic>> = {
   asmlinkage: fn([], "void"),
   fastcall: fn([], "void"),
   // Memory of the target.
-  user_string: fn([L, S], S, 1),
+  user_string: memory([L, S], S, 1),
   user_string2: fn([L, S], S),
-  user_string_n: fn([L, L, S], S, 1),
+  user_string_n: memory([L, L, S], S, 1),
   user_string_quoted: fn([L], S),
   user_string_n_quoted: fn([L, L], S),
   user_string_warn: fn([L, S], S, 1),
   user_string_n_warn: fn([L, L, S], S, 1),
-  user_buffer_quoted: fn([L, L, L], S),
-  user_char: fn([L], L),
-  user_short: fn([L], L),
-  user_ushort: fn([L], L),
-  user_int: fn([L], L),
-  user_uint: fn([L], L),
-  user_long: fn([L], L),
-  user_ulong: fn([L], L),
-  user_int8: fn([L], L),
-  user_uint8: fn([L], L),
-  user_int16: fn([L], L),
-  user_uint16: fn([L], L),
-  user_int32: fn([L], L),
-  user_uint32: fn([L], L),
-  user_int64: fn([L], L),
-  user_uint64: fn([L], L),
+  user_buffer_quoted: memory([L, L, L], S),
+  user_char: memory([L], L),
+  user_short: memory([L], L),
+  user_ushort: memory([L], L),
+  user_int: memory([L], L),
+  user_uint: memory([L], L),
+  user_long: memory([L], L),
+  user_ulong: memory([L], L),
+  user_int8: memory([L], L),
+  user_uint8: memory([L], L),
+  user_int16: memory([L], L),
+  user_uint16: memory([L], L),
+  user_int32: memory([L], L),
+  user_uint32: memory([L], L),
+  user_int64: memory([L], L),
+  user_uint64: memory([L], L),
   // The instruction fault.
   faulted: fn([], L),
   fault_name: fn([], S),

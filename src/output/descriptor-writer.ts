@@ -17,6 +17,11 @@ export interface WriterOptions {
   readonly delay?: number;
   /** Close the descriptor with the writer. */
   readonly owned?: boolean;
+  /**
+   * What cannot be written is lost, and nothing is thrown: for messages, which nobody may be reading.
+   * The writer is broken then, as any other.
+   */
+  readonly lossy?: boolean;
 }
 
 /**
@@ -36,6 +41,7 @@ export class DescriptorWriter {
   readonly #patience: number;
   readonly #delay: number;
   readonly #owned: boolean;
+  readonly #lossy: boolean;
 
   constructor(
     readonly descriptor: number,
@@ -45,16 +51,17 @@ export class DescriptorWriter {
     this.#patience = options.patience ?? 60_000;
     this.#delay = options.delay ?? 100;
     this.#owned = options.owned ?? false;
+    this.#lossy = options.lossy ?? false;
   }
 
-  /** A write has failed; it was said by throwing. */
+  /** A write has failed; it was said by throwing, unless the writer may lose what it is given. */
   get broken(): boolean {
     return this.#broken !== undefined;
   }
 
   /** @throws OutputError what was buffered before could not be written */
   write(bytes: ByteString): void {
-    if (this.#broken !== undefined) throw this.#broken;
+    if (this.#refuses()) return;
     if (this.#used === 0) this.#oldest = performance.now();
     for (let from = 0; from < bytes.length;) {
       if (this.#used === BUFFER_BYTES) this.flush();
@@ -74,22 +81,22 @@ export class DescriptorWriter {
 
   /** @throws OutputError */
   flush(): void {
-    if (this.#broken !== undefined) throw this.#broken;
+    if (this.#refuses()) return;
     let written = 0;
     try {
       while (written < this.#used) written += this.#writeSome(written);
     } catch (error) {
       if (!(error instanceof OutputError)) throw error;
       this.#broken = error;
-      throw error;
+      if (!this.#lossy) throw error;
     } finally {
       this.#used = 0;
     }
   }
 
   /** For busy stretches: flushes only what has waited for longer than the delay. @throws OutputError */
-  flushIfDue(now = performance.now()): void {
-    if (this.#used > 0 && now - this.#oldest >= this.#delay) this.flush();
+  flushIfDue(now?: number): void {
+    if (this.#used > 0 && (now ?? performance.now()) - this.#oldest >= this.#delay) this.flush();
   }
 
   /** Flushes (unless broken, which has been said) and closes an owned descriptor. @throws OutputError */
@@ -99,6 +106,13 @@ export class DescriptorWriter {
     } finally {
       if (this.#owned) this.#closeDescriptor();
     }
+  }
+
+  /** @returns true where the writer is broken and loses what it is given @throws OutputError it is broken */
+  #refuses(): boolean {
+    if (this.#broken === undefined) return false;
+    if (this.#lossy) return true;
+    throw this.#broken;
   }
 
   /** @returns bytes written, at least one */

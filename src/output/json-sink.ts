@@ -19,6 +19,7 @@ export type JsonEvent =
   | { readonly kind: "error"; readonly message: string; readonly probe: string | null }
   | { readonly kind: "target-exit"; readonly process: number; readonly status: ExitStatus }
   | ({ readonly kind: "probe" } & ProbeReport)
+  | HandlerFaultsEvent
   | {
       readonly kind: "end";
       readonly failed: boolean;
@@ -27,9 +28,29 @@ export type JsonEvent =
       readonly target: ExitStatus | null;
     };
 
+/** What the text output says in one line at the end: one for each probe with handlers that a fault cancelled. */
+interface HandlerFaultsEvent {
+  readonly kind: "handler-faults";
+  /** The probe point, and where in the script its probe stands. */
+  readonly probe: string;
+  readonly source: string | null;
+  readonly hits: number;
+  /** Faults that a fence caught, and handlers that were cancelled because none did. */
+  readonly fenced: number;
+  readonly cancelled: number;
+  /** The first one that cancelled a handler, and near what in the script. */
+  readonly first: { readonly message: string; readonly near: string | null } | null;
+  /** Why the probe was disarmed before the end. */
+  readonly disarmed: string | null;
+}
+
 /** One event a line, all on one stream, in order. */
 export class JsonSink implements Sink {
-  constructor(private readonly output: DescriptorWriter) {}
+  constructor(
+    private readonly output: DescriptorWriter,
+    /** `quiet`: of `-w`, no warnings. */
+    private readonly options: { readonly quiet: boolean } = { quiet: false },
+  ) {}
 
   begin(session: { readonly script: string; readonly probes: number }): void {
     this.#emit({ kind: "begin", format: JSON_FORMAT, ...session });
@@ -44,7 +65,7 @@ export class JsonSink implements Sink {
   }
 
   warning(message: ByteString): void {
-    this.#emit({ kind: "warning", message: toText(message) });
+    if (!this.options.quiet) this.#emit({ kind: "warning", message: toText(message) });
   }
 
   error(description: ByteString, point: string | undefined): void {
@@ -57,6 +78,7 @@ export class JsonSink implements Sink {
 
   end(report: SessionReport): void {
     for (const probe of report.probes) this.#emit({ kind: "probe", ...probe });
+    for (const probe of report.probes) if (probe.handlerFaults > 0) this.#emit(handlerFaults(probe));
     const { failed, errors, skipped, target } = report;
     this.#emit({ kind: "end", failed, errors, skipped, target: target ?? null });
   }
@@ -76,4 +98,18 @@ export class JsonSink implements Sink {
   #emit(event: JsonEvent): void {
     this.output.writeText(`${JSON.stringify(event)}\n`);
   }
+}
+
+function handlerFaults(probe: ProbeReport): HandlerFaultsEvent {
+  const { point, source, hits, fencedFaults, handlerFaults: cancelled, firstFault, disarmed } = probe;
+  return {
+    kind: "handler-faults",
+    probe: point,
+    source: source ?? null,
+    hits,
+    fenced: fencedFaults,
+    cancelled,
+    first: firstFault === undefined ? null : { message: firstFault.message, near: firstFault.near ?? null },
+    disarmed: disarmed ?? null,
+  };
 }

@@ -2,11 +2,9 @@ import { type Address, formatAddress, offsetBy } from "../base/address.js";
 import { ProbeRefused } from "../base/errors.js";
 import { MAX_INSTRUCTION_LENGTH } from "../arch/x86_64/decode.js";
 import { planDisplacement, POST_REFUSALS } from "../arch/x86_64/displaced.js";
-import { type Entry, Location } from "./location.js";
+import { BREAKPOINT, type Entry, Location } from "./location.js";
 import type { ProbedSpace } from "./space.js";
 
-/** `int3`. */
-export const BREAKPOINT = 0xcc;
 const BREAKPOINT_BYTES = Uint8Array.of(BREAKPOINT);
 
 export interface ArmOptions {
@@ -57,10 +55,20 @@ export function disarmAt(space: ProbedSpace, location: Location): void {
   }
 }
 
-/** Is a breakpoint instruction in the text here now? */
-export function holdsBreakpoint(space: ProbedSpace, address: Address): boolean {
+/** Is the breakpoint instruction that trapped here, where none of ours is now, the program's own? */
+export function isProgramsOwn(space: ProbedSpace, at: Address): boolean {
   const now = new Uint8Array(1);
-  return space.memory.readSome(address, now) === 1 && now[0] === BREAKPOINT;
+  return (space.memory.readSome(at, now) === 1 && now[0] === BREAKPOINT) || isLongBreakpoint(space, at);
+}
+
+/** `int 3` in two bytes, which traps like `int3`; `at` is its second byte. */
+function isLongBreakpoint(space: ProbedSpace, at: Address): boolean {
+  const first = offsetBy(at, -1);
+  const bytes = new Uint8Array(2);
+  if (space.memory.readSome(first, bytes) < 2 || bytes[1] !== 0x03) return false;
+  // Between the trap and now it may have been probed.
+  const location = space.locations.get(first);
+  return (location?.armed === true ? location.originalByte : bytes[0]) === 0xcd;
 }
 
 function examine(space: ProbedSpace, address: Address, options: ArmOptions): Location {

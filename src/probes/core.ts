@@ -1,8 +1,15 @@
 import type { Address } from "../base/address.js";
 import { assertNever } from "../base/assert-never.js";
-import { CONTINUE, type SpaceId, type Stop, type Target, type ThreadId } from "../targets/target.js";
+import {
+  CONTINUE,
+  type Memory,
+  type SpaceId,
+  type Stop,
+  type Target,
+  type ThreadId,
+} from "../targets/target.js";
 import { ThreadState } from "./arrival.js";
-import { type ArmOptions, armAt, disarmAt, holdsBreakpoint } from "./arming.js";
+import { type ArmOptions, armAt, disarmAt, isProgramsOwn } from "./arming.js";
 import { agreeWithMemory } from "./fork.js";
 import { HandlerCalls } from "./handler-calls.js";
 import { type EventDetails, HitEngine } from "./hit-engine.js";
@@ -10,6 +17,7 @@ import type { Phase } from "./instruction-fault.js";
 import type { Location } from "./location.js";
 import type { HandlerOutcome } from "./outcome.js";
 import { Probe, type ProbeDefinition } from "./probe.js";
+import { hideBreakpoints } from "./program-memory.js";
 import { ProbedSpace } from "./space.js";
 
 /** What the core tells its owner. */
@@ -44,7 +52,8 @@ export class ProbeCore {
     private readonly listener: CoreListener,
     options: CoreOptions = {},
   ) {
-    this.calls = new HandlerCalls(target, options.timing === true, {
+    const memoryOf = (space: SpaceId): Memory => this.spaces.get(space)?.program ?? target.memory(space);
+    this.calls = new HandlerCalls(target, memoryOf, options.timing === true, {
       disarm: (probe, why) => {
         probe.disarmedBecause = why;
         this.disarm(probe);
@@ -88,6 +97,8 @@ export class ProbeCore {
     )
       return;
     places.add(armAt(probed, address, { probe, key: options.key, accepts: options.accepts }, options));
+    // Whoever arms a probe that was disarmed for its cancelled hits gives it as many again.
+    if (!probe.armed) probe.forgetCancelled();
     probe.armed = true;
   }
 
@@ -97,9 +108,17 @@ export class ProbeCore {
    *
    * @param phase  `"none"`: only the books are kept
    * @param thread stopped; undefined where the event belongs to no thread
+   * @returns whether it was counted; the end of a hit always is, so it is to be told for each begin that was
    */
-  fire(probe: Probe, phase: Phase | "none", thread: ThreadId | undefined, details: EventDetails = {}): void {
-    if (probe.armed) this.engine.fire(probe, phase, thread, details);
+  fire(
+    probe: Probe,
+    phase: Phase | "none",
+    thread: ThreadId | undefined,
+    details: EventDetails = {},
+  ): boolean {
+    if (!probe.armed && details.part !== "end") return false;
+    this.engine.fire(probe, phase, thread, details);
+    return true;
   }
 
   /** Takes a probe from all its locations; a hit under way ends without further handlers of it. */
@@ -112,6 +131,12 @@ export class ProbeCore {
   /** The armed locations of a probe. */
   locationsOf(probe: Probe): ReadonlySet<Location> {
     return this.places.get(probe) ?? new Set();
+  }
+
+  /** Makes bytes that somebody read from a space be the program's own: see {@link ProgramMemory}. */
+  hideBreakpoints(space: SpaceId, at: Address, bytes: Uint8Array, length = bytes.length): void {
+    const probed = this.spaces.get(space);
+    if (probed !== undefined) hideBreakpoints(probed.locations, at, bytes, length);
   }
 
   /** Text that was unmapped takes its probes with it; nothing is written. */
@@ -196,8 +221,8 @@ export class ProbeCore {
   noteWhileLeaving(stop: Stop): void {
     if (stop.kind === "breakpoint") {
       const space = this.spaces.get(this.target.spaceOf(stop.thread));
-      // In a slot the thread is led out later; at a location that is restored it goes back to it.
-      if (space?.locations.has(stop.at) === true && !holdsBreakpoint(space, stop.at)) {
+      // In a slot the thread is led out later; where a breakpoint of ours was it goes back to it.
+      if (space !== undefined && space.slots.at(stop.at) === undefined && !isProgramsOwn(space, stop.at)) {
         this.target.registers(stop.thread).pc = stop.at;
       }
     } else if (stop.kind === "thread-start" || stop.kind === "thread-gone") this.handle(stop);
@@ -226,7 +251,7 @@ export class ProbeCore {
       this.engine.onSlotTrap(thread, state, space, slot);
       return;
     }
-    this.engine.onStrayTrap(thread, at, space ?? this.spaceOf(this.target.spaceOf(thread)), holdsBreakpoint);
+    this.engine.onStrayTrap(thread, at, space ?? this.spaceOf(this.target.spaceOf(thread)));
   }
 
   private leave(location: Location, probe: Probe): void {

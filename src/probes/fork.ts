@@ -1,6 +1,5 @@
 import { type Address, offsetBy } from "../base/address.js";
-import { BREAKPOINT } from "./arming.js";
-import type { Location } from "./location.js";
+import { BREAKPOINT, type Location } from "./location.js";
 import type { ProbedSpace } from "./space.js";
 
 const PAGE = 4096;

@@ -1,6 +1,6 @@
 import type { Address } from "../base/address.js";
 import { assertNever } from "../base/assert-never.js";
-import type { Target, ThreadId } from "../targets/target.js";
+import type { Memory, SpaceId, Target, ThreadId } from "../targets/target.js";
 import type { Arrival } from "./arrival.js";
 import { type Handler, Hit, type Probe } from "./probe.js";
 import type { InstructionFault, Phase } from "./instruction-fault.js";
@@ -21,13 +21,14 @@ export class HandlerCalls {
 
   constructor(
     target: Target,
+    memoryOf: (space: SpaceId) => Memory,
     private readonly timing: boolean,
     private readonly on: {
       readonly disarm: (probe: Probe, why: string) => void;
       readonly failed: (probe: Probe, outcome: HandlerOutcome) => void;
     },
   ) {
-    this.hit = new Hit(target);
+    this.hit = new Hit(target, memoryOf);
   }
 
   /** Prepares the hit for a thread at a location; the calls that follow are for it. */

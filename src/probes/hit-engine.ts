@@ -1,4 +1,4 @@
-import { type Address, offsetBy, toBigInt } from "../base/address.js";
+import { type Address, toBigInt } from "../base/address.js";
 import { ProbeRefused } from "../base/errors.js";
 import type { Emulate, Emulated } from "../arch/x86_64/emulate.js";
 import { mayHaveRaised, type RaisedAs } from "../arch/x86_64/exceptions.js";
@@ -11,6 +11,7 @@ import {
   type ThreadId,
 } from "../targets/target.js";
 import { Arrival, type OpenArrival, type ThreadState } from "./arrival.js";
+import { isProgramsOwn } from "./arming.js";
 import type { HandlerCalls } from "./handler-calls.js";
 import type { InstructionFault, Phase } from "./instruction-fault.js";
 import type { Displaceable, Location, Slot } from "./location.js";
@@ -80,6 +81,8 @@ export class HitEngine {
         return;
       }
       if (open?.why === "faulted") retries = open.arrival.retries + 1;
+      // The text was unmapped meanwhile, and probed anew: that hit does not go on.
+      else if (open !== undefined) this.abandonOpen(open);
     }
     arrival.clear();
     arrival.location = location;
@@ -87,7 +90,7 @@ export class HitEngine {
     arrival.state = "active";
     this.runPre(thread, arrival, location);
     if (registers.pc === location.address) this.execute(thread, state, space, location);
-    else this.finish(thread, arrival); // a handler sent the thread elsewhere, as kprobes lets it
+    else this.goElsewhere(thread, arrival);
   }
 
   /** A breakpoint inside one of our slots: behind the instruction, or the instruction's own. */
@@ -104,14 +107,9 @@ export class HitEngine {
   }
 
   /** A breakpoint trap where we have no breakpoint (now). */
-  onStrayTrap(
-    thread: ThreadId,
-    at: Address,
-    space: ProbedSpace,
-    holdsBreakpoint: (space: ProbedSpace, at: Address) => boolean,
-  ): void {
-    if (holdsBreakpoint(space, at) || isLongBreakpoint(space, at)) {
-      this.target.resume(thread, { kind: "deliver" }); // the program's own
+  onStrayTrap(thread: ThreadId, at: Address, space: ProbedSpace): void {
+    if (isProgramsOwn(space, at)) {
+      this.target.resume(thread, { kind: "deliver" });
       return;
     }
     // Disarmed between the trap and now: the original instruction is there to be executed.
@@ -138,14 +136,15 @@ export class HitEngine {
     else this.onInstructionFault(thread, state, space, slot, signal, raisedAs);
   }
 
-  /** A thread is about to end: where its program counter is still in a slot, the hit is not completed. */
+  /** A thread is about to end: where its instruction did not run, or was its last system call, the hit is not completed. */
   onExiting(thread: ThreadId, state: ThreadState, space: ProbedSpace | undefined): void {
-    const slot = space?.slots.at(this.target.registers(thread).pc);
+    const { pc } = this.target.registers(thread);
+    const slot = space?.slots.at(pc);
     const arrival = state.arrival;
-    if (arrival.state === "boosted" && slot !== undefined && slot.location === arrival.location) {
-      this.uncomplete(arrival);
-      this.abandon(arrival);
-    }
+    if (arrival.state !== "boosted" || slot === undefined || slot.location !== arrival.location) return;
+    if (pointAt(slot, pc)?.kind === "after" && !slot.location.displacement.facts.isSystemCall) return;
+    this.uncomplete(arrival);
+    this.abandon(arrival);
   }
 
   /** A thread is gone, or its image was replaced. */
@@ -185,14 +184,16 @@ export class HitEngine {
     }
     const { definition } = probe;
     const wanted = phase !== "fault" || definition.faultWhen !== "not-retried" || fault?.retryable !== true;
-    if (phase === "none") return;
+    // Disarmed between its begin and its end, a hit is counted all the same, without handlers.
+    const { armed } = probe;
+    if (phase === "none" || !armed) return;
     const handler = wanted ? definition[phase] : undefined;
     const both = phase === "fault" && definition.postOn === "both" ? definition.post : undefined;
     const arrival = new Arrival();
     arrival.retries = retries;
     this.calls.beginEvent(thread, arrival, fault);
     if (handler !== undefined) this.calls.call(probe, phase, handler, arrival, 0);
-    if (both !== undefined) this.calls.call(probe, "post", both, arrival, 0);
+    if (both !== undefined && probe.armed) this.calls.call(probe, "post", both, arrival, 0);
   }
 
   private runPre(thread: ThreadId, arrival: Arrival, location: Location): void {
@@ -202,8 +203,7 @@ export class HitEngine {
       if (!probe.armed || (entry.accepts !== undefined && !entry.accepts(hit))) continue;
       probe.hits++;
       if (arrival.retries > 0) probe.retries++;
-      const index = arrival.probes.push(probe) - 1;
-      arrival.handlerFaults.push(0);
+      const index = arrival.add(probe);
       if (probe.definition.pre !== undefined)
         this.calls.call(probe, "pre", probe.definition.pre, arrival, index);
     }
@@ -229,7 +229,9 @@ export class HitEngine {
     const step = stop && displacement.facts.endsFlow;
     const slot = this.slotFor(thread, space, location, stop && !step, because);
     if (slot === undefined) {
-      this.finish(thread, arrival);
+      // Nobody will see the instruction run, or fault.
+      this.abandon(arrival);
+      this.target.resume(thread, CONTINUE);
       return;
     }
     registers.pc = slot.address;
@@ -239,6 +241,13 @@ export class HitEngine {
       this.complete(arrival);
     }
     this.target.resume(thread, step ? STEP : CONTINUE);
+  }
+
+  /** A pre-handler changed the program counter: as in kprobes the instruction is left out, and the post-handlers. */
+  private goElsewhere(thread: ThreadId, arrival: Arrival): void {
+    this.complete(arrival);
+    arrival.state = "idle";
+    this.target.resume(thread, CONTINUE);
   }
 
   private slotFor(
@@ -273,7 +282,8 @@ export class HitEngine {
     if (location !== undefined && wantsPost(arrival)) {
       arrival.state = "active";
       this.calls.begin(thread, location, arrival, undefined);
-      for (const [index, probe] of arrival.probes.entries()) {
+      for (let index = 0; index < arrival.count; index++) {
+        const probe = arrival.probe(index);
         const { post } = probe.definition;
         if (probe.armed && post !== undefined) this.calls.call(probe, "post", post, arrival, index);
       }
@@ -320,7 +330,8 @@ export class HitEngine {
   private runFault(thread: ThreadId, arrival: Arrival, location: Location, fault: InstructionFault): void {
     arrival.state = "active";
     this.calls.begin(thread, location, arrival, fault);
-    for (const [index, probe] of arrival.probes.entries()) {
+    for (let index = 0; index < arrival.count; index++) {
+      const probe = arrival.probe(index);
       probe.faulted++;
       const { definition } = probe;
       const wanted = definition.faultWhen !== "not-retried" || !fault.retryable;
@@ -392,15 +403,15 @@ export class HitEngine {
   }
 
   private complete(arrival: Arrival): void {
-    for (const probe of arrival.probes) probe.completed++;
+    for (let index = 0; index < arrival.count; index++) arrival.probe(index).completed++;
   }
 
   private uncomplete(arrival: Arrival): void {
-    for (const probe of arrival.probes) probe.completed--;
+    for (let index = 0; index < arrival.count; index++) arrival.probe(index).completed--;
   }
 
   private abandon(arrival: Arrival): void {
-    for (const probe of arrival.probes) probe.abandoned++;
+    for (let index = 0; index < arrival.count; index++) arrival.probe(index).abandoned++;
     arrival.clear();
   }
 
@@ -428,12 +439,6 @@ function raisedBy(slot: Slot, pc: Address, signal: SignalInfo): RaisedAs | undef
   return plausible ? raisedAs : undefined;
 }
 
-/** `int 3` in two bytes, which traps like `int3`; `at` is its second byte. */
-function isLongBreakpoint(space: ProbedSpace, at: Address): boolean {
-  const bytes = new Uint8Array(2);
-  return space.memory.readSome(offsetBy(at, -1), bytes) === 2 && bytes[0] === 0xcd && bytes[1] === 0x03;
-}
-
 /** Signals that tell the instruction's own address must not tell the slot's. */
 function outsideSlot(address: bigint | undefined, raisedAt: Address, settled: Address): bigint | undefined {
   return address === toBigInt(raisedAt) ? toBigInt(settled) : address;
@@ -441,6 +446,9 @@ function outsideSlot(address: bigint | undefined, raisedAt: Address, settled: Ad
 
 /** Does any probe of this arrival want to be called behind the instruction? Row S9: else it costs nothing. */
 function wantsPost(arrival: Arrival): boolean {
-  for (const probe of arrival.probes) if (probe.armed && probe.definition.post !== undefined) return true;
+  for (let index = 0; index < arrival.count; index++) {
+    const probe = arrival.probe(index);
+    if (probe.armed && probe.definition.post !== undefined) return true;
+  }
   return false;
 }

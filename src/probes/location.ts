@@ -4,6 +4,9 @@ import type { SlotCode } from "../arch/x86_64/slot.js";
 import type { SpaceId } from "../targets/target.js";
 import type { Hit, Probe } from "./probe.js";
 
+/** `int3`. */
+export const BREAKPOINT = 0xcc;
+
 /** A probe's place in the line at one location. */
 export interface Entry {
   readonly probe: Probe;

@@ -39,7 +39,10 @@ export class Probe {
   completed = 0;
   /** The probed instruction raised an exception. */
   faulted = 0;
-  /** The thread left another way: exec, exit, kill, a signal handler that never returned. */
+  /**
+   * The thread left another way: exec, exit, kill, a signal handler that never returned; or no slot could be
+   * had, and it executes the instruction in its place, unseen.
+   */
   abandoned = 0;
   /** Arrivals that ran no handler: recursion, overload. */
   nmissed = 0;
@@ -68,6 +71,12 @@ export class Probe {
     readonly definition: ProbeDefinition,
   ) {}
 
+  /** The row of cancelled hits ends here. */
+  forgetCancelled(): void {
+    this.cancelledInRow = 0;
+    this.lastCancelled = -1;
+  }
+
   /** Exceptions that the probed instruction raised. */
   get instructionFaults(): number {
     return this.faulted;
@@ -95,10 +104,14 @@ export class Hit {
   /** Faults of handlers within this hit, fenced or not: what `maxfault` bounds. */
   handlerFaults = 0;
 
-  constructor(readonly target: Target) {}
+  constructor(
+    readonly target: Target,
+    private readonly memoryOf: (space: SpaceId) => Memory = (space) => target.memory(space),
+  ) {}
 
+  /** As the program would have it without us: no breakpoint of ours shows. */
   get memory(): Memory {
-    return this.target.memory(this.space);
+    return this.memoryOf(this.space);
   }
 
   facts(): ThreadFacts {

@@ -1,18 +1,23 @@
 import type { Address } from "../base/address.js";
 import type { Guard, Memory, SpaceId } from "../targets/target.js";
 import type { Location } from "./location.js";
+import { ProgramMemory } from "./program-memory.js";
 import { SlotSpace } from "./slots.js";
 
 /** What the core keeps of one address space: its locations and their slots. */
 export class ProbedSpace {
   readonly locations = new Map<Address, Location>();
   slots = new SlotSpace();
+  /** What handlers see. */
+  readonly program: Memory;
 
   constructor(
     readonly id: SpaceId,
     readonly memory: Memory,
     readonly guard?: Guard,
-  ) {}
+  ) {
+    this.program = new ProgramMemory(memory, this.locations);
+  }
 
   /** The books of a forked copy: its text already holds the same breakpoints. */
   copy(id: SpaceId, memory: Memory): ProbedSpace {

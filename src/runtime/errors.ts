@@ -1,11 +1,11 @@
-import { TraplineError } from "../base/errors.js";
+import { HandlerError } from "../base/errors.js";
 
 /**
  * A run-time error of a script: division by zero, a limit reached, `error()`. It ends the probe's
  * handler unless a `try` catches it (see {@link catchable}), and counts towards MAXERRORS. The message is SystemTap's word
  * for word, so that scripts that compare it and people who look it up find it.
  */
-export class ScriptError extends TraplineError {
+export class ScriptError extends HandlerError {
   /**
    * Where: `identifier 'a' at FILE:LINE:COLUMN` (a token as the lexer names it). The generated code
    * fills it in, once, where the error passes the statement that raised it.

@@ -42,12 +42,15 @@ export interface Compiled {
   readonly warnings: readonly string[];
 }
 
-/** Pass 1. @throws ScriptProblem */
-export function parseScript(options: CompileOptions): {
+/** What pass 1 made of a script and of its libraries. */
+export interface Parsed {
   readonly script: ast.Script;
   readonly library: ast.Script;
   readonly sources: Sources;
-} {
+}
+
+/** Pass 1. @throws ScriptProblem */
+export function parseScript(options: CompileOptions): Parsed {
   const sources = new Sources();
   const macros = new Map<string, Macro>();
   const parts = options.library.map(({ name, text }) =>
@@ -58,9 +61,9 @@ export function parseScript(options: CompileOptions): {
   return { script, library: merge(parts), sources };
 }
 
-/** Passes 1 and 2. @throws ScriptProblem */
-export function compile(options: CompileOptions): Compiled {
-  const { script, library, sources } = parseScript(options);
+/** Pass 2, and pass 1 where that was not done before. @throws ScriptProblem */
+export function compile(options: CompileOptions, parsed: Parsed = parseScript(options)): Compiled {
+  const { script, library, sources } = parsed;
   if (script.probes.length === 0) {
     throw sources.problem("semantic", "no probes found", { file: options.name, line: 1, column: 1 });
   }

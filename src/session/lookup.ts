@@ -1,11 +1,13 @@
 import { type Address, addressOf, formatAddress, offsetBy } from "../base/address.js";
 import { TargetError, UsageError } from "../base/errors.js";
+import { closest } from "../base/closest.js";
 import { compileGlob } from "../symbols/glob.js";
 import { loadedAt, unloadedFrom } from "../symbols/vaddr.js";
 import type { SpaceId } from "../targets/target.js";
 import type { Where } from "./api/protocol.js";
 import type { Engine } from "./engine.js";
 import { selectedImplementation } from "./indirect-functions.js";
+import { refuseHarm, refuseStatement } from "./points/harm.js";
 import type { Image } from "./programs.js";
 
 export interface Place {
@@ -18,6 +20,7 @@ export interface Place {
  * Finds the address that a kprobe names.
  *
  * @throws TargetError no such symbol in this space, or an address where no program is
+ * @throws ProbeRefused inside of an instruction, or a place that must be left alone
  */
 export function locate(engine: Engine, space: SpaceId, where: Where): Place {
   return where.kind === "address" ? byAddress(engine, space, where.address) : bySymbol(engine, space, where);
@@ -40,6 +43,12 @@ function byAddress(engine: Engine, space: SpaceId, value: bigint): Place {
   const image = engine.programs.at(space, address);
   if (image === undefined)
     throw new TargetError(`${formatAddress(address)} is in no program or library of the target`);
+  refuseStatement(unloadedFrom(address, image.bias), image.elf, image.path, address);
+  return placeIn(image, address);
+}
+
+function placeIn(image: Image, address: Address): Place {
+  refuseHarm(image, address);
   return { address, fileByte: fileByte(image, address) };
 }
 
@@ -56,10 +65,23 @@ function bySymbol(engine: Engine, space: SpaceId, where: Extract<Where, { kind: 
         : loadedAt(found.vaddr, image.bias);
     if (entry === undefined) continue;
     const address = offsetBy(entry, where.offset);
-    return { address, fileByte: fileByte(image, address) };
+    if (where.offset !== 0)
+      refuseStatement(unloadedFrom(address, image.bias), image.elf, image.path, address);
+    return placeIn(image, address);
   }
   const inModule = where.module === undefined ? "in the program and its libraries" : `in ${where.module}`;
-  throw new TargetError(`no function ${where.symbol} ${inModule}`, {
-    remedy: "libraries that are loaded later can be probed after they were loaded",
-  });
+  const near = closest(where.symbol, namesIn(images, where.module));
+  throw new TargetError(
+    near === undefined
+      ? `no function ${where.symbol} ${inModule}`
+      : `no function ${where.symbol} ${inModule}: did you mean ${near}?`,
+    { remedy: "libraries that are loaded later can be probed after they were loaded" },
+  );
+}
+
+function* namesIn(images: readonly Image[], module: string | undefined): Generator<string> {
+  for (const image of images) {
+    if (module !== undefined && !isModule(image, module)) continue;
+    for (const { names } of image.elf.functions("*")) yield* names;
+  }
 }

@@ -1,5 +1,5 @@
-import { writeSync } from "node:fs";
 import { Worker } from "node:worker_threads";
+import { DescriptorWriter } from "../output/descriptor-writer.js";
 import { DOORBELL_BYTES } from "../targets/linux/doorbell-words.js";
 import { Doorbell } from "../targets/linux/doorbell.js";
 import { StarvationGuard } from "../targets/linux/scheduling.js";
@@ -17,6 +17,8 @@ export interface PreparedSession {
   /** There is nothing to run after all. */
   cancel(): Promise<void>;
 }
+
+const STANDARD_ERROR = 2;
 
 /** Starts the thread of a session: loading is most of the time until the first probe is armed. */
 export function prepareSession(): PreparedSession {
@@ -36,7 +38,9 @@ export function prepareSession(): PreparedSession {
         worker.postMessage(options);
         const end = await ended;
         if ("status" in end) return end.status;
-        writeSync(2, end.problem.text);
+        const messages = new DescriptorWriter(STANDARD_ERROR, { name: "standard error", lossy: true });
+        messages.writeText(end.problem.text);
+        messages.close();
         return end.problem.status;
       } finally {
         guard.stop();

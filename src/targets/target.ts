@@ -1,4 +1,5 @@
 import type { Address } from "../base/address.js";
+import type { MemoryFault } from "../base/errors.js";
 import type { RegisterFile } from "../arch/x86_64/registers.js";
 
 /** A thread of a target: on Linux its TID, behind a GDB stub the stub's number. */
@@ -22,6 +23,15 @@ export interface SignalInfo {
 
 /** What a signal would do to a thread that receives it now. */
 export type Disposition = "handled" | "ignored" | "fatal" | "stops";
+
+/** The signal that a thread acts upon before anything else; see {@link Capabilities.dueSignal}. */
+export type DueSignal =
+  | { readonly disposition: "fatal" }
+  | {
+      readonly disposition: "handled";
+      /** Its handler was installed with SA_RESTART; undefined where that cannot be found out. Costly. */
+      readonly restarts: () => boolean | undefined;
+    };
 
 /** How a thread or process ended. */
 export type ExitStatus =
@@ -123,6 +133,9 @@ export interface Memory {
    */
   readSome(at: Address, into: Uint8Array): number;
 
+  /** The fault of a byte at which {@link readSome} has just stopped. @throws TargetGone */
+  faultAt(at: Address): MemoryFault;
+
   /** @throws MemoryFault where the target's own store would signal */
   write(at: Address, bytes: Uint8Array): void;
 
@@ -210,6 +223,12 @@ export interface Capabilities {
 
   /** Gives back what {@link mapNear} mapped. */
   readonly unmap?: (thread: ThreadId, at: Address, length: number) => void;
+
+  /**
+   * What will happen first to a thread that stands at the end of a system call: the signal that it dies
+   * of or runs its handler for. Undefined where there is none; absent where the target has no signals.
+   */
+  readonly dueSignal?: (thread: ThreadId) => DueSignal | undefined;
 
   /** One thread can step while the others run. */
   readonly stepsAlone: boolean;

@@ -146,3 +146,55 @@ test("[S2 pre] what a cancelled handler held is released, and its faultHandler i
   );
   assert.equal(released.filter((each) => each === "a lock").length, 5);
 });
+
+test(
+  "a pre-handler that sets rip, as kprobes lets it, leaves out the instruction and the post-handlers",
+  needs("perl"),
+  async () => {
+    const script = 'print STDERR getppid() == 42 ? "" : "not sent elsewhere"; exit(getppid() - 42)';
+    await using running = await launch({ command: ["perl", "-e", script] });
+    let after = 0;
+    const probe = await running.registerKprobe({
+      symbolName: "getppid",
+      module: "libc.so.6",
+      preHandler(_p, regs, k) {
+        regs.rax = 42n;
+        regs.rip = k.memory.uint64(regs.rsp);
+        regs.rsp += 8n;
+      },
+      postHandler() {
+        after++;
+      },
+    });
+    assert.deepEqual(await running.run(), { kind: "exited", status: 0 });
+    assert.equal(after, 0);
+    assert.deepEqual(books(probe), { ...NOTHING, hits: 2, completed: 2, faulted: 0, retries: 0 });
+  },
+);
+
+test(
+  "[S7b pre] a probe that was disarmed for its cancelled hits has as many again when it is armed again",
+  needs("perl"),
+  async () => {
+    await using running = await launch({
+      command: ["perl", "-e", "for (1 .. 40) { getppid() } kill 0, $$; for (1 .. 40) { getppid() }"],
+    });
+    const cancelled = await running.registerKprobe({
+      symbolName: "getppid",
+      module: "libc.so.6",
+      maxcancelled: 5,
+      preHandler: (_p, _regs, k) => void k.memory.uint8(8n),
+    });
+    let before = 0;
+    await running.registerKprobe({
+      symbolName: "kill",
+      module: "libc.so.6",
+      preHandler() {
+        before = cancelled.hits;
+        void cancelled.arm();
+      },
+    });
+    assert.deepEqual(await running.run(), { kind: "exited", status: 0 });
+    assert.deepEqual([before, cancelled.hits, cancelled.handlerFaults], [5, 10, 10]);
+  },
+);

@@ -155,3 +155,17 @@ test(
     });
   }),
 );
+
+test("a writer that may lose what it is given throws nothing, once and for all", () => {
+  const writer = new DescriptorWriter(openSync("/dev/full", "w"), {
+    name: "/dev/full",
+    owned: true,
+    lossy: true,
+  });
+  writer.writeText("lost");
+  writer.flush();
+  assert.equal(writer.broken, true);
+  writer.writeText("lost too");
+  writer.flushIfDue(Infinity);
+  writer.close();
+});

@@ -135,7 +135,7 @@ test("JSON: one event a line, in order, bytes kept", () => {
     .map((line) => JSON.parse(line) as Record<string, unknown>);
   assert.deepEqual(
     events.map((event) => event["kind"]),
-    ["begin", "print", "log", "warning", "error", "print", "target-exit", "probe", "end"],
+    ["begin", "print", "log", "warning", "error", "print", "target-exit", "probe", "handler-faults", "end"],
   );
   assert.deepEqual(events[0], { kind: "begin", format: 1, script: "t.stp", probes: 1 });
   assert.equal(fromText(String(events[1]?.["text"])), "a\xff\n");
@@ -147,6 +147,16 @@ test("JSON: one event a line, in order, bytes kept", () => {
   });
   assert.deepEqual(events[6], { kind: "target-exit", process: 7, status: { kind: "exited", status: 2 } });
   assert.deepEqual(events[8], {
+    kind: "handler-faults",
+    probe: "begin",
+    source: null,
+    hits: 1,
+    fenced: 0,
+    cancelled: 1,
+    first: null,
+    disarmed: null,
+  });
+  assert.deepEqual(events[9], {
     kind: "end",
     failed: true,
     errors: 1,

@@ -1,56 +1,65 @@
 import { type Address, offsetBy } from "../../src/base/address.js";
-import { MemoryFault, TargetGone } from "../../src/base/errors.js";
+import { ProbeRefused, TargetGone } from "../../src/base/errors.js";
 import { RegisterFile } from "../../src/arch/x86_64/registers.js";
-import type {
-  Capabilities,
-  Disposition,
-  Mapping,
-  Memory,
-  Resume,
-  ReturnToken,
-  SignalInfo,
-  SpaceId,
-  Stop,
-  Target,
-  ThreadFacts,
-  ThreadId,
+import {
+  type Capabilities,
+  CONTINUE,
+  type Disposition,
+  type Mapping,
+  type Memory,
+  type Resume,
+  type ReturnToken,
+  type SignalInfo,
+  type SpaceId,
+  type Stop,
+  type Target,
+  type ThreadFacts,
+  type ThreadId,
 } from "../../src/targets/target.js";
+import { FakeMemory } from "./fake-memory.js";
+import { execute } from "./fake-processor.js";
+import { AT, behind, dataOf, mayBeEmulated, PAGE, PROGRAM, stackOf, TEXT } from "./fake-program.js";
 
-/** The program that every thread runs for ever, at {@link TEXT}. */
-export const PROGRAM = Uint8Array.of(
-  0x90, // +0  nop                (emulated)
-  0xff,
-  0xc0, // +1  inc eax            (copied)
-  0x8b,
-  0x0b, // +3  mov ecx,[rbx]      (copied; faults while the page is away)
-  0x0f,
-  0x1f,
-  0x00, // +5  nop dword [rax]    (emulated)
-  0xcd,
-  0x03, // +8  int 3              (copied; always traps)
-  0xff,
-  0xc2, // +10 inc edx            (copied)
-  0xeb,
-  0xf2, // +12 jmp +0             (emulated)
-);
-export const TEXT = 0x40_0000 as Address;
-/** Offsets of the instructions, in the order in which a thread passes them. */
-export const INSTRUCTIONS = [0, 1, 3, 5, 8, 10, 12] as const;
-
-const SLOTS = 0x50_0000 as Address;
-const SPACE = 1 as SpaceId;
-
-/** What the fake program's own signal handler does, decided by the script of the test. */
+/** What the fake program does about a signal, decided by the script of the test. */
 export type SignalHandling = "return" | "jump" | "die" | "ignore";
+
+/** What the next system call of a thread is. */
+export type SystemCall = "plain" | "fork" | "exec" | "exit";
+
+/** How an instruction of the program came to be executed. */
+export type How = "in its place" | "out of line" | "emulated";
+
+/** Told of everything that the threads really do: the truth that the core's books are held against. */
+export interface Witness {
+  executed(thread: ThreadId, offset: number, how: How): void;
+  /** A thread executed what a slot holds behind the instruction. */
+  wentBack(thread: ThreadId): void;
+  /** A signal handler of the program begins. */
+  interrupted(thread: ThreadId): void;
+  /** So many signal handlers of the program, the last that began among them, were left by a jump. */
+  jumped(thread: ThreadId, handlers: number): void;
+  /** Which instruction's slot this is. */
+  locationOfSlot(space: SpaceId, pc: Address): Address | undefined;
+}
 
 interface Thread {
   readonly id: ThreadId;
   readonly registers: RegisterFile;
-  state: "running" | "stopped" | "gone";
+  /** Whose stack and data it uses: its own, or its parent's copied. */
+  owner: ThreadId;
+  space: SpaceId;
+  memory: FakeMemory;
+  /** `stopping`: stopped, but whoever waits has not been told yet. */
+  state: "running" | "stopping" | "stopped" | "gone";
+  /** The instruction that it would execute next, were it alone in the world. */
+  place: number;
   pending: Pending | undefined;
-  /** Set by a return from a handler: what the next breakpoint stop at this place must carry. */
+  frames: Frame[];
   returning: { readonly token: ReturnToken; readonly to: Address } | undefined;
-  pageAway: boolean;
+  systemCall: SystemCall;
+  ending: boolean;
+  /** To be stopped behind the next instruction. */
+  steps: boolean;
 }
 
 interface Pending {
@@ -58,125 +67,235 @@ interface Pending {
   readonly handling: SignalHandling;
 }
 
-/** One thing that a thread of the fake did: the truth that the core's work is measured by. */
-export interface Executed {
-  readonly thread: ThreadId;
-  /** Offset in the program; -1 where the thread was sent to the program's start by a handler. */
-  readonly offset: number;
-  readonly faulted: boolean;
+/** What a signal handler returns to. */
+interface Frame {
+  readonly place: number;
+  readonly sp: Address;
+  readonly token: ReturnToken;
+  /** What it puts right before it returns. */
+  readonly fault: Address | undefined;
 }
 
-/**
- * A target of a few instructions that runs when it is told to: threads take single instructions,
- * signals come where the test wants them. It executes what really stands in its memory, slots
- * included, so a wrong byte or a wrong program counter leads astray at once.
- */
+const SLOTS = 0x50_0000 as Address;
+const NESTED_SIGNALS = 4;
+const FRAME_LENGTH = 64;
+
+/** A target that runs when it is told to: threads take single instructions, signals come where the test wants them. */
 export class FakeTarget implements Target {
   readonly capabilities: Capabilities;
-  readonly executed: Executed[] = [];
-  /** Arrivals a thread made at each place, by flow or by retry; the handlers' calls are held against it. */
-  readonly arrivals = new Map<ThreadId, number>();
-  private readonly bytes = new Map<number, number>();
+  /** Nowhere is room for slots. */
+  full = false;
+  /** Threads are waited for in no order: of two that stopped, who stopped last is told of first. */
+  latestFirst = false;
+  /** Decides what becomes of the next faults. */
+  faultHandling: Exclude<SignalHandling, "ignore"> = "return";
   private readonly known = new Map<ThreadId, Thread>();
   private readonly stops: Stop[] = [];
   private nextRegion = SLOTS;
   private nextThread = 100;
+  private nextSpace = 1;
 
-  constructor(private readonly locationOfSlot: (pc: Address) => Address | undefined) {
-    PROGRAM.forEach((byte, offset) => this.bytes.set(TEXT + offset, byte));
+  constructor(private readonly witness: Witness) {
     this.capabilities = {
       stepsAlone: true,
-      mapNear: (_thread, _near, length) => {
+      mapNear: (thread, near, length) => {
+        if (this.full) throw new ProbeRefused(near, "no-slot", "no room");
         const at = this.nextRegion;
         this.nextRegion = offsetBy(at, length);
-        for (let offset = 0; offset < length; offset++) this.bytes.set(at + offset, 0);
+        this.stopped(thread).memory.map(at, length);
         return at;
       },
-      unmap: (_thread, at, length) => {
-        for (let offset = 0; offset < length; offset++) this.bytes.delete(at + offset);
+      unmap: (thread, at) => {
+        this.stopped(thread).memory.unmap(at);
       },
     };
   }
 
-  startThread(): ThreadId {
-    const id = this.nextThread++ as ThreadId;
-    const registers = new RegisterFile();
-    registers.pc = TEXT;
-    registers.dirty = false;
-    this.known.set(id, {
-      id,
-      registers,
-      state: "running",
-      pending: undefined,
-      returning: undefined,
-      pageAway: false,
-    });
-    this.arrivals.set(id, 0);
-    return id;
+  /** A thread of a new program, or of the same as another. */
+  startThread(beside: ThreadId | undefined): Stop {
+    const first = beside === undefined ? undefined : this.known.get(beside);
+    const space = first?.space ?? (this.nextSpace++ as SpaceId);
+    const thread = this.add(space, first?.memory ?? freshMemory());
+    thread.memory.map(stackOf(thread.id), PAGE);
+    return {
+      kind: "thread-start",
+      thread: thread.id,
+      space,
+      copyOf: undefined,
+      parent: beside ?? thread.id,
+      newProcess: beside === undefined,
+    };
   }
 
   /** Lets a running thread execute one instruction; false where it cannot run. */
   stepThread(id: ThreadId): boolean {
     const thread = this.known.get(id);
     if (thread?.state !== "running") return false;
+    const { steps } = thread;
+    thread.steps = false;
     this.executeOne(thread);
+    if (steps && this.known.get(id)?.state === "running") this.stop(thread, { kind: "step", thread: id });
     return true;
   }
 
-  takePageAway(id: ThreadId): void {
+  takeAway(id: ThreadId, what: "data" | "stack", faults: number): void {
     const thread = this.known.get(id);
-    if (thread !== undefined) thread.pageAway = true;
+    if (thread === undefined) return;
+    const { registers, memory } = thread;
+    memory.takeAway(what === "data" ? dataPointer(registers) : offsetBy(registers.sp, -8), faults);
+  }
+
+  setSystemCall(id: ThreadId, call: SystemCall): void {
+    const thread = this.known.get(id);
+    if (thread !== undefined) thread.systemCall = call;
   }
 
   /** A signal from outside reaches a running thread between two instructions. */
   signal(id: ThreadId, handling: SignalHandling): void {
     const thread = this.known.get(id);
     if (thread?.state !== "running") return;
-    this.raise(
-      thread,
-      { number: 14, name: "SIGALRM", code: 0, address: undefined, synchronous: false },
-      handling,
-    );
+    const signal = { number: 14, name: "SIGALRM", code: 0, address: undefined, synchronous: false };
+    this.raise(thread, signal, thread.frames.length < NESTED_SIGNALS ? handling : "ignore");
   }
 
-  /** SIGKILL: no stop before the end, whatever the thread does. */
-  kill(id: ThreadId): void {
+  /** SIGKILL. `told`: the thread stops once more on its way out. */
+  kill(id: ThreadId, told: boolean): void {
     const thread = this.known.get(id);
-    if (thread === undefined || thread.state === "gone") return;
-    thread.state = "gone";
+    if (thread === undefined || thread.state === "gone" || thread.ending) return;
     for (let index = this.stops.length - 1; index >= 0; index--) {
-      if (this.stops[index]?.thread === id) this.stops.splice(index, 1);
+      const stop = this.stops[index];
+      // That a thread or a program began is told whatever becomes of it.
+      if (stop?.thread === id && stop.kind !== "thread-start" && stop.kind !== "exec")
+        this.stops.splice(index, 1);
     }
-    this.stops.push({ kind: "thread-gone", thread: id, space: SPACE, processExit: undefined });
+    thread.pending = undefined;
+    thread.ending = true;
+    if (told) this.stop(thread, { kind: "thread-exiting", thread: id });
+    else this.end(thread);
   }
 
-  textNow(): Uint8Array {
-    return PROGRAM.map((_, offset) => this.bytes.get(TEXT + offset) ?? 0);
+  /** A handler sends its thread elsewhere. */
+  send(id: ThreadId, offset: number): void {
+    const thread = this.stopped(id);
+    thread.place = offset;
+    thread.registers.pc = offsetBy(TEXT, offset);
   }
 
-  leftStopped(): ThreadId[] {
-    return [...this.known.values()].filter((thread) => thread.state === "stopped").map((thread) => thread.id);
+  /** A handler has its thread execute an instruction, as a call of a function of the program would. */
+  runNested(id: ThreadId, offset: number, deal: (stop: Stop) => void): void {
+    const thread = this.stopped(id);
+    const { place, returning, pending } = thread;
+    thread.pending = undefined;
+    const saved = thread.registers.values.slice();
+    this.send(id, offset);
+    thread.state = "running";
+    for (let step = 0; thread.registers.pc !== offsetBy(TEXT, behind(offset)); step++) {
+      if (step > 4) throw new Error("a nested hit does not end");
+      this.executeOne(thread);
+      if (this.known.get(id)?.state !== "stopping") continue;
+      const stop = this.stops.pop();
+      thread.state = "stopped";
+      if (stop !== undefined) deal(stop);
+    }
+    thread.state = "stopped";
+    thread.place = place;
+    thread.returning = returning;
+    thread.pending = pending;
+    thread.registers.values.set(saved);
+  }
+
+  /**
+   * The whole text is mapped anew: whatever was written into it is gone.
+   *
+   * @returns false where that cannot be: while a child that has the old text is not told of
+   */
+  remapText(space: SpaceId): boolean {
+    if (this.stops.some((stop) => stop.kind === "thread-start" && stop.copyOf === space)) return false;
+    for (const thread of this.known.values())
+      if (thread.space === space) thread.memory.writeText(TEXT, PROGRAM);
+    return true;
+  }
+
+  /** Lets go of every thread, as a tracer that detaches. */
+  detach(): void {
+    for (const thread of this.known.values()) {
+      if (thread.state === "gone") continue;
+      if (thread.state !== "stopped") throw new Error("a thread was not stopped before it was let go");
+      this.goOn(thread.id);
+    }
+  }
+
+  /** Nobody traces it: what would be stops are none. */
+  runFree(): void {
+    for (let stop = this.wait(); stop !== undefined; stop = this.wait()) {
+      if (stop.kind === "thread-gone") continue;
+      if (stop.kind === "breakpoint" && this.handlingOf(stop.thread) === undefined)
+        throw new Error("a breakpoint was left behind");
+      if (this.known.get(stop.thread)?.state === "stopped") this.goOn(stop.thread);
+    }
+  }
+
+  /** The spaces with living threads that have been told of. */
+  spaces(): Set<SpaceId> {
+    const living = [...this.known.values()].filter((thread) => thread.state !== "gone");
+    const spaces = new Set(living.map((thread) => thread.space));
+    for (const stop of this.stops)
+      if (stop.kind === "thread-start" || stop.kind === "exec") spaces.delete(stop.space);
+    return spaces;
+  }
+
+  textNow(space: SpaceId): Uint8Array {
+    const bytes = new Uint8Array(PROGRAM.length);
+    this.memory(space).read(TEXT, bytes);
+    return bytes;
+  }
+
+  leftStopped(): boolean {
+    return [...this.known.values()].some(({ state }) => state === "stopped" || state === "stopping");
+  }
+
+  /** The instruction that a thread would execute next, were it alone. */
+  placeOf(id: ThreadId): number {
+    const thread = this.known.get(id);
+    if (thread === undefined) throw new RangeError("no such thread");
+    return thread.place;
   }
 
   *threads(): Iterable<ThreadId> {
-    for (const thread of this.known.values()) if (thread.state !== "gone") yield thread.id;
+    // Until its end is told a thread counts as there.
+    for (const thread of this.known.values())
+      if (thread.state !== "gone" || this.stops.some((stop) => stop.thread === thread.id)) yield thread.id;
   }
 
-  threadsOf(): Iterable<ThreadId> {
-    return this.threads();
+  *threadsOf(space: SpaceId): Iterable<ThreadId> {
+    for (const thread of this.threads()) if (this.known.get(thread)?.space === space) yield thread;
+  }
+
+  /** Is memory for slots mapped in a space? */
+  hasSlots(space: SpaceId): boolean {
+    const memory = this.memory(space);
+    for (let at: Address = SLOTS; at < this.nextRegion; at = offsetBy(at, PAGE))
+      if (memory.readSome(at, new Uint8Array(1)) > 0) return true;
+    return false;
   }
 
   spaceOf(thread: ThreadId): SpaceId {
-    this.alive(thread);
-    return SPACE;
+    const known = this.known.get(thread);
+    if (known === undefined) throw new TargetGone(`thread ${String(thread)} is gone`);
+    return known.space;
   }
 
   isStopped(thread: ThreadId): boolean {
-    return this.alive(thread).state === "stopped";
+    return this.known.get(thread)?.state === "stopped";
   }
 
   wait(): Stop | undefined {
-    return this.stops.shift();
+    const latest = this.stops.at(-1)?.kind;
+    const mayOvertake = latest === "breakpoint" || latest === "signal" || latest === "step";
+    const stop = this.latestFirst && mayOvertake ? this.stops.pop() : this.stops.shift();
+    const thread = stop === undefined ? undefined : this.known.get(stop.thread);
+    if (thread?.state === "stopping") thread.state = "stopped";
+    return stop;
   }
 
   registers(thread: ThreadId): RegisterFile {
@@ -185,25 +304,28 @@ export class FakeTarget implements Target {
 
   interrupt(thread: ThreadId): void {
     const known = this.alive(thread);
+    known.steps = false;
     if (known.state === "running") this.stop(known, { kind: "interrupted", thread });
   }
 
   resume(id: ThreadId, how: Resume): void {
     const thread = this.stopped(id);
-    thread.state = "running";
-    const pending = thread.pending;
+    const { pending } = thread;
     thread.pending = undefined;
+    thread.state = "running";
+    if (thread.ending) return this.end(thread);
+    this.noteEmulation(thread);
     if (how.kind === "step") {
-      this.executeOne(thread);
-      if (this.known.get(id)?.state === "running") this.stop(thread, { kind: "step", thread: id });
+      thread.steps = true;
     } else if (how.kind === "deliver") {
-      if (pending === undefined) throw new Error("nothing to deliver");
-      this.handleSignal(thread, pending, how.watch ?? 0);
-    }
+      if (pending === undefined) throw new Error("a signal is delivered that nobody sent");
+      this.deliver(thread, pending, how.watch ?? 0, how.address);
+    } else if (pending !== undefined) throw new Error("a signal is swallowed");
   }
 
-  memory(): Memory {
-    return this.spaceMemory;
+  memory(space: SpaceId): Memory {
+    for (const thread of this.known.values()) if (thread.space === space) return thread.memory;
+    throw new TargetGone(`space ${String(space)} is gone`);
   }
 
   mappings(): readonly Mapping[] {
@@ -211,16 +333,8 @@ export class FakeTarget implements Target {
   }
 
   facts(thread: ThreadId): ThreadFacts {
-    return {
-      process: 1,
-      thread,
-      parentProcess: 0,
-      processor: 0,
-      executable: "/fake",
-      name: "fake",
-      user: 0,
-      group: 0,
-    };
+    const none = { process: 1, parentProcess: 0, processor: 0, user: 0, group: 0 };
+    return { ...none, thread, executable: "/fake", name: "fake" };
   }
 
   disposition(thread: ThreadId): Disposition {
@@ -228,37 +342,43 @@ export class FakeTarget implements Target {
     return handling === "die" ? "fatal" : handling === "ignore" ? "ignored" : "handled";
   }
 
+  handlingOf(thread: ThreadId): SignalHandling | undefined {
+    return this.known.get(thread)?.pending?.handling;
+  }
+
   traceSystemCalls(): void {
-    throw new Error("the fake makes no system calls");
+    throw new Error("nobody asks for this");
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
     return Promise.resolve();
   }
 
-  private readonly spaceMemory: Memory = {
-    read: (at, into) => {
-      if (this.spaceMemory.readSome(at, into) < into.length)
-        throw new MemoryFault(BigInt(at), "read", "unmapped");
-    },
-    readSome: (at, into) => {
-      for (let index = 0; index < into.length; index++) {
-        const byte = this.bytes.get(at + index);
-        if (byte === undefined) return index;
-        into[index] = byte;
-      }
-      return into.length;
-    },
-    write: (at) => {
-      throw new MemoryFault(BigInt(at), "write", "unmapped");
-    },
-    writeText: (at, bytes) => {
-      bytes.forEach((byte, index) => {
-        if (!this.bytes.has(at + index)) throw new MemoryFault(BigInt(at), "write", "unmapped");
-        this.bytes.set(at + index, byte);
-      });
-    },
-  };
+  private goOn(thread: ThreadId): void {
+    this.resume(thread, this.handlingOf(thread) === undefined ? CONTINUE : { kind: "deliver" });
+  }
+
+  private add(space: SpaceId, memory: FakeMemory): Thread {
+    const id = this.nextThread++ as ThreadId;
+    const thread: Thread = {
+      id,
+      registers: new RegisterFile(),
+      owner: id,
+      space,
+      memory,
+      state: "stopped",
+      place: AT.nop,
+      pending: undefined,
+      frames: [],
+      returning: undefined,
+      systemCall: "plain",
+      ending: false,
+      steps: false,
+    };
+    this.known.set(id, thread);
+    begin(thread);
+    return thread;
+  }
 
   private alive(id: ThreadId): Thread {
     const thread = this.known.get(id);
@@ -273,161 +393,190 @@ export class FakeTarget implements Target {
   }
 
   private stop(thread: Thread, stop: Stop): void {
-    thread.state = "stopped";
+    thread.state = "stopping";
     this.stops.push(stop);
+  }
+
+  private end(thread: Thread): void {
+    thread.state = "gone";
+    this.stops.push({ kind: "thread-gone", thread: thread.id, space: thread.space, processExit: undefined });
   }
 
   private raise(thread: Thread, signal: SignalInfo, handling: SignalHandling): void {
     thread.pending = { signal, handling };
+    thread.steps = false;
     this.stop(thread, { kind: "signal", thread: thread.id, signal });
   }
 
-  private byte(at: number): number {
-    const byte = this.bytes.get(at);
-    if (byte === undefined) throw new Error(`a thread ran into unmapped memory at 0x${at.toString(16)}`);
-    return byte;
-  }
-
-  /** What stands at the program counter, executed as a processor would. */
   private executeOne(thread: Thread): void {
-    const { registers } = thread;
+    const { registers, id } = thread;
     const { pc } = registers;
-    const first = this.byte(pc);
-    if (first === 0xcc) {
-      const returned = thread.returning?.to === pc ? thread.returning.token : 0;
-      thread.returning = undefined;
-      if (returned === 0 || this.wasFault(returned)) this.countArrival(thread);
-      registers.pc = offsetBy(pc, 1);
-      this.stop(thread, { kind: "breakpoint", thread: thread.id, at: pc, returned });
-      return;
-    }
+    const { returning } = thread;
     thread.returning = undefined;
-    const offset = this.programOffset(pc);
-    const second = this.byte(pc + 1);
-    if (first === 0x90) this.pass(thread, offset, 1);
-    else if (first === 0xff && second === 0xc0) this.count(thread, "rax", offset);
-    else if (first === 0xff && second === 0xc2) this.count(thread, "rdx", offset);
-    else if (first === 0x8b && second === 0x0b) this.load(thread, offset);
-    else if (first === 0x0f && second === 0x1f) this.pass(thread, offset, 3);
-    else if (first === 0xcd && second === 0x03) this.trap(thread, offset);
-    else if (first === 0xeb) this.jump(thread, offset, (second << 24) >> 24, 2);
-    else if (first === 0xe9) this.jump(thread, undefined, this.word(pc + 1), 5);
-    else throw new Error(`a thread ran into byte 0x${first.toString(16)} at 0x${pc.toString(16)}`);
+    const inText = pc >= TEXT && pc < TEXT + PROGRAM.length;
+    const location = inText ? pc : this.witness.locationOfSlot(thread.space, pc);
+    const ran = execute(registers, thread.memory);
+    if (ran.kind === "breakpoint") {
+      const returned = returning?.to === pc ? returning.token : 0;
+      return this.stop(thread, { kind: "breakpoint", thread: id, at: pc, returned });
+    }
+    if (location === undefined) return this.witness.wentBack(id);
+    const offset = location - TEXT;
+    if (offset !== thread.place)
+      throw new Error(
+        `thread ${String(id)} executes +${String(offset)} where it should execute +${String(thread.place)}`,
+      );
+    if (ran.kind === "fault") {
+      const signal = {
+        number: 11,
+        name: "SIGSEGV",
+        code: 1,
+        address: BigInt(ran.address),
+        synchronous: true,
+      };
+      return this.raise(thread, signal, this.faultHandling);
+    }
+    const how = inText ? "in its place" : "out of line";
+    if (ran.kind === "system-call") return this.callSystem(thread, offset, how);
+    thread.place = behind(offset);
+    if (ran.kind === "trap") {
+      const signal = { number: 5, name: "SIGTRAP", code: 0x80, address: undefined, synchronous: true };
+      thread.pending = { signal, handling: this.faultHandling };
+      return this.stop(thread, {
+        kind: "breakpoint",
+        thread: id,
+        at: offsetBy(registers.pc, -1),
+        returned: 0,
+      });
+    }
+    this.witness.executed(id, offset, how);
   }
 
-  private word(at: number): number {
-    return this.byte(at) | (this.byte(at + 1) << 8) | (this.byte(at + 2) << 16) | (this.byte(at + 3) << 24);
+  private callSystem(thread: Thread, offset: number, how: How): void {
+    const { id } = thread;
+    if (offset === AT.sigreturn) {
+      this.witness.executed(id, offset, how);
+      return this.returnFromHandler(thread);
+    }
+    thread.place = behind(offset);
+    const call = thread.systemCall;
+    thread.systemCall = "plain";
+    switch (call) {
+      case "plain":
+        break;
+      case "fork":
+        this.fork(thread);
+        break;
+      case "exec":
+        return this.exec(thread);
+      case "exit":
+        thread.ending = true;
+        return this.stop(thread, { kind: "thread-exiting", thread: id });
+    }
+    this.witness.executed(id, offset, how);
   }
 
-  /** Place in the program of an instruction in the text or of the copy in a slot; undefined for a slot's own jumps. */
-  private programOffset(pc: Address): number | undefined {
-    if (pc >= TEXT && pc < TEXT + PROGRAM.length) return pc - TEXT;
-    const location = this.locationOfSlot(pc);
-    return location === undefined ? undefined : location - TEXT;
+  private returnFromHandler(thread: Thread): void {
+    const frame = thread.frames.pop();
+    if (frame === undefined) throw new Error("a handler returns that was never called");
+    if (frame.fault !== undefined) thread.memory.bringBack(frame.fault);
+    const to = offsetBy(TEXT, frame.place);
+    thread.place = frame.place;
+    thread.registers.pc = to;
+    thread.registers.sp = frame.sp;
+    thread.returning = { token: frame.token, to };
   }
 
-  private pass(thread: Thread, offset: number | undefined, length: number): void {
-    this.log(thread, offset, false);
-    thread.registers.pc = offsetBy(thread.registers.pc, length);
+  private fork(parent: Thread): void {
+    const space = this.nextSpace++ as SpaceId;
+    const child = this.add(space, parent.memory.copy());
+    child.registers.values.set(parent.registers.values);
+    child.owner = parent.owner;
+    child.place = parent.place;
+    child.frames = [...parent.frames];
+    this.stop(child, {
+      kind: "thread-start",
+      thread: child.id,
+      space,
+      copyOf: parent.space,
+      parent: parent.id,
+      newProcess: true,
+    });
   }
 
-  private count(thread: Thread, register: "rax" | "rdx", offset: number | undefined): void {
-    thread.registers.write(register, thread.registers.read(register) + 1n);
-    this.pass(thread, offset, 2);
+  private exec(thread: Thread): void {
+    for (const other of this.known.values())
+      if (other !== thread && other.space === thread.space) this.kill(other.id, false);
+    thread.space = this.nextSpace++ as SpaceId;
+    thread.memory = freshMemory();
+    thread.memory.map(stackOf(thread.owner), PAGE);
+    thread.frames = [];
+    begin(thread);
+    this.stop(thread, { kind: "exec", thread: thread.id, former: thread.id, space: thread.space });
   }
 
-  private load(thread: Thread, offset: number | undefined): void {
-    if (!thread.pageAway) {
-      this.pass(thread, offset, 2);
+  /** Where the engine ran the instruction itself, only the program counter tells. */
+  private noteEmulation(thread: Thread): void {
+    const { place, id, registers } = thread;
+    const inText = registers.pc >= TEXT && registers.pc < TEXT + PROGRAM.length;
+    if (!inText || registers.pc === offsetBy(TEXT, place)) return;
+    if (!mayBeEmulated(place) || registers.pc !== offsetBy(TEXT, behind(place)))
+      throw new Error(`a thread at +${String(place)} is resumed at +${String(registers.pc - TEXT)}`);
+    thread.place = behind(place);
+    this.witness.executed(id, place, "emulated");
+  }
+
+  private deliver(
+    thread: Thread,
+    { signal, handling }: Pending,
+    token: ReturnToken,
+    address: bigint | undefined,
+  ): void {
+    const { registers, id } = thread;
+    if (handling === "ignore") return;
+    if (handling === "die") return this.end(thread);
+    // What a signal frame shows.
+    if (registers.pc !== offsetBy(TEXT, thread.place))
+      throw new Error(`a signal handler sees the program counter 0x${registers.pc.toString(16)}`);
+    if (address !== undefined && address !== signal.address)
+      throw new Error(`a signal handler sees the address 0x${address.toString(16)}`);
+    this.witness.interrupted(id);
+    if (handling === "jump") {
+      thread.memory.bringBack(Number(signal.address ?? 0n) as Address);
+      if (thread.frames.length > 0) {
+        // Into the handler around it, which returns.
+        thread.place = AT.sigreturn;
+        registers.pc = offsetBy(TEXT, AT.sigreturn);
+        this.witness.jumped(id, 1);
+        return;
+      }
+      // To where a call of the function returns, too.
+      begin(thread, signal.synchronous ? AT.nop : AT.site);
+      this.witness.jumped(id, 1);
       return;
     }
-    this.log(thread, offset, true);
-    const signal = { number: 11, name: "SIGSEGV", code: 1, address: 0x1000n, synchronous: true };
-    this.raise(thread, signal, this.faultHandling);
-  }
-
-  /** Decides what becomes of the next faults; set by the test. */
-  faultHandling: SignalHandling = "return";
-
-  private trap(thread: Thread, offset: number | undefined): void {
-    this.pass(thread, offset, 2);
-    const signal = { number: 5, name: "SIGTRAP", code: 0x80, address: undefined, synchronous: true };
-    this.raise(thread, signal, this.faultHandling === "ignore" ? "return" : this.faultHandling);
-  }
-
-  private jump(thread: Thread, offset: number | undefined, distance: number, length: number): void {
-    if (offset !== undefined) this.log(thread, offset, false);
-    thread.registers.pc = offsetBy(thread.registers.pc, length + distance);
-  }
-
-  private log(thread: Thread, offset: number | undefined, faulted: boolean): void {
-    if (offset === undefined) throw new Error("a thread executes where no instruction of the program is");
-    this.executed.push({ thread: thread.id, offset, faulted });
-  }
-
-  private handleSignal(thread: Thread, pending: Pending, token: ReturnToken): void {
-    const { registers } = thread;
-    const fault = pending.signal.number === 11;
-    switch (pending.handling) {
-      case "ignore":
-        return;
-      case "die":
-        this.kill(thread.id);
-        return;
-      case "jump":
-        this.checkVisible(registers.pc);
-        thread.pageAway = false;
-        registers.pc = TEXT;
-        this.executed.push({ thread: thread.id, offset: -1, faulted: false });
-        return;
-      case "return":
-        this.checkVisible(registers.pc);
-        if (fault) thread.pageAway = false;
-        if (fault && token !== 0) this.faultTokens.add(token);
-        thread.returning = token === 0 ? undefined : { token, to: registers.pc };
-        return;
-    }
-  }
-
-  private readonly faultTokens = new Set<ReturnToken>();
-
-  private wasFault(token: ReturnToken): boolean {
-    return this.faultTokens.has(token);
-  }
-
-  private countArrival(thread: Thread): void {
-    this.arrivals.set(thread.id, (this.arrivals.get(thread.id) ?? 0) + 1);
-  }
-
-  /** What a signal frame would show of the program counter. */
-  private checkVisible(pc: Address): void {
-    const offset = pc - TEXT;
-    if (!(INSTRUCTIONS as readonly number[]).includes(offset)) {
-      throw new Error(`a signal handler sees the program counter 0x${pc.toString(16)}`);
-    }
+    const fault = signal.number === 11 ? (Number(signal.address) as Address) : undefined;
+    thread.frames.push({ place: thread.place, sp: registers.sp, token, fault });
+    registers.sp = offsetBy(registers.sp, -FRAME_LENGTH);
+    thread.place = AT.handler;
+    registers.pc = offsetBy(TEXT, AT.handler);
   }
 }
 
-/** What a program like this may do: after each instruction, the next one. */
-export function checkFlow(executed: readonly Executed[]): void {
-  const last = new Map<ThreadId, { offset: number; faulted: boolean }>();
-  for (const { thread, offset, faulted } of executed) {
-    const before = last.get(thread);
-    last.set(thread, { offset, faulted });
-    if (offset === -1 || before === undefined) continue;
-    let expected: number =
-      before.offset === -1 ? 0 : before.faulted ? before.offset : following(before.offset);
-    // The core emulates these when they are probed: then nothing of them is executed here.
-    while (expected !== offset && EMULATED.has(expected)) expected = following(expected);
-    if (offset !== expected) {
-      throw new Error(`thread ${String(thread)} executed +${String(offset)} after +${String(before.offset)}`);
-    }
-  }
+function dataPointer(registers: RegisterFile): Address {
+  return Number(registers.read("rbx")) as Address;
 }
 
-const EMULATED: ReadonlySet<number> = new Set([0, 5, 12]);
+function begin(thread: Thread, place: number = AT.nop): void {
+  thread.place = place;
+  thread.registers.pc = offsetBy(TEXT, place);
+  thread.registers.sp = offsetBy(stackOf(thread.owner), PAGE);
+  thread.registers.write("rbx", BigInt(dataOf(thread.owner)));
+}
 
-function following(offset: number): number {
-  const index = INSTRUCTIONS.indexOf(offset as (typeof INSTRUCTIONS)[number]);
-  return INSTRUCTIONS[(index + 1) % INSTRUCTIONS.length] ?? 0;
+function freshMemory(): FakeMemory {
+  const memory = new FakeMemory();
+  memory.map(TEXT, PROGRAM.length);
+  memory.writeText(TEXT, PROGRAM);
+  return memory;
 }

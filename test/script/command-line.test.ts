@@ -54,23 +54,74 @@ test("a script that is none fails with status 1 and the place", () => {
   );
 });
 
-test("-p1 to -p4 stop behind their pass, and run nothing", () => {
-  const script = 'global n\nprobe begin { n++; println("ran") exit() }';
+test("-p1 to -p4 stop behind their pass, say what it made, and run nothing", () => {
+  const script = 'global n\nprobe begin { x = n++ + 2; println("ran", x) exit() }';
   const passes = ["1", "2", "3", "4"].map((pass) => trapline(`-p${pass}`, "-e", script));
-  for (const { status, out } of passes) {
-    assert.equal(status, 0);
-    assert.doesNotMatch(out, /^ran$/m);
+  for (const { status, out, err } of passes) {
+    assert.deepEqual({ status, err }, { status: 0, err: "" });
+    assert.doesNotMatch(out, /^ran/m);
   }
-  assert.match(passes[0]?.out ?? "", /begin/);
-  assert.match(passes[1]?.out ?? "", /n:long|long.*n|n.*long/);
-  assert.match(passes[2]?.out ?? "", /longs\[0\] \+= 1n;/);
-  assert.equal(passes[3]?.out, "");
+  assert.deepEqual(
+    [passes[0]?.out, passes[1]?.out, passes[3]?.out],
+    [
+      '# parse tree dump\n# file <input>\nglobal n\nprobe begin {\n  x = ((n++) + 2);\n  println("ran", x);\n  exit();\n}\n',
+      "# globals\nn:long\n# probes\nbegin\n  # locals\n  x:long\n",
+      "handler 0, trap tier: begin at <input>:2:7\n",
+    ],
+  );
+  assert.match(passes[2]?.out ?? "", /longs\[0\]/);
+});
+
+test("what -p1 prints is a script that means the same", () => {
+  const script = 'function f(x) { return x * (2 + 3) . "" } probe begin { println(f(2)) exit() }';
+  const printed = trapline("-p1", "-e", script).out;
+  assert.equal(trapline("-p1", "-e", printed).out, printed);
+  assert.equal(trapline("-e", printed).out, trapline("-e", script).out);
+});
+
+test("-p2 spells out what points matched, with the place in the file, and needs no target", () => {
+  const script = 'probe post process("perl").function("mai[n]") { x = 1 println(x) } probe timer.s(1) {}';
+  const { status, out } = trapline("-p2", "-e", script);
+  assert.equal(status, 0);
+  assert.match(
+    out,
+    /^# probes\npost process\("\/[^"]*perl[^"]*"\)\.function\("main"\) \/\* pc=0x[0-9a-f]+ \*\/ \/\* <- process\("perl"\)\.function\("mai\[n\]"\) \*\/\n {2}# locals\n {2}x:long\ntimer\.s\(1\)\n$/,
+  );
+  const four = trapline("-p4", "-e", 'probe process("perl").function("Perl_pp_*") {}');
+  assert.match(
+    four.out,
+    /^handler 0, trap tier: process\("perl"\)\.function\("Perl_pp_\*"\) \(\d{3} points\) at <input>:1:7\n$/,
+  );
 });
 
 test("each pass finds its own problems: -p1 takes what has no meaning, -p2 does not", () => {
   assert.equal(trapline("-p1", "-e", "probe begin { nosuch() }").status, 0);
   assert.equal(trapline("-p2", "-e", "probe begin { nosuch() }").status, 1);
   assert.equal(trapline("-p1", "-e", "probe begin { ").status, 1);
+  assert.equal(trapline("-p1", "-e", "probe nosuch {}").status, 0);
+  assert.match(trapline("-p2", "-e", "probe nosuch {}").err, /no component "nosuch" here/);
+});
+
+test("what is likely a slip of the author is warned of in pass 2, unless -w is given", () => {
+  const script = "global wrong\nprobe begin { counter = 1; print(countre, counter) exit() }";
+  const warnings = [
+    "never-assigned local variable 'countre' (similar: counter): identifier 'countre' at <input>:2:34",
+    "never-assigned global variable 'wrong': identifier 'wrong' at <input>:1:8",
+  ];
+  const lines = warnings.map((line) => `WARNING: ${line}\n`).join("");
+  assert.deepEqual(trapline("-e", script), { status: 0, out: "01", err: lines });
+  for (const pass of ["-p2", "-p3", "-p4"]) assert.equal(trapline(pass, "-e", script).err, lines);
+  assert.equal(trapline("-p1", "-e", script).err, "");
+  assert.deepEqual(trapline("-w", "-e", script), { status: 0, out: "01", err: "" });
+
+  const events = (...words: readonly string[]): unknown[] =>
+    trapline("--json", ...words, "-e", script)
+      .out.trimEnd()
+      .split("\n")
+      .map((line) => (JSON.parse(line) as { kind: string; message?: string }).message)
+      .filter((message) => message !== undefined);
+  assert.deepEqual(events(), warnings);
+  assert.deepEqual(events("-w"), []);
 });
 
 test("the session fails at the first error, or when MAXERRORS are passed", () => {

@@ -68,10 +68,11 @@ test("the second of five bad items is skipped, the others are printed", () => {
   assert.equal(run(script, { memory: { 0x1000: "one\0", 0x2000: "three\0" } }).output, "one<bad>three");
 });
 
-test("a message of its own makes user_string return it in place of a fault", () => {
+test("[S1 pre] a message of its own makes user_string return it in place of a fault, which counts as fenced", () => {
   const { output, probe } = run('probe begin { print(user_string(0x2000, "none")) }', MEMORY);
   assert.equal(output, "none");
-  assert.equal(probe.fencedFaults, 0);
+  assert.equal(probe.fencedFaults, 1);
+  assert.equal(probe.handlerFaults, 0);
 });
 
 test("no fence outlives MAXACTION or MAXFAULT", () => {
@@ -94,4 +95,27 @@ test("MAXNESTING inside a fence is caught, and the depth is as before", () => {
 test("memory functions need a thread of the target", () => {
   const [outcome] = run("probe begin { user_long(0) }").outcomes;
   assert.equal(outcome?.kind, "error");
+});
+
+test("[S1 pre] a fault in a catch part goes to the fence around it, with its own message, from wherever it was read", () => {
+  const script = `
+    function deep() { return user_long(3) }
+    probe begin {
+      for (i = 0; i < 2; i++) {
+        try {
+          try { user_long(1); print("no") } catch (m) { printf("%s, ", m); x = user_long(2); print("no") }
+        } catch (m) {
+          printf("%s, ", m)
+          try { x = 1 + deep(); print("no") } catch (m) { printf("%s; ", m); continue }
+        }
+        print("no")
+      }
+      try { for (i = 0; i < 3; user_long(4 + i++)) x++ } catch { printf("%d %d", i, x) }
+    }`;
+  const message = (at: number): string => `read fault [man error::fault] at 0x${String(at)}`;
+  const { output, probe } = run(script, MEMORY);
+  const round = `${message(1)}, ${message(2)}, ${message(3)}; `;
+  assert.equal(output, `${round}${round}1 1`);
+  assert.equal(probe.fencedFaults, 7);
+  assert.equal(probe.handlerFaults, 0);
 });

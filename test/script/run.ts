@@ -132,12 +132,13 @@ class MemoryTarget extends NoTarget {
       }
       return into.length;
     };
+    const faultAt = (address: Address): MemoryFault => new MemoryFault(BigInt(address), "read", "unmapped");
     const read = (address: Address, into: Uint8Array): void => {
       const got = readSome(address, into);
-      if (got < into.length) throw new MemoryFault(BigInt(address + got), "read", "unmapped");
+      if (got < into.length) throw faultAt((address + got) as Address);
     };
     // Handlers of scripts only read.
-    this.text = { read, readSome } as Memory;
+    this.text = { read, readSome, faultAt } as Memory;
   }
 
   override memory(): Memory {

@@ -1,69 +1,40 @@
 // Every function of a program and of libc is counted, and the program must not notice. An engine that
 // never fires is transparent too: the armed share and the hits have lower bounds.
 import assert from "node:assert/strict";
-import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { after, before, test } from "node:test";
 import { needs } from "../support/needs.js";
+import { type Material, makeMaterial } from "./material.js";
 import { bare, probed } from "./session.js";
 
 const LEAST_ARMED = 0.95;
 const LEAST_HITS = 100_000;
 
 let folder = "";
+let material: Material;
 let totalHits = 0;
 
 before(() => {
   folder = mkdtempSync(join(tmpdir(), "trapline-transparency-"));
-  const lines = Array.from({ length: 100_000 }, (_, index) => `${String((index * 7919) % 100_003)} line\n`);
-  writeFileSync(join(folder, "lines"), lines.join(""));
-  const tree = join(folder, "tree");
-  for (let branch = 0; branch < 40; branch++) {
-    mkdirSync(join(tree, `branch-${String(branch)}`), { recursive: true });
-    for (let leaf = 0; leaf < 20; leaf++) {
-      writeFileSync(
-        join(tree, `branch-${String(branch)}`, `leaf-${String(leaf)}`),
-        lines.slice(0, leaf * 3).join(""),
-      );
-    }
-  }
-  writeFileSync(
-    join(folder, "pipes.sh"),
-    `set -e
-for i in 1 2 3 4 5; do echo "$i $((i * i))" | cat | tr 0-9 a-j; done
-f() { local n=$1; [ "$n" -le 0 ] || { printf '%s,' "$n"; f $((n - 1)); }; }
-f 50; echo
-grep -c 7 ${join(folder, "lines")} | sed s/^/lines:/
-(exit 3) || echo "status $?"
-trap 'echo trapped' USR1; kill -USR1 $$
-exit 7
-`,
-  );
-  writeFileSync(
-    join(folder, "words.pl"),
-    `my %n; $n{$_ % 97} .= chr(65 + $_ % 26) for 1 .. 5000;
-print join(" ", map { "$_=" . length $n{$_} } sort keys %n), "\\n";
-print scalar(reverse join ",", sort { $b <=> $a } map { $_ ** 2 % 1009 } 1 .. 500), "\\n";
-printf "%s %d\\n", (-e "/" ? "there" : "not there"), eval { die { code => 5 } } || $@->{code}; exit 4;
-`,
-  );
+  material = makeMaterial(folder, 100_000);
 });
 
 after(() => {
   rmSync(folder, { recursive: true, force: true });
 });
 
-/** Each: the words of the command, given the folder. All are in PATH; the first is the one counted in. */
-const PROGRAMS: Readonly<Record<string, (at: string) => string[]>> = {
-  "ls -lR of a tree": (at) => ["ls", "-lR", join(at, "tree")],
-  "sort of 100,000 lines": (at) => ["sort", join(at, "lines")],
-  "bash with pipes": (at) => ["bash", join(at, "pipes.sh")],
-  perl: (at) => ["perl", join(at, "words.pl")],
-  "tar with gzip": (at) => [
+/** Each: the words of the command. All are in PATH; the first is the one counted in. */
+const PROGRAMS: Readonly<Record<string, (given: Material) => string[]>> = {
+  "ls -lR of a tree": ({ tree }) => ["ls", "-lR", tree],
+  "sort of 100,000 lines": ({ lines }) => ["sort", lines],
+  "bash with pipes": ({ pipes }) => ["bash", pipes],
+  perl: ({ words }) => ["perl", words],
+  "tar with gzip": ({ tree }) => [
     "tar",
     "-C",
-    at,
+    join(tree, ".."),
     "--sort=name",
     "--mtime=@0",
     "--use-compress-program=gzip",
@@ -75,7 +46,7 @@ const PROGRAMS: Readonly<Record<string, (at: string) => string[]>> = {
 
 for (const [name, commandIn] of Object.entries(PROGRAMS)) {
   test(`${name}, every function counted: output and status are the bare ones`, needs("perl"), (t) => {
-    const command = commandIn(folder);
+    const command = commandIn(material);
     const program = command[0] ?? "";
     const script = `global n
       probe process("${program}").function("*")?, process("${program}").library("libc.so.6").function("*") { n++ }

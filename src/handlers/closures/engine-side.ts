@@ -1,7 +1,8 @@
-import { addressOf, toBigInt } from "../../base/address.js";
+import { type Address, addressOf, toBigInt } from "../../base/address.js";
 import { MemoryFault } from "../../base/errors.js";
 import type { Handler, Hit } from "../../probes/probe.js";
 import { type HandlerOutcome, MISSED, RETURNED } from "../../probes/outcome.js";
+import type { SpaceId } from "../../targets/target.js";
 import { ACTION, ANSWER, type Mailbox, TURN } from "./mailbox.js";
 
 /** How long the owner may take to begin, and a handler to end; milliseconds. */
@@ -12,6 +13,9 @@ export interface Patience {
 
 /** Beyond the handler's own limit: the time that the owner needs to stop it and to answer. */
 const GRACE = 150;
+
+/** How often an owner that takes its time is looked after; milliseconds. */
+const LOOK_EVERY = 50;
 
 /**
  * Calls handlers that live in another thread: the engine's side of the hand-over. The target's
@@ -25,6 +29,12 @@ export class RemoteHandlers {
     /** Wakes the owner where it is not listening already. */
     private readonly ring: () => void,
     private readonly patience: Patience,
+    /** Makes bytes read from a space be the program's own; see {@link Mailbox.lookUp}. */
+    private readonly hideBreakpoints: (space: SpaceId, at: Address, bytes: Uint8Array) => void,
+    /** Whether the owner's thread is on its way out of the world: V8 had no memory left for it, say. */
+    private readonly ownerAborts: () => boolean,
+    /** Does what the handler that just ended asked for, so that it holds for the next one. */
+    private readonly obey: () => void,
   ) {}
 
   /** A handler of a probe, by the owner's number of the probe. */
@@ -42,22 +52,24 @@ export class RemoteHandlers {
 
   private call(hit: Hit, probe: number, action: number): HandlerOutcome {
     const { mailbox } = this;
-    if (!this.settled()) return MISSED;
+    if (!this.settled() || mailbox.get("ownerLeft") !== 0) return MISSED;
     this.describe(hit, probe, action);
     mailbox.pass(TURN.idle, TURN.asked);
     if (mailbox.get("ownerListens") === 0) this.ring();
-    if (!this.waitFor(TURN.asked, this.patience.owner)) {
+    if (!this.waitWhile(TURN.asked, this.patience.owner, hit.space)) {
       // Withdrawn before the owner saw it: the hit is missed, and the owner owes no answer.
       if (mailbox.pass(TURN.asked, TURN.idle)) return MISSED;
     }
-    if (!this.waitFor(TURN.running, this.patience.handler + GRACE)) {
+    if (!this.waitWhile(TURN.running, this.patience.handler + GRACE, hit.space)) {
+      if (mailbox.get("ownerLeft") !== 0) return MISSED;
       return {
         kind: "runaway",
         message: `the handler did not end within ${String(this.patience.handler)} ms`,
       };
     }
-    const outcome = this.answer(hit);
+    const outcome = mailbox.get("ownerLeft") === 0 ? this.answer(hit) : MISSED;
     mailbox.pass(TURN.answered, TURN.idle);
+    this.obey();
     return outcome;
   }
 
@@ -67,14 +79,29 @@ export class RemoteHandlers {
     return this.mailbox.get("turn") === TURN.idle;
   }
 
-  private waitFor(turn: number, milliseconds: number): boolean {
+  /**
+   * Waits while it is the owner's turn; meanwhile answers what the handler asks.
+   *
+   * @returns false when the time is over, or nothing is to be expected of the owner any more
+   */
+  private waitWhile(turn: number, milliseconds: number, space: SpaceId): boolean {
+    const { mailbox } = this;
     const until = performance.now() + milliseconds;
-    while (this.mailbox.get("turn") === turn) {
+    for (;;) {
+      const now = mailbox.get("turn");
+      if (now === TURN.lookup) {
+        mailbox.answerLookup((at, bytes) => {
+          this.hideBreakpoints(space, at, bytes);
+        });
+      } else if (now !== turn) return true;
       const left = until - performance.now();
       if (left <= 0) return false;
-      this.mailbox.waitWhile(turn, left);
+      if (mailbox.waitWhile(turn, Math.min(left, LOOK_EVERY))) continue;
+      if (this.ownerAborts()) {
+        mailbox.set("ownerLeft", 1);
+        return false;
+      }
     }
-    return true;
   }
 
   private describe(hit: Hit, probe: number, action: number): void {

@@ -145,6 +145,11 @@ export class HandlerKit {
     this.held.length = 0;
   }
 
+  /** For the invoker: the handler has returned. Its target goes on, and is not read any more. */
+  end(): void {
+    this.target = undefined;
+  }
+
   /** For the invoker: counts of the call that just ended. */
   counts(): { readonly faults: number; readonly fenced: number } {
     return { faults: this.faults, fenced: this.fenced };

@@ -1,4 +1,5 @@
 import { RegisterFile, REGISTERS } from "../../arch/x86_64/registers.js";
+import type { Address } from "../../base/address.js";
 
 /**
  * The memory in which the engine's thread and the thread that owns the handlers (the caller's)
@@ -16,6 +17,8 @@ export const TURN = {
   running: 2,
   /** The answer stands. */
   answered: 3,
+  /** Within a handler, the engine is asked what bytes of memory are without our breakpoints. */
+  lookup: 4,
 } as const;
 
 /** What the owner answers; see HandlerOutcome. */
@@ -43,13 +46,20 @@ const WORD = {
   nameLength: 17,
   /** 1: the engine has left the target. */
   left: 18,
+  lookupLength: 19,
+  /** 1: the owner runs handlers no more. */
+  ownerLeft: 20,
 } as const;
 const WORDS = 32;
 /** Positions in the wide words (BigInt64). */
-const WIDE = { at: 0, faultAddress: 1, answerAddress: 2 } as const;
+const WIDE = { at: 0, faultAddress: 1, answerAddress: 2, lookupAt: 3 } as const;
 const WIDES = 4;
 const NAME_BYTES = 32;
 const TEXT_BYTES = 4096;
+/** How many bytes of memory one lookup takes. */
+export const LOOKUP_BYTES = 4096;
+/** How long the engine may take for a lookup; milliseconds. It waits for nothing else meanwhile. */
+const LOOKUP_PATIENCE = 1000;
 
 /** What is asked of the owner. */
 export const ACTION = { pre: 0, post: 1, fault: 2, faultHandler: 3 } as const;
@@ -59,6 +69,7 @@ const OFFSET = {
   registers: WORDS * 4 + WIDES * 8,
   name: WORDS * 4 + WIDES * 8 + REGISTERS.length * 8,
   text: WORDS * 4 + WIDES * 8 + REGISTERS.length * 8 + NAME_BYTES,
+  looked: WORDS * 4 + WIDES * 8 + REGISTERS.length * 8 + NAME_BYTES + TEXT_BYTES,
 } as const;
 
 /** One view of the shared memory; both sides make their own. */
@@ -68,13 +79,15 @@ export class Mailbox {
   readonly registers: RegisterFile;
   private readonly name: Uint8Array;
   private readonly text: Uint8Array;
+  private readonly looked: Uint8Array;
 
-  constructor(readonly memory: SharedArrayBuffer = new SharedArrayBuffer(OFFSET.text + TEXT_BYTES)) {
+  constructor(readonly memory: SharedArrayBuffer = new SharedArrayBuffer(OFFSET.looked + LOOKUP_BYTES)) {
     this.words = new Int32Array(memory, 0, WORDS);
     this.wide = new BigInt64Array(memory, OFFSET.wide, WIDES);
     this.registers = new RegisterFile(memory, OFFSET.registers);
     this.name = new Uint8Array(memory, OFFSET.name, NAME_BYTES);
     this.text = new Uint8Array(memory, OFFSET.text, TEXT_BYTES);
+    this.looked = new Uint8Array(memory, OFFSET.looked, LOOKUP_BYTES);
   }
 
   get(word: keyof typeof WORD): number {
@@ -103,6 +116,30 @@ export class Mailbox {
   /** Waits while the turn is `turn`, at most so long. @returns false when the time is over */
   waitWhile(turn: number, milliseconds: number): boolean {
     return Atomics.wait(this.words, WORD.turn, turn, milliseconds) !== "timed-out";
+  }
+
+  /**
+   * The owner's question, from within a handler: bytes that were read, without the engine's
+   * breakpoints. They are replaced in place; not while no handler is being run.
+   *
+   * @param bytes at most {@link LOOKUP_BYTES}
+   * @throws Error the engine no longer waits for the handler
+   */
+  lookUp(at: Address, bytes: Uint8Array): void {
+    this.looked.set(bytes);
+    this.set("lookupLength", bytes.length);
+    this.setWide("lookupAt", BigInt(at));
+    if (!this.pass(TURN.running, TURN.lookup)) return;
+    this.waitWhile(TURN.lookup, LOOKUP_PATIENCE);
+    if (this.pass(TURN.lookup, TURN.running)) throw new Error("the engine has given up on this handler");
+    bytes.set(this.looked.subarray(0, bytes.length));
+  }
+
+  /** The engine's answer to {@link lookUp}. @param hide changes the bytes in place */
+  answerLookup(hide: (at: Address, bytes: Uint8Array) => void): void {
+    // The owner has read there: an address.
+    hide(Number(this.getWide("lookupAt")) as Address, this.looked.subarray(0, this.get("lookupLength")));
+    this.pass(TURN.lookup, TURN.running);
   }
 
   writeText(text: string): void {

@@ -30,6 +30,8 @@ export interface Closures {
 
 let made = 0;
 
+const NOTHING = (): void => undefined;
+
 /** How long one visit may keep the caller's event loop; milliseconds. */
 const VISIT = 5;
 /** How long a visit waits for the next hit before it leaves. */
@@ -47,6 +49,9 @@ export class ClosureOwner {
   private readonly guarded: vm.Script;
   private readonly name = `trapline visit ${String(made++)}`;
   private scheduled = false;
+  private closed = false;
+  /** What the guarded script does. */
+  private task: () => void = NOTHING;
   /** Of the handler that was cancelled last: what its `faultHandler` is told. */
   private lastFault: MemoryFault | undefined;
   private lastHeld: Held = [];
@@ -64,7 +69,7 @@ export class ClosureOwner {
     this.guarded = new vm.Script(`globalThis[Symbol.for(${JSON.stringify(this.name)})]()`);
     Object.defineProperty(globalThis, Symbol.for(this.name), {
       value: () => {
-        this.serve();
+        this.task();
       },
       configurable: true,
     });
@@ -81,13 +86,20 @@ export class ClosureOwner {
   /** To be called when the engine rings: serves hits until none comes for a moment. */
   visit(): void {
     this.scheduled = false;
+    // Scheduled before the end, or rung for: too late.
+    if (this.closed) return;
     this.mailbox.set("ownerListens", 1);
     try {
-      this.guarded.runInThisContext({ timeout: this.handlerLimit + VISIT });
+      this.guard(() => {
+        this.serve();
+      }, this.handlerLimit + VISIT);
     } catch (error) {
       if (!isTimeout(error)) throw error;
+      // Stopped while it waited for the engine: nobody waits for that answer any more.
+      this.mailbox.pass(TURN.lookup, TURN.running);
       this.answerText(ANSWER.runaway, `the handler did not end within ${String(this.handlerLimit)} ms`);
       this.mailbox.pass(TURN.running, TURN.answered);
+      this.releaseAfterRunaway();
     } finally {
       this.mailbox.set("ownerListens", 0);
     }
@@ -95,8 +107,43 @@ export class ClosureOwner {
     if (this.mailbox.get("turn") === TURN.asked) this.schedule();
   }
 
+  /**
+   * No handler will run any more: this process ends, perhaps by a handler's own doing. The engine is
+   * told, and need not wait.
+   */
+  leave(): void {
+    const { mailbox } = this;
+    mailbox.set("ownerLeft", 1);
+    mailbox.set("answer", ANSWER.returned);
+    mailbox.pass(TURN.running, TURN.answered);
+    mailbox.pass(TURN.asked, TURN.answered);
+  }
+
+  /** The engine has left the target: there will be no hits. */
   close(): void {
+    this.closed = true;
     Reflect.deleteProperty(globalThis, Symbol.for(this.name));
+  }
+
+  /** @throws ERR_SCRIPT_EXECUTION_TIMEOUT */
+  private guard(task: () => void, milliseconds: number): void {
+    this.task = task;
+    try {
+      this.guarded.runInThisContext({ timeout: milliseconds });
+    } finally {
+      this.task = NOTHING;
+    }
+  }
+
+  /** The target goes on already; what the handler held is released, unless that does not end either. */
+  private releaseAfterRunaway(): void {
+    try {
+      this.guard(() => {
+        this.kit.releaseHeld();
+      }, this.handlerLimit);
+    } catch (error) {
+      if (!isTimeout(error)) throw error;
+    }
   }
 
   private schedule(): void {
@@ -143,11 +190,13 @@ export class ClosureOwner {
       if (isThenable(result)) {
         // Whatever it settles to comes too late to matter, but must not end the process as unhandled.
         result.then(undefined, () => undefined);
+        kit.releaseHeld();
         this.answerText(ANSWER.runaway, "the handler returned a promise: handlers are synchronous");
       } else mailbox.set("answer", ANSWER.returned);
     } catch (error) {
       this.answerError(error);
     }
+    kit.end();
     const counts = kit.counts();
     mailbox.set("handlerFaults", counts.faults);
     mailbox.set("fencedFaults", counts.fenced);
@@ -163,6 +212,15 @@ export class ClosureOwner {
   }
 
   private answerError(error: unknown): void {
+    try {
+      this.describeError(error);
+    } catch {
+      // A handler can throw what cannot even be looked at: a revoked proxy, a getter that throws.
+      this.answerText(ANSWER.error, "it threw something that has no text");
+    }
+  }
+
+  private describeError(error: unknown): void {
     const released = this.kit.releaseHeld();
     this.lastHeld = released.names;
     const unfenced = this.kit.unfenced(error);

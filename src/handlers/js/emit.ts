@@ -1,3 +1,4 @@
+import { INTRINSICS } from "../../ir/intrinsics.js";
 import type * as ir from "../../ir/ir.js";
 import { assertNever } from "../../base/assert-never.js";
 
@@ -24,6 +25,20 @@ export interface Emitted {
   readonly patterns: readonly string[];
 }
 
+type Intrinsic = Extract<ir.Expression, { kind: "intrinsic" }>;
+
+function mayFault(node: Intrinsic): boolean {
+  return INTRINSICS[node.name]?.faults === true;
+}
+
+/** The value at hand in {@link raising}. */
+const VALUE = "let v;\n";
+
+/** What reads the target's memory returns its fault, and the handler itself throws it: see ReadFault. */
+function raising(read: string): string {
+  return `(typeof (v = ${read}) === "object" ? k.raise() : v)`;
+}
+
 /** `%m`, `%8M`: a directive up to its letter. */
 const READS_MEMORY = /%[^a-zA-Z]*[mM]/;
 
@@ -34,6 +49,8 @@ class Emitter {
   /** What the function at hand returns where it says nothing else. */
   private nothing = "";
   private temporaries = 0;
+  /** Takes the last read's fault to the catch part of the innermost fence of the function at hand. */
+  private straight: string | undefined;
   private readonly slots: ReadonlyMap<string, number>;
 
   constructor(private readonly globals: readonly ir.Global[]) {
@@ -53,13 +70,13 @@ class Emitter {
     this.inFunction = true;
     this.nothing = fn.returns === "void" ? "" : zero(fn.returns);
     const parameters = fn.parameters.map((each) => local(each.name)).join(", ");
-    const body = `${locals(fn.locals)}${this.statements(fn.body)}`;
+    const body = `${VALUE}${locals(fn.locals)}${this.statements(fn.body)}`;
     return `function f_${fn.name}(where${parameters === "" ? "" : ", "}${parameters}) {\nk.enter(where);\n${body}k.depth--;\nreturn ${this.nothing};\n}`;
   }
 
   handler(handler: ir.Handler): string {
     this.inFunction = false;
-    return `function () {\n${locals(handler.locals)}${this.statements(handler.body)}}`;
+    return `function () {\n${VALUE}${locals(handler.locals)}${this.statements(handler.body)}}`;
   }
 
   private statements(list: readonly ir.Statement[]): string {
@@ -73,7 +90,7 @@ class Emitter {
   private statement(node: ir.Statement): string {
     switch (node.kind) {
       case "evaluate":
-        return `${this.discarded(node.expression)};\n`;
+        return this.fencedRead(node.expression) ?? `${this.discarded(node.expression)};\n`;
       case "print":
         // What is printed is bounded by the output, not by the length of a string.
         return `k.services.print(${node.text.kind === "format" ? this.formatted(node.text, "format") : this.expression(node.text)});\n`;
@@ -109,14 +126,8 @@ class Emitter {
         return this.clear(node.global);
       case "reset-local":
         return `${local(node.name)} = ${zero(node.type)};\n`;
-      case "fence": {
-        const id = String(this.temporaries++);
-        const take =
-          node.message === undefined
-            ? `k.caught(e${id}, d${id});`
-            : `${this.assign(node.message, `k.caught(e${id}, d${id})`)};`;
-        return `const d${id} = k.depth;\ntry {\n${this.statements(node.body)}} catch (e${id}) {\n${take}\n${this.statements(node.handler)}}\n`;
-      }
+      case "fence":
+        return this.fence(node);
       default:
         return assertNever(node);
     }
@@ -125,7 +136,42 @@ class Emitter {
   /** The step of a loop is an expression. */
   private inStep(node: ir.Statement): string {
     if (node.kind === "evaluate") return this.discarded(node.expression);
-    return `(() => { ${this.statement(node)} })()`;
+    return `(() => { ${this.outsideFences(() => this.statement(node))} })()`;
+  }
+
+  /** `o` is left when the body ran through; `c` leads to the catch part, from an exception or straight from a read. */
+  private fence(node: Extract<ir.Statement, { kind: "fence" }>): string {
+    const id = String(this.temporaries++);
+    const take = (what: string): string => {
+      const caught = `k.caught(${what}, d${id})`;
+      return node.message === undefined ? caught : this.assign(node.message, `k.messageOf(${caught})`);
+    };
+    const outer = this.straight;
+    this.straight = `${take("k.readFault")}; break c${id};`;
+    const body = this.statements(node.body);
+    this.straight = outer;
+    return `o${id}: {\nc${id}: {\nconst d${id} = k.depth;\ntry {\n${body}break o${id};\n} catch (e) {\n${take("e")};\n}\n}\n${this.statements(node.handler)}}\n`;
+  }
+
+  /**
+   * A read that is a statement, or assigned by one, directly in a fence: its fault goes straight to the
+   * catch part. An exception would take as long as the read itself.
+   */
+  private fencedRead(node: ir.Expression): string | undefined {
+    if (this.straight === undefined) return undefined;
+    const [place, read] = node.kind === "assign" ? [node.place, node.value] : [undefined, node];
+    if (read.kind !== "intrinsic" || !mayFault(read) || place?.kind === "element") return undefined;
+    const then = place === undefined ? "" : `${this.assign(place, "v")};\n`;
+    return `if (typeof (v = ${this.call(read)}) === "object") { ${this.straight} }\n${then}`;
+  }
+
+  /** What becomes a function of its own in the generated code cannot leave a fence by `break`. */
+  private outsideFences(emit: () => string): string {
+    const { straight } = this;
+    this.straight = undefined;
+    const text = emit();
+    this.straight = straight;
+    return text;
   }
 
   private foreach(node: Extract<ir.Statement, { kind: "foreach" }>): string {
@@ -252,8 +298,12 @@ class Emitter {
     return `rt.${by}(F.formats[${String(this.formatIndex(node.format))}], [${values}]${where})`;
   }
 
+  private intrinsic(node: Intrinsic): string {
+    return mayFault(node) ? raising(this.call(node)) : this.call(node);
+  }
+
   /** The place is noted behind the arguments, which may note their own: as one argument more, which nobody reads. */
-  private intrinsic(node: Extract<ir.Expression, { kind: "intrinsic" }>): string {
+  private call(node: Intrinsic): string {
     const where = `k.where = ${quote(node.where)}`;
     const values = node.arguments.map((each) => this.expression(each));
     const { length } = node.arguments;

@@ -6,7 +6,6 @@ import {
   systemCallArgument,
 } from "../../arch/x86_64/arguments.js";
 import { readSigned, readUnsigned, registerPart } from "../../arch/x86_64/register-names.js";
-import { MemoryFault } from "../../base/errors.js";
 import { NO_THREAD } from "../../probes/handler-calls.js";
 import type { Key } from "../../runtime/arrays.js";
 import type { LongArray, StringArray } from "../../runtime/arrays.js";
@@ -16,6 +15,7 @@ import { ScriptError } from "../../runtime/errors.js";
 import { escapeString, textStrn } from "../../runtime/escape.js";
 import { cString, type Format, type Value } from "../../runtime/format.js";
 import { divide, remainder, shiftLeft, shiftRight, shiftRightUnsigned } from "../../runtime/integers.js";
+import type { ReadFault } from "../../runtime/read-fault.js";
 import { deleteSlice, hasSlice, snapshot } from "../../runtime/sorting.js";
 import { extract, histogramOf, type Statistic } from "../../runtime/statistics.js";
 import * as strings from "../../runtime/strings.js";
@@ -43,7 +43,10 @@ export function makeLibrary(k: HandlerContext, scene: Scene): Record<string, unk
 function operators(k: HandlerContext): Record<string, unknown> {
   const most = k.services.limits.MAXSTRINGLEN;
   const apply = (format: Format, values: readonly Value[]): ByteString =>
-    format.apply(values, (address, length) => readBytes(k.thread, address, length));
+    format.apply(values, (address, length) => {
+      const bytes = readBytes(k.readFault, k.thread, address, length);
+      return typeof bytes === "string" ? bytes : k.raise();
+    });
   return {
     divide,
     remainder,
@@ -185,34 +188,29 @@ function registersAndArguments(k: HandlerContext, scene: Scene): Record<string, 
 function targetMemory(k: HandlerContext): Record<string, unknown> {
   const most = k.services.limits.MAXSTRINGLEN;
   const integer = (bytes: 1 | 2 | 4 | 8, isSigned: boolean) => (at: bigint) =>
-    BigInt.asIntN(64, readInteger(k.thread, at, bytes, isSigned));
+    readInteger(k.readFault, k.thread, at, bytes, isSigned);
   /** What a bad address gives where the function has an answer for it. */
-  const orElse = (read: () => ByteString, answer: (fault: MemoryFault) => ByteString): ByteString => {
-    try {
-      return read();
-    } catch (error) {
-      if (!(error instanceof MemoryFault)) throw error;
-      k.contained(error);
-      return answer(error);
-    }
+  const orElse = (read: ByteString | ReadFault, answer: (fault: ReadFault) => ByteString): ByteString => {
+    if (typeof read === "string") return read;
+    k.contained();
+    return answer(read);
   };
-  const string = (at: bigint, message: ByteString | undefined, length = most - 1): ByteString => {
-    const read = (): ByteString => readString(k.thread, at, length);
-    return message === undefined ? read() : orElse(read, () => message);
+  const string = (at: bigint, message: ByteString | undefined, length = most - 1): ByteString | ReadFault => {
+    const read = readString(k.readFault, k.thread, at, length);
+    return message === undefined ? read : orElse(read, () => message);
   };
   const warned = (at: bigint, message: ByteString, length = most - 1): ByteString =>
-    orElse(
-      () => readString(k.thread, at, length),
-      (fault) => {
-        k.services.warn(describeFault(fault, k.where));
-        return message;
-      },
-    );
-  const quotedString = (at: bigint, length = most - 1): ByteString =>
-    orElse(
-      () => quoted(readString(k.thread, at, length)),
+    orElse(readString(k.readFault, k.thread, at, length), (fault) => {
+      k.services.warn(describeFault(fault.address, k.where));
+      return message;
+    });
+  const quotedString = (at: bigint, length = most - 1): ByteString => {
+    const read = readString(k.readFault, k.thread, at, length);
+    return orElse(
+      typeof read === "string" ? quoted(read) : read,
       () => `0x${BigInt.asUintN(64, at).toString(16)}`,
     );
+  };
   const quoted = (bytes: ByteString): ByteString =>
     escapeString(bytes, { maxStringLength: most, quoted: true });
   const bounded = (length: bigint): number => Math.max(0, Math.min(Number(length), most - 1));
@@ -225,14 +223,13 @@ function targetMemory(k: HandlerContext): Record<string, unknown> {
       warned(at, message, bounded(length)),
     user_string_quoted: (at: bigint) => quotedString(at),
     user_string_n_quoted: (at: bigint, length: bigint) => quotedString(at, bounded(length)),
-    user_buffer_quoted: (at: bigint, length: bigint, shown: bigint) =>
-      at === 0n
-        ? "NULL"
-        : escapeString(readBytes(k.thread, at, bounded(length < shown ? length : shown)), {
-            maxStringLength: most,
-            quoted: true,
-            buffer: true,
-          }),
+    user_buffer_quoted: (at: bigint, length: bigint, shown: bigint) => {
+      if (at === 0n) return "NULL";
+      const bytes = readBytes(k.readFault, k.thread, at, bounded(length < shown ? length : shown));
+      return typeof bytes === "string"
+        ? escapeString(bytes, { maxStringLength: most, quoted: true, buffer: true })
+        : bytes;
+    },
     user_char: integer(1, true),
     user_int8: integer(1, true),
     user_uint8: integer(1, false),

@@ -1,6 +1,6 @@
 import { parentPort, receiveMessageOnPort, workerData, type MessagePort } from "node:worker_threads";
 import { assertNever } from "../../base/assert-never.js";
-import { TargetError, TraplineError, UsageError } from "../../base/errors.js";
+import { ProbeRefused, TargetError, TargetGone, TraplineError, UsageError } from "../../base/errors.js";
 import { RemoteHandlers } from "../../handlers/closures/engine-side.js";
 import { Mailbox } from "../../handlers/closures/mailbox.js";
 import type { HandlerOutcome } from "../../probes/outcome.js";
@@ -8,6 +8,7 @@ import { RETURNED } from "../../probes/outcome.js";
 import type { Location } from "../../probes/location.js";
 import type { Handler, Probe } from "../../probes/probe.js";
 import { DOORBELL } from "../../targets/linux/doorbell-words.js";
+import { endAborting, isAborting } from "../../targets/linux/abort-delay.js";
 import { loadedAt } from "../../symbols/vaddr.js";
 import { LinuxTarget } from "../../targets/linux/target.js";
 import { CONTINUE, type ExitStatus, type SpaceId, type ThreadId } from "../../targets/target.js";
@@ -16,7 +17,9 @@ import { locate } from "../lookup.js";
 import {
   type Command,
   COUNTERS,
+  type DescribedError,
   type EngineData,
+  ERRORS_KEPT,
   type Notice,
   type RegisterRequest,
   type Reply,
@@ -26,33 +29,53 @@ import {
 const LONGEST_WAIT = 1000;
 
 interface Registration {
+  readonly id: number;
   readonly probe: Probe;
   readonly request: RegisterRequest;
+  unregistered: boolean;
+  /** How many errors of its handlers were told. */
+  errorsTold: number;
 }
 
 /** The engine's thread for targets of the TypeScript API: owns ptrace, keeps the probes, calls handlers by mailbox. */
 class EngineThread implements EngineListener {
   private readonly registrations = new Map<number, Registration>();
+  private readonly byProbe = new Map<Probe, Registration>();
+  /** Spaces whose program has come to its entry point: its libraries are there to be searched. */
+  private readonly entered = new Set<SpaceId>();
   private readonly counters: Float64Array;
+  private readonly bell: Int32Array;
+  private readonly mailbox: Mailbox;
   private readonly remote: RemoteHandlers;
   private engine!: Engine;
   private mainStatus: ExitStatus | undefined;
   private firstProcess = 0 as ThreadId;
   private paused = true;
   private leaving = false;
+  private ownerAborts = false;
+  private nextLook = 0;
 
   constructor(
     private readonly port: MessagePort,
     private readonly data: EngineData,
   ) {
     this.counters = new Float64Array(data.counters);
+    this.bell = new Int32Array(data.doorbell);
+    this.mailbox = new Mailbox(data.mailbox);
     this.remote = new RemoteHandlers(
-      new Mailbox(data.mailbox),
+      this.mailbox,
       () => {
         this.publish();
         this.tell({ kind: "visit" });
       },
       data.patience,
+      (space, at, bytes) => {
+        this.engine.core.hideBreakpoints(space, at, bytes);
+      },
+      () => isAborting(data.ownerThread),
+      () => {
+        if (Atomics.load(this.bell, DOORBELL.rung) !== 0) this.obeyAll();
+      },
     );
   }
 
@@ -69,30 +92,36 @@ class EngineThread implements EngineListener {
     this.firstProcess = target.facts(thread).process as ThreadId;
     if (start.kind === "launch") this.holdAtEntry(thread, target.spaceOf(thread));
     else this.ready();
-    while (this.engine.alive && !this.leaving) {
-      // The same deadline for many hits: each new one costs a system call.
-      this.engine.step(Math.ceil(performance.now() / LONGEST_WAIT + 1) * LONGEST_WAIT);
-      this.obeyAll();
+    const enough = (): boolean => this.leaving;
+    try {
+      while (this.engine.alive && !this.leaving) {
+        // The same deadline for many hits: each new one costs a system call.
+        this.engine.step(Math.ceil(performance.now() / LONGEST_WAIT + 1) * LONGEST_WAIT, enough);
+        this.obeyAll();
+        this.lookAfterOwner();
+      }
+    } finally {
+      // Also when we came to grief: the target goes on.
+      await this.engine.leave();
+      this.mailbox.set("left", 1);
+      this.publish();
     }
-    await this.engine.leave();
-    new Mailbox(this.data.mailbox).set("left", 1);
-    this.publish();
+    if (this.ownerAborts) endAborting(this.data.ownerThread);
+    // The counters stay readable; what is asked from now on the caller's side answers itself.
     this.tell({ kind: "ended", status: this.mainStatus });
-    // Counters stay readable, and late commands get their answer, until the caller lets go.
-    while (!this.leaving) this.obey(this.nextCommand());
     this.port.close();
   }
 
   probeDisarmed(probe: Probe, why: string): void {
-    const id = this.idOf(probe);
-    if (id !== undefined) this.tell({ kind: "disarmed", probe: id, why });
+    const registration = this.byProbe.get(probe);
+    if (registration !== undefined) this.tell({ kind: "disarmed", probe: registration.id, why });
   }
 
   handlerFailed(probe: Probe, outcome: HandlerOutcome): void {
-    const id = this.idOf(probe);
-    if (outcome.kind === "error" && id !== undefined) {
-      this.tell({ kind: "handler-error", probe: id, message: outcome.message });
-    }
+    const registration = this.byProbe.get(probe);
+    if (outcome.kind !== "error" || registration === undefined) return;
+    if (++registration.errorsTold > ERRORS_KEPT) return;
+    this.tell({ kind: "handler-error", probe: registration.id, message: outcome.message });
   }
 
   locationLost(location: Location, why: string): void {
@@ -101,6 +130,48 @@ class EngineThread implements EngineListener {
 
   processGone(thread: ThreadId, status: ExitStatus): void {
     if (thread === this.firstProcess) this.mainStatus = status;
+  }
+
+  /** A forked program stands where its parent stood. */
+  threadCopied(parent: ThreadId, _child: ThreadId, space: SpaceId): void {
+    if (this.entered.has(this.engine.target.spaceOf(parent))) this.entered.add(space);
+  }
+
+  /** Libraries came or went. */
+  imagesChanged(space: SpaceId): void {
+    if (this.entered.has(space)) this.armIn(space);
+  }
+
+  /** A program that was executed is there, with its libraries: as a launched one when it is held. */
+  imagesRelocated(space: SpaceId): void {
+    this.entered.add(space);
+    const spaces = new Set(this.engine.programs.allSpaces());
+    for (const each of this.entered) if (!spaces.has(each)) this.entered.delete(each);
+    this.armIn(space);
+  }
+
+  /** Arms the probes that name a symbol where this space has it, and they are not there yet. */
+  private armIn(space: SpaceId): void {
+    const { core } = this.engine;
+    for (const { id, probe, request, unregistered } of this.registrations.values()) {
+      if (unregistered || !probe.armed) continue;
+      const places = [...core.locationsOf(probe)];
+      if (places.some((place) => place.space === space)) continue;
+      let why = "its address was in a program that is no longer executed";
+      if (request.where.kind === "symbol") {
+        try {
+          const place = locate(this.engine, space, request.where);
+          core.arm(probe, space, place.address, { fileByte: place.fileByte });
+          this.tell({ kind: "armed", probe: id });
+          continue;
+        } catch (error) {
+          if (error instanceof TargetGone) return;
+          if (!(error instanceof TraplineError)) throw error;
+          why = error.message;
+        }
+      }
+      if (places.length === 0) this.tell({ kind: "disarmed", probe: id, why });
+    }
   }
 
   /**
@@ -118,7 +189,7 @@ class EngineThread implements EngineListener {
       pre: () => {
         core.unregister(probe);
         this.ready();
-        while (this.paused) this.obey(this.nextCommand());
+        while (this.paused && !this.leaving) this.waitForCommand();
         return RETURNED;
       },
     });
@@ -127,7 +198,17 @@ class EngineThread implements EngineListener {
   }
 
   private ready(): void {
+    for (const space of this.engine.programs.allSpaces()) this.entered.add(space);
     this.tell({ kind: "ready", pid: this.firstProcess });
+  }
+
+  /** Where the caller's thread aborts (V8 has no memory left, say), the target is left while there is time. */
+  private lookAfterOwner(): void {
+    const now = performance.now();
+    if (now < this.nextLook && this.mailbox.get("ownerLeft") === 0) return;
+    this.nextLook = now + LONGEST_WAIT;
+    this.ownerAborts = isAborting(this.data.ownerThread);
+    if (this.ownerAborts) this.leaving = true;
   }
 
   /** Does what was asked meanwhile; never waits. */
@@ -139,14 +220,11 @@ class EngineThread implements EngineListener {
     }
   }
 
-  private nextCommand(): NumberedCommand {
-    const words = new Int32Array(this.data.doorbell);
-    for (;;) {
-      const message = receiveMessageOnPort(this.port);
-      if (message !== undefined) return message.message as NumberedCommand;
-      Atomics.wait(words, DOORBELL.rung, 0, LONGEST_WAIT);
-      Atomics.store(words, DOORBELL.rung, 0);
-    }
+  private waitForCommand(): void {
+    Atomics.wait(this.bell, DOORBELL.rung, 0, LONGEST_WAIT);
+    Atomics.store(this.bell, DOORBELL.rung, 0);
+    this.obeyAll();
+    this.lookAfterOwner();
   }
 
   private obey({ command, number }: NumberedCommand): void {
@@ -156,7 +234,7 @@ class EngineThread implements EngineListener {
       this.reply({ kind: "done", command: number });
     } catch (error) {
       if (!(error instanceof TraplineError)) throw error;
-      this.reply({ kind: "failed", command: number, ...described(error) });
+      this.reply({ kind: "failed", command: number, error: described(error) });
     }
   }
 
@@ -166,7 +244,7 @@ class EngineThread implements EngineListener {
         this.register(command.probe, command.request);
         return;
       case "unregister":
-        this.engine.core.unregister(this.registered(command.probe).probe);
+        this.unregister(command.probe);
         return;
       case "disarm":
         this.engine.core.disarm(this.registered(command.probe).probe);
@@ -207,7 +285,17 @@ class EngineThread implements EngineListener {
       this.engine.core.unregister(probe);
       throw error;
     }
-    this.registrations.set(id, { probe, request });
+    const registration = { id, probe, request, unregistered: false, errorsTold: 0 };
+    this.registrations.set(id, registration);
+    this.byProbe.set(probe, registration);
+  }
+
+  /** Its books are kept: a hit under way still ends in them. */
+  private unregister(id: number): void {
+    const registration = this.registrations.get(id);
+    if (registration === undefined || registration.unregistered) return;
+    registration.unregistered = true;
+    this.engine.core.unregister(registration.probe);
   }
 
   /** In every space that has the place; at least one must. */
@@ -230,13 +318,9 @@ class EngineThread implements EngineListener {
 
   private registered(id: number): Registration {
     const registration = this.registrations.get(id);
-    if (registration === undefined) throw new UsageError("the probe is not registered (any more)");
+    if (registration === undefined || registration.unregistered)
+      throw new UsageError("the probe is not registered any more");
     return registration;
-  }
-
-  private idOf(probe: Probe): number | undefined {
-    for (const [id, each] of this.registrations) if (each.probe === probe) return id;
-    return undefined;
   }
 
   /** Makes the counters of all probes visible to the caller. */
@@ -261,8 +345,11 @@ interface NumberedCommand {
   readonly command: Command;
 }
 
-function described(error: TraplineError): { name: string; message: string; remedy: string | undefined } {
-  return { name: error.name, message: error.message, remedy: error.remedy };
+function described(error: TraplineError): DescribedError {
+  const { name, message, remedy } = error;
+  const refused =
+    error instanceof ProbeRefused ? { at: error.at, reason: error.reason, detail: error.detail } : undefined;
+  return { name, message, remedy, refused };
 }
 
 // A worker has a parent port, by definition; only being run as a program by mistake would lack it.
@@ -271,6 +358,10 @@ const port = parentPort;
 try {
   await new EngineThread(port, workerData as EngineData).run();
 } catch (error) {
-  if (!(error instanceof TraplineError)) throw error;
-  port.postMessage({ kind: "refused", ...described(error) } satisfies Notice);
+  new Mailbox((workerData as EngineData).mailbox).set("left", 1);
+  port.postMessage(
+    (error instanceof TraplineError
+      ? { kind: "refused", error: described(error) }
+      : { kind: "broken", message: String(error instanceof Error ? error.stack : error) }) satisfies Notice,
+  );
 }

@@ -1,3 +1,4 @@
+import type { Address } from "../../base/address.js";
 import type { ExitStatus } from "../../targets/target.js";
 
 /** What the caller's thread asks of the engine's thread. Each is answered by a {@link Reply}. */
@@ -35,29 +36,31 @@ export type Where =
 
 export type Reply =
   | { readonly kind: "done"; readonly command: number }
-  | {
-      readonly kind: "failed";
-      readonly command: number;
-      readonly name: string;
-      readonly message: string;
-      readonly remedy: string | undefined;
-    };
+  | { readonly kind: "failed"; readonly command: number; readonly error: DescribedError };
+
+/** An error between threads, where errors lose their class. */
+export interface DescribedError {
+  readonly name: string;
+  readonly message: string;
+  readonly remedy: string | undefined;
+  /** Of a {@link ProbeRefused}. */
+  readonly refused: { readonly at: Address; readonly reason: string; readonly detail: string } | undefined;
+}
 
 /** What the engine's thread tells of its own accord. */
 export type Notice =
   /** The target is there and can be probed. */
   | { readonly kind: "ready"; readonly pid: number }
-  | {
-      readonly kind: "refused";
-      readonly name: string;
-      readonly message: string;
-      readonly remedy: string | undefined;
-    }
+  | { readonly kind: "refused"; readonly error: DescribedError }
+  /** The engine's thread came to grief, and has left the target. */
+  | { readonly kind: "broken"; readonly message: string }
   /** A handler is to be run: visit the mailbox. */
   | { readonly kind: "visit" }
   | { readonly kind: "ended"; readonly status: ExitStatus | undefined }
   /** The engine disarmed a probe by itself. */
   | { readonly kind: "disarmed"; readonly probe: number; readonly why: string }
+  /** A probe that was out of the target is in it again: the program that has its place was executed or loaded. */
+  | { readonly kind: "armed"; readonly probe: number }
   /** A handler raised something that is no fault of the target. */
   | { readonly kind: "handler-error"; readonly probe: number; readonly message: string };
 
@@ -70,6 +73,8 @@ export interface EngineData {
   readonly mailbox: SharedArrayBuffer;
   readonly doorbell: SharedArrayBuffer;
   readonly counters: SharedArrayBuffer;
+  /** TID of the thread that handlers run in. */
+  readonly ownerThread: number;
   readonly patience: { readonly owner: number; readonly handler: number };
 }
 
@@ -87,6 +92,9 @@ export const COUNTERS = [
 ] as const;
 
 export type CounterName = (typeof COUNTERS)[number];
+
+/** So many messages of errors are kept for a probe; its counter goes on. */
+export const ERRORS_KEPT = 10;
 
 /** Probes that one target can have through the API. */
 export const MAXIMUM_PROBES = 20_000;

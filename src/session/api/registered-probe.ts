@@ -1,13 +1,23 @@
 import { COUNTERS, type CounterName, type Command } from "./protocol.js";
 
+/** A probe's faults by kind; the two ways never meet. */
+export interface FaultCounts {
+  /** Of handlers, caught by a fence: cases 1 and 4. */
+  readonly fenced: number;
+  /** Of handlers, caught by none: each cancelled one handler. Cases 2 and 5. */
+  readonly handler: number;
+  /** Of the probed instruction: case 3. */
+  readonly instruction: number;
+}
+
 /**
  * A probe that was registered. Disposing unregisters it. Its counters are as of the last hand-over
  * from the engine: a handler, an answered command, the end of the target.
  */
 export class RegisteredProbe implements AsyncDisposable {
-  /** Why the engine disarmed it by itself, if it did. */
+  /** Why the engine disarmed it by itself, if it did and it is not armed again since. */
   disarmedBecause: string | undefined;
-  /** What handlers raised that is no fault of the target: bugs. */
+  /** What handlers raised that is no fault of the target: bugs. The first ten; {@link handlerErrors} counts all. */
   readonly errors: string[] = [];
 
   constructor(
@@ -41,6 +51,10 @@ export class RegisteredProbe implements AsyncDisposable {
   get retries(): number {
     return this.count("retries");
   }
+  /** Faults, by kind: as of one moment. */
+  get faults(): FaultCounts {
+    return { fenced: this.fencedFaults, handler: this.handlerFaults, instruction: this.faulted };
+  }
   /** Handler faults that a fence caught. */
   get fencedFaults(): number {
     return this.count("fencedFaults");
@@ -53,6 +67,7 @@ export class RegisteredProbe implements AsyncDisposable {
   get instructionFaults(): number {
     return this.count("faulted");
   }
+  /** Handlers that raised something which is no fault of the target. */
   get handlerErrors(): number {
     return this.count("handlerErrors");
   }

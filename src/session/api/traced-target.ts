@@ -1,24 +1,23 @@
-import { Worker } from "node:worker_threads";
+import type { Worker } from "node:worker_threads";
 import { writeSync } from "node:fs";
 import { assertNever } from "../../base/assert-never.js";
-import { TargetError, TargetGone, UsageError } from "../../base/errors.js";
-import { Mailbox } from "../../handlers/closures/mailbox.js";
+import { ProbeRefused, TargetError, TargetGone, UsageError } from "../../base/errors.js";
 import { ClosureOwner, type Closures } from "../../handlers/closures/owner-side.js";
-import { Doorbell } from "../../targets/linux/doorbell.js";
-import { SpaceMemory } from "../../targets/linux/memory.js";
-import type { ExitStatus, Memory, SpaceId } from "../../targets/target.js";
+import type { ExitStatus } from "../../targets/target.js";
 import type { Kprobe } from "./kprobe.js";
 import {
   type Command,
-  COUNTERS,
-  type EngineData,
+  type DescribedError,
   type EngineStart,
   MAXIMUM_PROBES,
   type Notice,
   type Reply,
   type Where,
 } from "./protocol.js";
+import { EngineLink } from "./engine-link.js";
 import { RegisteredProbe } from "./registered-probe.js";
+import { noteLaunched, refuseOwnChild } from "./own-child.js";
+import { TargetMemories } from "./target-memories.js";
 
 export interface TargetOptions {
   /** How long a handler may run before it is stopped and its probe disarmed; milliseconds. Default 250. */
@@ -36,12 +35,18 @@ export async function launch(
   return TracedTarget.start({ kind: "launch", command: options.command }, options);
 }
 
-/** Seizes a running process with all its threads; it goes on running. */
+/**
+ * Seizes a running process with all its threads; it goes on running.
+ *
+ * @throws TargetError it cannot be traced; the message says why
+ */
 export async function attach(options: TargetOptions & { readonly pid: number }): Promise<TracedTarget> {
+  refuseOwnChild(options.pid);
   return TracedTarget.start({ kind: "attach", pid: options.pid }, options);
 }
 
 interface Pending {
+  readonly command: Command;
   readonly resolve: () => void;
   readonly reject: (error: Error) => void;
 }
@@ -53,32 +58,35 @@ interface Pending {
 export class TracedTarget implements AsyncDisposable {
   private readonly pending = new Map<number, Pending>();
   private readonly probes = new Map<number, RegisteredProbe>();
-  private readonly memories = new Map<number, Memory>();
+  private readonly memories: TargetMemories;
   private readonly ended: Promise<ExitStatus | undefined>;
   private settleEnded!: (status: ExitStatus | undefined) => void;
-  private gone = false;
-  private nextCommand = 1;
+  private failEnded!: (error: Error) => void;
+  /** The engine has left the target, or is gone. */
+  private over = false;
   private nextProbe = 1;
   private readonly owner: ClosureOwner;
 
   private constructor(
     /** The process. */
     readonly pid: number,
-    private readonly worker: Worker,
-    private readonly doorbell: Doorbell,
-    private readonly mailbox: Mailbox,
-    private readonly counters: Float64Array,
+    private readonly link: EngineLink,
     options: TargetOptions,
   ) {
-    this.ended = new Promise((resolve) => {
+    this.ended = new Promise((resolve, reject) => {
       this.settleEnded = resolve;
+      this.failEnded = reject;
     });
+    // Who waits for the end is told; nobody has to.
+    this.ended.catch(() => undefined);
+    this.memories = new TargetMemories(link.mailbox, `process ${String(pid)}`);
     this.owner = new ClosureOwner(
-      mailbox,
-      (space, thread) => this.memoryOf(space, thread),
+      link.mailbox,
+      (space, thread) => this.memories.of(space, thread),
       options.handlerLimit ?? HANDLER_LIMIT,
       options.write ?? writeToStandardOutput,
     );
+    const { worker } = link;
     worker.on("message", (message: Notice | Reply) => {
       this.receive(message);
     });
@@ -86,33 +94,39 @@ export class TracedTarget implements AsyncDisposable {
       this.fail(error);
     });
     worker.on("exit", () => {
-      this.fail(new TargetGone("the engine's thread has ended"));
+      this.finish();
+      this.fail(new TargetError("the engine's thread has ended unexpectedly"));
     });
-    process.on("exit", this.leaveAtExit);
+    link.onDeparture = () => {
+      this.owner.leave();
+    };
   }
 
   /** @throws TargetError the target cannot be had */
   static async start(start: EngineStart, options: TargetOptions): Promise<TracedTarget> {
-    const doorbell = new Doorbell();
-    const mailbox = new Mailbox();
-    const counters = new SharedArrayBuffer(8 * COUNTERS.length * MAXIMUM_PROBES);
-    const workerData: EngineData = {
-      start,
-      mailbox: mailbox.memory,
-      doorbell: doorbell.buffer,
-      counters,
-      patience: { owner: options.ownerLimit ?? OWNER_LIMIT, handler: options.handlerLimit ?? HANDLER_LIMIT },
-    };
-    const worker = new Worker(new URL("./engine-thread.js", import.meta.url), { workerData });
-    const pid = await firstNotice(worker);
-    return new TracedTarget(pid, worker, doorbell, mailbox, new Float64Array(counters), options);
+    const link = new EngineLink(start, {
+      owner: milliseconds("ownerLimit", options.ownerLimit ?? OWNER_LIMIT),
+      handler: milliseconds("handlerLimit", options.handlerLimit ?? HANDLER_LIMIT),
+    });
+    try {
+      const pid = await firstNotice(link.worker);
+      if (start.kind === "launch") noteLaunched(pid);
+      return new TracedTarget(pid, link, options);
+    } catch (error) {
+      link.release();
+      throw error;
+    }
   }
 
   /**
-   * Registers a probe; the instruction at the location is then watched at once.
+   * Registers a probe; the instruction at the location is then watched at once. A probe on a symbol
+   * follows the target into programs that it executes: it is armed there, at the program's entry
+   * point, if the program or its libraries have the symbol. An address ends with its program; either
+   * way `disarmedBecause` tells of a probe that is nowhere any more.
    *
    * @throws TargetError no such symbol
-   * @throws TargetError the instruction cannot take a probe: the message says why
+   * @throws ProbeRefused the instruction cannot take a probe: the message says why
+   * @throws TargetGone the target has ended, or was detached from
    */
   async registerKprobe(kprobe: Kprobe): Promise<RegisteredProbe> {
     const where = whereOf(kprobe);
@@ -123,7 +137,7 @@ export class TracedTarget implements AsyncDisposable {
     const probe = new RegisteredProbe(
       name,
       id,
-      this.counters,
+      this.link.counters,
       (command) => this.ask(command),
       () => {
         this.probes.delete(id);
@@ -173,22 +187,19 @@ export class TracedTarget implements AsyncDisposable {
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
-    if (!this.gone) {
-      await this.ask({ kind: "leave" });
-      await this.ended;
-    }
-    this.close();
+    if (this.over) return;
+    await this.ask({ kind: "leave" });
+    await this.ended;
   }
 
   private async ask(command: Command): Promise<void> {
-    if (this.gone) throw new TargetGone("the target is gone, or was detached from");
-    const number = this.nextCommand++;
-    const answered = new Promise<void>((resolve, reject) => {
-      this.pending.set(number, { resolve, reject });
+    if (this.over) {
+      answerTooLate(command);
+      return;
+    }
+    return new Promise<void>((resolve, reject) => {
+      this.pending.set(this.link.send(command), { command, resolve, reject });
     });
-    this.worker.postMessage({ number, command });
-    this.doorbell.ring();
-    return answered;
   }
 
   private receive(message: Notice | Reply): void {
@@ -197,14 +208,23 @@ export class TracedTarget implements AsyncDisposable {
         this.take(message.command)?.resolve();
         return;
       case "failed":
-        this.take(message.command)?.reject(revive(message));
+        this.take(message.command)?.reject(revive(message.error));
         return;
       case "visit":
         this.owner.visit();
         return;
       case "ended":
         this.settleEnded(message.status);
+        this.finish();
         return;
+      case "broken":
+        this.fail(new Error(message.message));
+        return;
+      case "armed": {
+        const probe = this.probes.get(message.probe);
+        if (probe !== undefined) probe.disarmedBecause = undefined;
+        return;
+      }
       case "disarmed": {
         const probe = this.probes.get(message.probe);
         if (probe !== undefined) probe.disarmedBecause = message.why;
@@ -227,46 +247,58 @@ export class TracedTarget implements AsyncDisposable {
     return pending;
   }
 
-  private fail(error: unknown): void {
-    this.gone = true;
-    const reason = error instanceof Error ? error : new Error(String(error));
-    for (const pending of this.pending.values()) pending.reject(reason);
+  /** Also after the end, to no effect. */
+  private fail(error: Error): void {
+    this.failEnded(error);
+    this.finish();
+  }
+
+  /** The engine has left the target: what was asked and not answered is answered here. */
+  private finish(): void {
+    if (this.over) return;
+    this.over = true;
+    for (const { command, resolve, reject } of this.pending.values()) {
+      try {
+        answerTooLate(command);
+        resolve();
+      } catch (error) {
+        reject(error instanceof Error ? error : new Error(String(error)));
+      }
+    }
     this.pending.clear();
-    this.settleEnded(undefined);
-    this.close();
-  }
-
-  private close(): void {
-    this.gone = true;
     this.owner.close();
-    process.removeListener("exit", this.leaveAtExit);
+    this.memories.close();
+    this.link.release();
   }
+}
 
-  /** The process ends with the target still probed: breakpoints left behind would kill it. */
-  private readonly leaveAtExit = (): void => {
-    if (this.gone) return;
-    this.worker.postMessage({ number: this.nextCommand++, command: { kind: "leave" } satisfies Command });
-    const until = performance.now() + EXIT_PATIENCE;
-    while (this.mailbox.get("left") === 0 && performance.now() < until) {
-      this.doorbell.ring();
-      this.mailbox.waitWhile(this.mailbox.get("turn"), 2);
-    }
-  };
-
-  private memoryOf(space: SpaceId, thread: number): Memory {
-    let memory = this.memories.get(space);
-    if (memory === undefined) {
-      memory = new SpaceMemory(() => [thread], `process ${String(this.pid)}`);
-      this.memories.set(space, memory);
-    }
-    return memory;
+/** @throws TargetGone for what needs a target */
+function answerTooLate(command: Command): void {
+  switch (command.kind) {
+    case "register":
+    case "arm":
+      throw new TargetGone(
+        "the target has ended, or was detached from: nothing can be probed in it any more",
+      );
+    case "unregister":
+    case "disarm":
+    case "run":
+    case "leave":
+      return;
+    default:
+      assertNever(command);
   }
 }
 
 /** Milliseconds. */
 const HANDLER_LIMIT = 250;
 const OWNER_LIMIT = 1000;
-const EXIT_PATIENCE = 3000;
+
+/** @throws UsageError */
+function milliseconds(name: string, value: number): number {
+  if (Number.isInteger(value) && value > 0 && value < 2 ** 31) return value;
+  throw new UsageError(`${name}: a whole number of milliseconds above 0 is wanted, not ${String(value)}`);
+}
 
 function writeToStandardOutput(text: string): void {
   // Not process.stdout: it would make a pipe that the target shares non-blocking.
@@ -279,6 +311,7 @@ function whereOf(kprobe: Kprobe): Where {
       throw new UsageError("a kprobe has a symbolName or an address, not both");
     return { kind: "address", address: BigInt(kprobe.address) + BigInt(kprobe.offset ?? 0) };
   }
+  if (!Number.isSafeInteger(kprobe.offset ?? 0)) throw new UsageError("offset: a whole number is wanted");
   if (kprobe.symbolName === undefined) throw new UsageError("a kprobe needs a symbolName or an address");
   return { kind: "symbol", symbol: kprobe.symbolName, offset: kprobe.offset ?? 0, module: kprobe.module };
 }
@@ -306,27 +339,27 @@ async function firstNotice(worker: Worker): Promise<number> {
     const onMessage = (notice: Notice): void => {
       worker.off("error", reject);
       if (notice.kind === "ready") resolve(notice.pid);
-      else if (notice.kind === "refused") reject(revive(notice));
+      else if (notice.kind === "refused") reject(revive(notice.error));
+      else if (notice.kind === "broken") reject(new Error(notice.message));
       else reject(new TargetError("the target ended before it could be probed"));
     };
     worker.once("message", onMessage);
     worker.once("error", reject);
+    worker.once("exit", () => {
+      reject(new TargetError("the target ended before it could be probed"));
+    });
   });
 }
 
-/** Errors lose their class between threads. */
-function revive(error: {
-  readonly name: string;
-  readonly message: string;
-  readonly remedy: string | undefined;
-}): Error {
-  const options = error.remedy === undefined ? {} : { remedy: error.remedy };
-  switch (error.name) {
+function revive({ name, message, remedy, refused }: DescribedError): Error {
+  if (refused !== undefined) return new ProbeRefused(refused.at, refused.reason, refused.detail);
+  const options = remedy === undefined ? {} : { remedy };
+  switch (name) {
     case "UsageError":
-      return new UsageError(error.message, options);
+      return new UsageError(message, options);
     case "TargetGone":
-      return new TargetGone(error.message, options);
+      return new TargetGone(message, options);
     default:
-      return new TargetError(error.message, options);
+      return new TargetError(message, options);
   }
 }

@@ -1,14 +1,13 @@
 import type { Address } from "../../base/address.js";
-import { ProbeRefused } from "../../base/errors.js";
-import { instructionStarts } from "../../arch/x86_64/decode.js";
 import type { FunctionLocation } from "../../symbols/elf/functions.js";
 import { matchesLibrary } from "../../symbols/programs.js";
-import { formatVaddr, loadedAt, unloadedFrom, type Vaddr } from "../../symbols/vaddr.js";
+import { loadedAt, unloadedFrom, type Vaddr } from "../../symbols/vaddr.js";
 import type { Memory } from "../../targets/target.js";
 import { selectedImplementation } from "../indirect-functions.js";
 import { fileByte } from "../lookup.js";
 import type { Image } from "../programs.js";
-import type { Point } from "./point.js";
+import { refuseStatement } from "./harm.js";
+import type { TextPoint } from "./point.js";
 
 /** Programs that run, and where they are on disk: what `process` and `process("PATH")` mean now. */
 export interface ProgramNames {
@@ -43,29 +42,40 @@ export interface TextPlace {
   readonly name: string;
 }
 
-type TextPoint = Extract<Point, { kind: "function" | "statement" }>;
+/** What a point names in an image. */
+export interface Found {
+  readonly places: readonly TextPlace[];
+  /** IFUNCs whose implementation is not selected yet, as far as can be read. */
+  readonly waiting: readonly FunctionLocation[];
+}
 
-/**
- * The places that a point names in an image. Functions whose implementation is not selected yet
- * (IFUNCs before the dynamic linker is done) are left for later.
- *
- * @throws ProbeRefused a statement that is no instruction's beginning
- */
-export function placesIn(
-  point: TextPoint,
+/** @throws ProbeRefused a statement that is no instruction's beginning */
+export function placesIn(point: TextPoint, image: Image, images: readonly Image[], memory: Memory): Found {
+  if (point.kind === "statement")
+    return { places: [statementIn(Number(point.vaddr) as Vaddr, image)], waiting: [] };
+  return placesOf(image.elf.functions(point.functions), image, images, memory);
+}
+
+/** Where functions of an image are entered now. */
+export function placesOf(
+  functions: readonly FunctionLocation[],
   image: Image,
   images: readonly Image[],
   memory: Memory,
-): readonly TextPlace[] {
-  if (point.kind === "statement") return [statementIn(Number(point.vaddr) as Vaddr, image)];
+): Found {
   const places = new Map<Address, TextPlace>();
-  for (const found of image.elf.functions(point.functions)) {
+  const waiting: FunctionLocation[] = [];
+  for (const found of functions) {
     const address = entryOf(found, image, images, memory);
-    if (address !== undefined && !places.has(address)) {
-      places.set(address, { address, image, name: found.name, fileByte: fileByte(image, address) });
-    }
+    if (address === undefined) waiting.push(found);
+    else if (!places.has(address)) places.set(address, placeOf(found, image, address));
   }
-  return [...places.values()];
+  return { places: [...places.values()], waiting };
+}
+
+/** @param address of the function, or of the implementation that it selected */
+export function placeOf(found: FunctionLocation, image: Image, address: Address): TextPlace {
+  return { address, image, name: found.name, fileByte: fileByte(image, address) };
 }
 
 function entryOf(
@@ -81,38 +91,11 @@ function entryOf(
 
 function statementIn(vaddr: Vaddr, image: Image): TextPlace {
   const address = loadedAt(vaddr, image.bias);
-  const bounds = image.elf.functionBounds(vaddr);
-  if (bounds !== undefined && bounds.start < vaddr) {
-    const body = image.elf.bytesAt(bounds.start, vaddr - bounds.start + 15);
-    const starts = instructionStarts(body, loadedAt(bounds.start, image.bias));
-    if (address < starts.decodedUpTo && !starts.starts.includes(address)) {
-      throw new ProbeRefused(
-        address,
-        "inside-instruction",
-        `${formatVaddr(vaddr)} of ${image.path} is inside an instruction`,
-      );
-    }
-  }
+  refuseStatement(vaddr, image.elf, image.path, address);
   return { address, image, name: nameAt(image, address), fileByte: fileByte(image, address) };
 }
 
 /** The function that an address of an image belongs to; `"<unknown>"` where no symbol tells. */
 export function nameAt(image: Image, address: Address): string {
   return image.elf.symbolAt(unloadedFrom(address, image.bias))?.name ?? "<unknown>";
-}
-
-/**
- * Refuses places where a displaced instruction would do harm that the instruction itself does not
- * tell.
- *
- * @throws ProbeRefused
- */
-export function refuseHarm(place: TextPlace): void {
-  const vaddr = unloadedFrom(place.address, place.image.bias);
-  for (const sequence of place.image.elf.restartableSequences()) {
-    if (vaddr >= sequence.range.start && vaddr < sequence.range.end) {
-      // The kernel drops a sequence whose program counter it finds elsewhere, without its abort handler.
-      throw new ProbeRefused(place.address, "rseq-section", "it is in a restartable sequence (rseq)");
-    }
-  }
 }

@@ -32,6 +32,22 @@ export type Point =
       readonly where: "entry" | "return";
     };
 
+/** A point on instructions that the text of a program has. */
+export type TextPoint = Extract<Point, { kind: "function" | "statement" }>;
+
+export function isText(point: Point): point is TextPoint {
+  return point.kind === "function" || point.kind === "statement";
+}
+
+/** Points at which something is executed, that can fault. */
+export function hasInstruction(point: Point): boolean {
+  return isText(point) || point.kind === "system-call";
+}
+
+export function isReturn(point: Point): boolean {
+  return (point.kind === "function" || point.kind === "system-call") && point.where === "return";
+}
+
 export type ProcessEvent = "begin" | "end" | "thread.begin" | "thread.end";
 
 /** Which processes a point is about. */

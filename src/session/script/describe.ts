@@ -1,39 +1,55 @@
 import type * as ir from "../../ir/ir.js";
 import type { Script } from "../../script/ast.js";
 import type { Compiled } from "../../script/compile.js";
+import { formatPosition } from "../../script/position.js";
+import { printScript } from "../../script/print.js";
+import type { StaticPoints } from "./listing.js";
 import { pointText } from "./point-text.js";
+import type { ResolvedPoint } from "./resolved-points.js";
 
-/** `-p1`: what the parser made of a script. */
-export function describeScript(script: Script): string {
-  const lines: string[] = ["# parsed script"];
-  for (const global of script.globals) lines.push(`global ${global.name}${global.wraps ? "%" : ""}`);
-  for (const fn of script.functions) {
-    lines.push(
-      `function ${fn.name}(${fn.parameters.map((each) => each.name + (each.type === undefined ? "" : `:${each.type}`)).join(", ")})`,
-    );
-  }
-  for (const alias of script.aliases)
-    lines.push(
-      `probe ${alias.name.join(".")} ${alias.epilogue ? "+=" : "="} ${alias.points.map(pointText).join(", ")}`,
-    );
-  for (const probe of script.probes)
-    lines.push(`probe ${phased(probe.phases)}${probe.points.map(pointText).join(", ")}`);
-  return `${lines.join("\n")}\n`;
+/** `-p1`: what the parser made of a script; under SystemTap's heading, and itself a script again. */
+export function describeScript(name: string, script: Script): string {
+  return `# parse tree dump\n# file ${name}\n${printScript(script)}`;
 }
 
-/** `-p2`: names with the types found for them. */
-export function describeProgram(compiled: Compiled): string {
+/** `-p2`: names with the types found for them, and the points that each probe's points matched. */
+export function describeProgram(
+  compiled: Compiled,
+  points: readonly ResolvedPoint[],
+  files: StaticPoints,
+): string {
   const { program } = compiled;
   const lines: string[] = [];
   if (program.globals.length > 0) lines.push("# globals", ...program.globals.map(describeGlobal));
   if (program.functions.length > 0) lines.push("# functions", ...program.functions.map(describeFunction));
   lines.push("# probes");
-  compiled.probes.forEach((probe, index) => {
-    lines.push(`${phased(probe.phases)}${probe.points.map(pointText).join(", ")}`);
-    for (const local of program.handlers[index]?.locals ?? [])
-      lines.push(`  # local ${local.name}:${local.type}`);
+  program.handlers.forEach((handler, index) => {
+    for (const resolved of points)
+      if (resolved.index === index) lines.push(...describeMatches(resolved, files));
+    if (handler.locals.length > 0) lines.push("  # locals");
+    for (const local of handler.locals) lines.push(`  ${local.name}:${local.type}`);
   });
   return `${lines.join("\n")}\n`;
+}
+
+/** `-p4`: which handler was made for what, and in which tier it will run. */
+export function describeHandlers(points: readonly ResolvedPoint[], files: StaticPoints): string {
+  const lines = points.map(({ point, node, compiled, index }) => {
+    const text = pointText(node);
+    const matched = files.matchesOf(point, text).length;
+    const count = matched === 1 ? "" : ` (${String(matched)} points)`;
+    return `handler ${String(index)}, trap tier: ${phased(compiled.phases)}${text}${count} at ${formatPosition(compiled.node.position)}`;
+  });
+  return lines.map((line) => `${line}\n`).join("");
+}
+
+function describeMatches({ point, node, compiled }: ResolvedPoint, files: StaticPoints): string[] {
+  const written = pointText(node);
+  return files.matchesOf(point, written).map(({ text, place }) => {
+    const pc = place === undefined ? "" : ` /* pc=${place} */`;
+    const from = text === written ? "" : ` /* <- ${written} */`;
+    return `${phased(compiled.phases)}${text}${pc}${from}`;
+  });
 }
 
 function describeGlobal(global: ir.Global): string {

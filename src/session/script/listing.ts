@@ -1,13 +1,20 @@
 import { systemCallNames } from "../../arch/x86_64/system-call-names.js";
-import { compileGlob } from "../../symbols/glob.js";
 import type { ElfImage } from "../../symbols/elf/image.js";
 import { neededLibraries } from "../../symbols/elf/needed-libraries.js";
 import { ImageCache } from "../../symbols/elf/cache.js";
+import { compileGlob } from "../../symbols/glob.js";
 import { matchesLibrary } from "../../symbols/programs.js";
+import { formatVaddr, type Vaddr } from "../../symbols/vaddr.js";
+import { refuseStatement } from "../points/harm.js";
 import type { ProgramNames } from "../points/places.js";
-import type { Point } from "../points/point.js";
+import { isReturn, isText, type Point, type TextPoint } from "../points/point.js";
 
-type TextPoint = Extract<Point, { kind: "function" | "statement" }>;
+/** A point that another one matched, spelt out. */
+export interface Match {
+  readonly text: string;
+  /** Where its instruction is, as in the ELF file; undefined where it is not at one place, or not known yet. */
+  readonly place: string | undefined;
+}
 
 /** What can be said of points before anything runs: from the files on disk. */
 export class StaticPoints implements Disposable {
@@ -15,49 +22,84 @@ export class StaticPoints implements Disposable {
 
   constructor(private readonly names: ProgramNames) {}
 
-  /** Names of the functions that a point matches; undefined where only the running target can tell. */
-  functionsOf(point: TextPoint): readonly string[] | undefined {
-    const image = this.imageOf(point);
-    if (image === undefined) return undefined;
-    return point.kind === "statement" ? [] : image.functions(point.functions).map((each) => each.name);
+  /** Does a point match anything? Undefined where only the running target can tell. */
+  matches(point: TextPoint): boolean | undefined {
+    const images = this.imagesOf(point);
+    if (images.length === 0) return undefined;
+    return point.kind === "statement" || images.some((image) => image.functions(point.functions).length > 0);
   }
 
-  /** Points as `-l` prints them, one a line. */
-  list(point: Point): readonly string[] {
-    if (point.kind === "system-call") {
-      const glob = compileGlob(point.name ?? "*");
-      const suffix = point.where === "return" ? ".return" : "";
+  /** @throws ProbeRefused a statement that is no instruction's beginning, so far as files tell */
+  refuse(point: TextPoint): void {
+    if (point.kind !== "statement") return;
+    for (const image of this.imagesOf(point))
+      refuseStatement(Number(point.vaddr) as Vaddr, image, image.realPath);
+  }
+
+  /**
+   * The points that a point matches, spelt out.
+   *
+   * @param text the point as it was written: what is said where there is no more to be known
+   */
+  matchesOf(point: Point, text: string): readonly Match[] {
+    if (point.kind === "system-call" && point.name !== undefined) {
+      const glob = compileGlob(point.name);
       return systemCallNames()
         .filter((name) => glob.matches(name))
-        .map((name) => `syscall.${name}${suffix}`);
+        .map((name) => ({ text: `syscall.${name}${suffixOf(point)}`, place: undefined }));
     }
-    if (point.kind !== "function") return [];
-    const path = this.programOf(point);
-    const library =
-      point.library === undefined ? "" : `.library("${this.imageOf(point)?.realPath ?? point.library}")`;
-    const suffix = point.where === "return" ? ".return" : "";
-    return (this.functionsOf(point) ?? []).map(
-      (name) => `process("${path ?? ""}")${library}.function("${name}")${suffix}`,
-    );
+    const program = this.programOf(point);
+    if (program === undefined) return [{ text, place: undefined }];
+    const inProgram = text.replace(/^process(\("[^"]*"\))?/, () => `process("${program}")`);
+    if (!isText(point)) return [{ text: inProgram, place: undefined }];
+    const images = this.imagesOf(point);
+    if (images.length === 0) return [{ text: inProgram, place: undefined }];
+    return images.flatMap((image): Match[] => {
+      const library = point.library === undefined ? "" : `.library("${image.realPath}")`;
+      const container = `process("${program}")${library}`;
+      if (point.kind === "statement") {
+        const place = `0x${point.vaddr.toString(16)}`;
+        return [{ text: `${container}.statement(${place})`, place }];
+      }
+      return image.functions(point.functions).map((found) => ({
+        text: `${container}.function("${found.name}")${suffixOf(point)}`,
+        // Which implementation an IFUNC selects is known when the target has run its resolver.
+        place: found.kind === "ifunc" ? undefined : formatVaddr(found.vaddr),
+      }));
+    });
   }
 
   [Symbol.dispose](): void {
     this.cache[Symbol.dispose]();
   }
 
-  private programOf(point: TextPoint): string | undefined {
-    const { program } = point;
-    return program.kind === "path" ? this.names.resolve(program.path) : this.names.target;
+  /** Path of the program that a point is about; undefined where it is about none, or only a target tells. */
+  private programOf(point: Point): string | undefined {
+    if (!("program" in point)) return undefined;
+    switch (point.program.kind) {
+      case "path":
+        return this.names.resolve(point.program.path);
+      case "target":
+        return this.names.target;
+      case "pid":
+      case "any":
+        return undefined;
+    }
   }
 
-  private imageOf(point: TextPoint): ElfImage | undefined {
+  /** The program or its libraries that a point is about; none where only the running target tells. */
+  private imagesOf(point: TextPoint): readonly ElfImage[] {
     const path = this.programOf(point);
-    if (path === undefined) return undefined;
+    if (path === undefined) return [];
     const program = this.cache.open(path);
     const { library } = point;
-    if (library === undefined) return program;
-    return neededLibraries(program, (file) => this.cache.open(file)).find((each) =>
+    if (library === undefined) return [program];
+    return neededLibraries(program, (file) => this.cache.open(file)).filter((each) =>
       matchesLibrary(library, { path: each.realPath, soname: () => each.soname }),
     );
   }
+}
+
+function suffixOf(point: Point): string {
+  return isReturn(point) ? ".return" : "";
 }

@@ -1,14 +1,16 @@
 import type { ProbeReport } from "../../output/report.js";
 import type { Probe } from "../../probes/probe.js";
+import type { PointNode } from "../../script/ast.js";
 import type { CompiledProbe } from "../../script/compile.js";
 import { formatPosition } from "../../script/position.js";
-import type { Point } from "../points/point.js";
+import { isText, type Point } from "../points/point.js";
 import type { TextProbes } from "./text-probes.js";
 
 /** A probe of the script at one of its points. */
 export interface ScriptProbe {
   readonly probe: Probe;
   readonly point: Point;
+  readonly node: PointNode;
   readonly compiled: CompiledProbe;
 }
 
@@ -18,11 +20,10 @@ const NANOSECONDS = 1000;
 export function reportOf({ probe, point, compiled }: ScriptProbe, texts: TextProbes): ProbeReport {
   const text = texts.all.find((each) => each.probe === probe);
   const { time, firstFault } = probe;
-  const isText = point.kind === "function" || point.kind === "statement";
   return {
     point: probe.definition.name,
     source: formatPosition(compiled.node.position),
-    tier: isText && text?.armed === 0 ? "unarmed" : "trap",
+    tier: isText(point) && text?.armed === 0 ? "unarmed" : "trap",
     ...(text === undefined
       ? {}
       : { places: { armed: text.armed, refused: Object.fromEntries(text.refused) } }),

@@ -5,9 +5,16 @@ import type { Hit } from "../../probes/probe.js";
 import { unloadedFrom } from "../../symbols/vaddr.js";
 import type { Engine } from "../engine.js";
 import { nameAt } from "../points/places.js";
-import type { Point } from "../points/point.js";
+import { isReturn, type Point } from "../points/point.js";
 import type { SystemCallProbes } from "./system-calls.js";
 import type { TextProbes } from "./text-probes.js";
+
+/** What a session has once it has a target. Handlers are made before, and ask for it when they run. */
+export interface Running {
+  readonly engine: Engine;
+  readonly texts: TextProbes;
+  readonly calls: SystemCallProbes;
+}
 
 /** Names for the places that hits are at. Looked up when a handler asks, and kept by address. */
 export class ScriptScene implements Scene {
@@ -15,9 +22,7 @@ export class ScriptScene implements Scene {
   private readonly functions = new Map<string, string>();
 
   constructor(
-    private readonly engine: Engine,
-    private readonly texts: TextProbes,
-    private readonly calls: SystemCallProbes,
+    private readonly running: () => Running,
     private readonly points: ReadonlyMap<number, Point>,
   ) {}
 
@@ -30,14 +35,15 @@ export class ScriptScene implements Scene {
   }
 
   functionName(hit: Hit): string {
-    const call = this.calls.current;
+    const { engine, texts, calls } = this.running();
+    const call = calls.current;
     if (call !== undefined) return call.name;
     if (hit.thread === NO_THREAD) return "";
-    const entry = this.texts.returningFrom(hit.probe) ?? hit.at;
+    const entry = texts.returningFrom(hit.probe) ?? hit.at;
     const key = `${String(hit.space)}:${String(entry)}`;
     let name = this.functions.get(key);
     if (name === undefined) {
-      const image = this.engine.programs.at(hit.space, entry);
+      const image = engine.programs.at(hit.space, entry);
       name = image === undefined ? "" : nameAt(image, entry);
       this.functions.set(key, name);
     }
@@ -48,18 +54,18 @@ export class ScriptScene implements Scene {
     const number = `0x${BigInt.asUintN(64, value).toString(16)}`;
     const address = addressOf(value);
     if (address === undefined || hit.thread === NO_THREAD) return number;
-    const image = this.engine.programs.at(hit.space, address);
+    const image = this.running().engine.programs.at(hit.space, address);
     const symbol = image?.elf.symbolAt(unloadedFrom(address, image.bias));
     if (symbol === undefined) return number;
     return symbol.offset === 0 ? symbol.name : `${symbol.name}+0x${symbol.offset.toString(16)}`;
   }
 
   systemCall(): { readonly number: number; readonly name: string } | undefined {
-    return this.calls.current;
+    return this.running().calls.current;
   }
 
   isReturn(hit: Hit): boolean {
     const point = this.points.get(hit.probe.id);
-    return (point?.kind === "function" || point?.kind === "system-call") && point.where === "return";
+    return point !== undefined && isReturn(point);
   }
 }

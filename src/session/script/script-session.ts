@@ -1,5 +1,6 @@
 import { performance } from "node:perf_hooks";
-import { TraplineError, UsageError } from "../../base/errors.js";
+import { formatAddress } from "../../base/address.js";
+import { UsageError } from "../../base/errors.js";
 import { assertNever } from "../../base/assert-never.js";
 import { compileHandlers, type ScriptHandler } from "../../handlers/js/compile.js";
 import type { Sink } from "../../output/sink.js";
@@ -11,20 +12,31 @@ import { HandlerContext, type SessionServices } from "../../runtime/context.js";
 import type { Limits } from "../../runtime/limits.js";
 import type { Compiled, CompiledProbe } from "../../script/compile.js";
 import type { PointNode } from "../../script/ast.js";
+import { formatPosition } from "../../script/position.js";
+import { compileGlob } from "../../symbols/glob.js";
 import { LinuxTarget } from "../../targets/linux/target.js";
 import { NoTarget } from "../../targets/nothing.js";
 import { CONTINUE, type ExitStatus, type SpaceId, type ThreadId } from "../../targets/target.js";
 import { Engine, type EngineListener } from "../engine.js";
 import type { SessionOptions } from "../options.js";
 import type { ProgramNames } from "../points/places.js";
-import type { Point, ProgramPattern } from "../points/point.js";
+import {
+  hasInstruction,
+  isReturn,
+  isText,
+  type Point,
+  type ProgramPattern,
+  type TextPoint,
+} from "../points/point.js";
+import { Progress, type ProgressSink } from "../progress.js";
 import { commandWords } from "./command.js";
-import { StaticPoints } from "./listing.js";
-import { pointText, resolvePoint } from "./point-text.js";
+import { counted } from "./pass-times.js";
+import { pointText } from "./point-text.js";
 import { reportOf, type ScriptProbe } from "./probe-report.js";
-import { ScriptScene } from "./script-scene.js";
+import type { ResolvedPoint } from "./resolved-points.js";
+import { type Running, ScriptScene } from "./script-scene.js";
 import { SystemCallProbes } from "./system-calls.js";
-import { TextProbes } from "./text-probes.js";
+import { type ArmingListener, TextProbes } from "./text-probes.js";
 
 /** What the world outside of the session's thread tells it. */
 export interface Outside {
@@ -35,16 +47,20 @@ export interface Outside {
   idle(until: number): void;
 }
 
+/** Standard error, for what is neither the script's nor a warning. */
+export interface Messages {
+  readonly say: (line: string) => void;
+  /** Where a line of progress goes. */
+  readonly progress: ProgressSink;
+}
+
 /** Passes 4 and 5: arms a compiled script's probes on a target and runs it to its end. */
 export class ScriptSession implements EngineListener, SessionServices {
   readonly strictFaults: boolean;
-  private handlers: readonly ScriptHandler[] = [];
   private readonly probes: ScriptProbe[] = [];
-  private readonly points = new Map<number, Point>();
-  private engine!: Engine;
-  private texts!: TextProbes;
-  private calls!: SystemCallProbes;
-  private scene!: ScriptScene;
+  private readonly pointOf = new Map<number, Point>();
+  private readonly scene = new ScriptScene(() => this.running, this.pointOf);
+  private runningParts: Running | undefined;
   private ending = false;
   private failed = false;
   private errors = 0;
@@ -55,31 +71,34 @@ export class ScriptSession implements EngineListener, SessionServices {
     private readonly options: SessionOptions,
     readonly limits: Limits,
     private readonly compiled: Compiled,
+    private readonly points: readonly ResolvedPoint[],
     private readonly names: ProgramNames & { target: string | undefined },
     private readonly sink: Sink,
     private readonly outside: Outside,
-    private readonly say: (line: string) => void,
+    private readonly messages: Messages,
   ) {
     this.strictFaults = options.strictFaults;
   }
 
-  /** @returns the exit status @throws TargetError, ScriptProblem before anything was changed in a target */
-  async run(): Promise<number> {
-    const points = this.resolvePoints();
+  /** Pass 4: makes the handlers. Nothing of a target is touched. */
+  compileHandlers(): readonly ScriptHandler[] {
+    return compileHandlers(this.compiled.program, new HandlerContext(this), this.scene);
+  }
+
+  /** Pass 5. @returns the exit status @throws TargetError the target cannot be had */
+  async run(handlers: readonly ScriptHandler[]): Promise<number> {
     const target = this.openTarget();
-    this.engine = new Engine(target, this, { timing: this.options.timing });
-    this.texts = new TextProbes(this.engine, this.names, (line) => {
-      if (this.options.verbosity > 0) this.say(line);
-    });
-    this.calls = new SystemCallProbes(target, this.engine.core);
-    this.scene = new ScriptScene(this.engine, this.texts, this.calls, this.points);
-    this.handlers = compileHandlers(this.compiled.program, new HandlerContext(this), this.scene);
+    // From here on a target is stopped or traced: whatever is thrown, it is left as it would be without us.
+    const engine = new Engine(target, this, { timing: this.options.timing });
     try {
-      this.begin(points);
+      const texts = new TextProbes(engine, this.names, this.armingListener());
+      this.runningParts = { engine, texts, calls: new SystemCallProbes(target, engine.core) };
+      this.begin(handlers);
       this.loop();
     } finally {
-      await this.engine.leave();
+      await engine.leave();
     }
+    if (this.options.verbosity > 0) this.sayPlaces();
     this.end();
     return this.failed ? 1 : 0;
   }
@@ -128,7 +147,7 @@ export class ScriptSession implements EngineListener, SessionServices {
 
   processBegins(thread: ThreadId, space: SpaceId): void {
     this.fireProcess("begin", thread);
-    this.texts.arm(space);
+    this.running.texts.arm(space);
   }
 
   processEnds(thread: ThreadId): void {
@@ -149,38 +168,48 @@ export class ScriptSession implements EngineListener, SessionServices {
   }
 
   threadCopied(parent: ThreadId, child: ThreadId, space: SpaceId): void {
-    this.texts.threadCopied(parent, child, space);
+    this.running.texts.threadCopied(parent, child, space);
   }
 
   threadGone(thread: ThreadId): void {
-    this.texts.threadGone(thread);
-    this.calls.threadGone(thread);
+    this.running.texts.threadGone(thread);
+    this.running.calls.threadGone(thread);
   }
 
   systemCall(thread: ThreadId, phase: "entry" | "exit", number: number): void {
-    if (!this.ending) this.calls.onStop(thread, phase, number);
+    if (!this.ending) this.running.calls.onStop(thread, phase, number);
   }
 
   imagesChanged(space: SpaceId): void {
-    this.texts.arm(space);
+    this.running.texts.arm(space);
   }
 
   imagesRelocated(space: SpaceId): void {
-    this.texts.armSelected(space);
+    this.running.texts.armSelected(space);
+  }
+
+  /** What there is once a target is had. */
+  private get running(): Running {
+    if (this.runningParts === undefined) throw new Error("the session has not begun");
+    return this.runningParts;
+  }
+
+  private get engine(): Engine {
+    return this.running.engine;
   }
 
   private openTarget(): LinuxTarget | NoTarget {
     const { command, pid } = this.options;
     const { doorbell } = this.outside;
-    if (pid !== undefined) return LinuxTarget.attach(pid, { doorbell });
+    if (pid !== undefined) return LinuxTarget.attach(pid, { doorbell, ownsProcess: true });
     if (command === undefined) return new NoTarget();
     const words = commandWords(command);
     if (words.length === 0) throw new UsageError("-c: the command is empty");
-    return LinuxTarget.launch(words, { doorbell });
+    return LinuxTarget.launch(words, { doorbell, ownsProcess: true });
   }
 
-  private begin(points: readonly ResolvedPoint[]): void {
-    for (const point of points) this.register(point);
+  private begin(handlers: readonly ScriptHandler[]): void {
+    for (const point of this.points) this.register(point, handlers);
     const { target } = this.engine;
     const [first] = target.threads();
     if (first !== undefined) {
@@ -190,11 +219,12 @@ export class ScriptSession implements EngineListener, SessionServices {
       this.names.target ??= facts.executable;
     }
     this.sink.begin({ script: this.options.script.name, probes: this.probes.length });
+    if (this.options.json) for (const warning of this.compiled.warnings) this.sink.warning(fromText(warning));
     this.fireAll("begin");
     if (this.ending) return;
     this.engine.begin();
-    if (this.calls.any) target.traceSystemCalls(true);
-    if (this.options.verbosity > 0) this.sayArmed();
+    if (this.running.calls.any) target.traceSystemCalls(true);
+    if (this.options.verbosity > 0) this.sayTiers();
     for (const thread of [...target.threads()]) {
       if (thread === first) this.fireProcessHere(thread);
       if (this.options.command !== undefined) target.resume(thread, CONTINUE);
@@ -218,6 +248,7 @@ export class ScriptSession implements EngineListener, SessionServices {
   }
 
   private loop(): void {
+    const enough = (): boolean => this.ending;
     const hasTarget = this.options.command !== undefined || this.options.pid !== undefined;
     while (!this.ending && (!hasTarget || this.engine.alive)) {
       const request = this.outside.stopRequest();
@@ -225,11 +256,11 @@ export class ScriptSession implements EngineListener, SessionServices {
       this.sink.flushIfDue();
       // The same deadline for many hits: each new one costs a system call.
       const until = Math.ceil(performance.now() / BEAT + 1) * BEAT;
-      if (hasTarget) this.engine.step(until);
+      if (hasTarget) this.engine.step(until, enough);
       else {
         this.sink.flush();
         this.outside.idle(Math.min(until, this.engine.timers.next()));
-        this.engine.step(0);
+        this.engine.step(0, enough);
       }
     }
   }
@@ -237,8 +268,10 @@ export class ScriptSession implements EngineListener, SessionServices {
   private end(): void {
     const urgent = this.outside.stopRequest() > 1;
     if (!urgent) this.fireAll(this.failed ? "error" : "end");
+    for (const { probe, matched } of this.running.texts.all)
+      if (!matched) this.warnUnlessOptional(probe, "nothing of the target was what it names");
     this.sink.end({
-      probes: this.probes.map((each) => reportOf(each, this.texts)),
+      probes: this.probes.map((each) => reportOf(each, this.running.texts)),
       errors: this.errors,
       skipped: this.probes.reduce((sum, { probe }) => sum + probe.nmissed, 0),
       failed: this.failed,
@@ -247,41 +280,18 @@ export class ScriptSession implements EngineListener, SessionServices {
     this.sink.close();
   }
 
-  /**
-   * What the probes' points mean, said before anything runs.
-   *
-   * @throws ScriptProblem a point that is none, or that can match nothing
-   */
-  private resolvePoints(): ResolvedPoint[] {
-    using files = new StaticPoints(this.names);
-    const resolved: ResolvedPoint[] = [];
-    this.compiled.probes.forEach((compiled, index) => {
-      for (const node of compiled.points) {
-        const point = resolvePoint(node, this.compiled.sources);
-        this.refusePhases(point, node, compiled);
-        if (!this.matches(point, node, files)) continue;
-        resolved.push({ point, node, compiled, index });
-        if (node.sufficient) break;
-      }
-    });
-    return resolved;
-  }
-
-  private register({ point, node, compiled, index }: ResolvedPoint): void {
+  private register(
+    { point, node, compiled, index }: ResolvedPoint,
+    handlers: readonly ScriptHandler[],
+  ): void {
     // One handler was made for each probe of the script.
-    const handler = this.handlers[index] as ScriptHandler;
+    const handler = handlers[index] as ScriptHandler;
     const probe = this.engine.core.register(this.definition(point, node, compiled, handler));
-    this.points.set(probe.id, point);
-    this.probes.push({ probe, point, compiled });
-    if (point.kind === "function" || point.kind === "statement") this.texts.add(probe, point);
+    this.pointOf.set(probe.id, point);
+    this.probes.push({ probe, point, node, compiled });
+    if (isText(point)) this.running.texts.add(probe, point);
     else if (point.kind === "system-call")
-      this.calls.add(probe, point, (thread) => this.concerns(point.program, thread));
-  }
-
-  private refusePhases(point: Point, node: PointNode, { phases }: CompiledProbe): void {
-    if (phases.length === 0 || (hasInstruction(point) && !isReturn(point))) return;
-    const problem = `a probe point of this kind has no phases: '${phases.join(", ")}'`;
-    throw this.compiled.sources.problem("semantic", problem, node.position);
+      this.running.calls.add(probe, point, (thread) => this.concerns(point.program, thread));
   }
 
   private definition(
@@ -302,29 +312,6 @@ export class ScriptSession implements EngineListener, SessionServices {
     const has = (phase: "pre" | "post" | "fault"): ScriptHandler | undefined =>
       phases.includes(phase) ? handler : undefined;
     return { ...base, pre: has("pre"), post: has("post"), fault: has("fault") };
-  }
-
-  /** Said before anything runs: a point that can match nothing is an error, unless it is optional. */
-  private matches(point: Point, node: PointNode, files: StaticPoints): boolean {
-    if (point.kind !== "function" && point.kind !== "statement") return true;
-    if (this.options.command === undefined && this.options.pid === undefined) {
-      throw new UsageError(`${pointText(node)}: a process to probe is needed`, {
-        remedy: "name one with -c COMMAND or -x PID",
-      });
-    }
-    try {
-      const functions = files.functionsOf(point);
-      if (functions === undefined || point.kind === "statement" || functions.length > 0) return true;
-    } catch (error) {
-      if (!(error instanceof TraplineError) || !(node.optional || node.sufficient)) throw error;
-      return false;
-    }
-    if (node.optional || node.sufficient) return false;
-    throw this.compiled.sources.problem(
-      "semantic",
-      `while resolving probe point: no match: '${pointText(node)}'`,
-      node.position,
-    );
   }
 
   private concerns(program: ProgramPattern, thread: ThreadId): boolean {
@@ -368,31 +355,49 @@ export class ScriptSession implements EngineListener, SessionServices {
     this.engine.core.fire(probe, "pre", undefined);
   }
 
-  private sayArmed(): void {
-    for (const { point, probe } of this.probes)
-      this.say(`probe ${probe.definition.name}: trap tier (${point.kind})`);
+  private armingListener(): ArmingListener {
+    const { verbosity } = this.options;
+    const { say, progress } = this.messages;
+    return {
+      armed: ({ probe }, { address, name, image }) => {
+        if (verbosity < 2) return;
+        say(`probe ${probe.definition.name}: armed at ${formatAddress(address)} (${name} of ${image.path})`);
+      },
+      refused: ({ probe, point }, message) => {
+        if (verbosity > 1) say(`probe ${probe.definition.name}: ${message}`);
+        if (namesOne(point)) this.warnUnlessOptional(probe, message);
+      },
+      arming: () => new Progress("arming probes", progress),
+    };
   }
+
+  private warnUnlessOptional(probe: Probe, message: string): void {
+    const { node, compiled } = this.probes.find((each) => each.probe === probe) ?? {};
+    if (node === undefined || compiled === undefined || node.optional || node.sufficient) return;
+    const where = formatPosition(compiled.node.position);
+    this.sink.warning(fromText(`probe ${probe.definition.name} at ${where}: ${message}`));
+  }
+
+  private sayTiers(): void {
+    for (const { point, probe } of this.probes)
+      this.messages.say(`probe ${probe.definition.name}: trap tier (${point.kind})`);
+  }
+
+  private sayPlaces(): void {
+    for (const { probe, armed, refused } of this.running.texts.all) {
+      const reasons = [...refused].map(([reason, count]) => `, ${reason}: ${String(count)}`).join("");
+      this.messages.say(`probe ${probe.definition.name}: armed at ${counted(armed, "place")}${reasons}`);
+    }
+  }
+}
+
+/** Whoever wrote this point meant one place: that it could not be had is worth a word. */
+function namesOne(point: TextPoint): boolean {
+  return point.kind === "statement" || compileGlob(point.functions).exact !== undefined;
 }
 
 /** How often the session looks up from its target: for output that waits to be written; milliseconds. */
 const BEAT = 100;
-
-/** A point of the script, and the number of its handler. */
-interface ResolvedPoint {
-  readonly point: Point;
-  readonly node: PointNode;
-  readonly compiled: CompiledProbe;
-  readonly index: number;
-}
-
-/** Points at which something is executed, that can fault. */
-function hasInstruction(point: Point): boolean {
-  return point.kind === "function" || point.kind === "statement" || point.kind === "system-call";
-}
-
-function isReturn(point: Point): boolean {
-  return (point.kind === "function" || point.kind === "system-call") && point.where === "return";
-}
 
 function order(point: Point): number {
   return point.kind === "begin" || point.kind === "end" || point.kind === "error" ? point.order : 0;

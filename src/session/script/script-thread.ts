@@ -1,22 +1,26 @@
-import { readdirSync, readFileSync } from "node:fs";
+import { readdirSync, readFileSync, readlinkSync, statSync } from "node:fs";
+import { isatty } from "node:tty";
 import { parentPort, workerData } from "node:worker_threads";
 import { UsageError } from "../../base/errors.js";
 import { emit } from "../../handlers/js/emit.js";
 import { DescriptorWriter, openFile } from "../../output/descriptor-writer.js";
 import { JsonSink } from "../../output/json-sink.js";
 import type { Sink } from "../../output/sink.js";
+import { warningLine } from "../../output/report.js";
 import { TextSink } from "../../output/text-sink.js";
 import { parseDefinitions } from "../../runtime/limits.js";
-import { compile, type CompileOptions, parseScript } from "../../script/compile.js";
+import { compile, type Compiled, type CompileOptions, parseScript } from "../../script/compile.js";
 import { resolveProgram } from "../../symbols/programs.js";
 import { DOORBELL } from "../../targets/linux/doorbell-words.js";
 import type { SessionOptions } from "../options.js";
 import type { ProgramNames } from "../points/places.js";
 import { commandWords } from "./command.js";
-import { describeProgram, describeScript } from "./describe.js";
+import { describeHandlers, describeProgram, describeScript } from "./describe.js";
+import { listPoints } from "./list-points.js";
 import { StaticPoints } from "./listing.js";
-import { resolvePoint } from "./point-text.js";
+import { counted, PassTimes } from "./pass-times.js";
 import { type Problem, problemOf } from "./problems.js";
+import { type ResolvedPoint, resolvePoints } from "./resolved-points.js";
 import { type Outside, ScriptSession } from "./script-session.js";
 
 /** What the session's thread is given. */
@@ -34,7 +38,7 @@ const STANDARD_ERROR = 2;
 
 /** The whole session, in its own thread: ptrace binds a target to one, and it must be free to wait. */
 async function main(options: SessionOptions, { doorbell, stop }: ScriptThreadData): Promise<number> {
-  const messages = new DescriptorWriter(STANDARD_ERROR, { name: "standard error" });
+  const messages = new DescriptorWriter(STANDARD_ERROR, { name: "standard error", lossy: true });
   const say = (line: string): void => {
     messages.writeText(`${line}\n`);
     messages.flush();
@@ -50,15 +54,30 @@ async function main(options: SessionOptions, { doorbell, stop }: ScriptThreadDat
     return 0;
   };
   const limits = parseDefinitions([...options.definitions].map(([name, value]) => `${name}=${value}`));
-  if (options.list !== undefined)
-    return list(options.list.pattern, compileOptions(options, limits), names, print);
   const toCompile = compileOptions(options, limits);
-  if (options.lastPass === 1) return print(describeScript(parseScript(toCompile).script));
-  const compiled = compile(toCompile);
-  if (options.lastPass === 2) return print(describeProgram(compiled));
-  if (options.lastPass === 3) return print(emit(compiled.program).source + "\n");
+  if (options.list !== undefined) {
+    using files = new StaticPoints(names);
+    const lines = listPoints(options.list.pattern, toCompile, files, options.list.variables);
+    print(lines.map((line) => `${line}\n`).join(""));
+    return lines.length === 0 ? 1 : 0;
+  }
+  const times = new PassTimes(options.verbosity > 0 ? say : undefined);
+  const parsed = parseScript(toCompile);
+  times.ended(`Pass 1: parsed user script and ${counted(toCompile.library.length, "library script")}`);
+  if (options.lastPass === 1) return print(describeScript(options.script.name, parsed.script));
+  const compiled = compile(toCompile, parsed);
+  // Events begin with the one that tells their format: there the session says it.
+  const asEvents = options.json && options.lastPass === 5;
+  if (!asEvents && !options.suppressWarnings)
+    for (const warning of compiled.warnings) say(warningLine(warning));
+  const resolved = resolve(options, compiled, names);
+  const { program } = compiled;
+  const size = `${counted(program.handlers.length, "probe")}, ${counted(program.functions.length, "function")}, ${counted(program.globals.length, "global")}`;
+  times.ended(`Pass 2: analyzed script: ${size}`);
+  if (options.lastPass === 2) return print(resolved.described);
+  if (options.lastPass === 3) return print(emit(program).source + "\n");
   const sink: Sink = options.json
-    ? new JsonSink(output)
+    ? new JsonSink(output, { quiet: options.suppressWarnings })
     : new TextSink({
         output,
         messages,
@@ -66,8 +85,39 @@ async function main(options: SessionOptions, { doorbell, stop }: ScriptThreadDat
         quiet: options.suppressWarnings,
         verbose: options.verbosity > 0,
       });
-  const session = new ScriptSession(options, limits, compiled, names, sink, outside(doorbell, stop), say);
-  return options.lastPass === 4 ? 0 : session.run();
+  const { points } = resolved;
+  const world = outside(doorbell, stop);
+  const session = new ScriptSession(options, limits, compiled, points, names, sink, world, {
+    say,
+    progress: {
+      isTerminal: isatty(STANDARD_ERROR),
+      write: (text) => {
+        messages.writeText(text);
+        messages.flush();
+      },
+    },
+  });
+  const handlers = session.compileHandlers();
+  times.ended(`Passes 3 and 4: translated to JavaScript and compiled ${counted(handlers.length, "handler")}`);
+  if (options.lastPass === 4) return print(resolved.described);
+  times.begins("Pass 5: starting run.");
+  const status = await session.run(handlers);
+  times.ended("Pass 5: run completed");
+  return status;
+}
+
+/** What the points mean, and the text of `-p2` and `-p4` about it. The files are closed again. */
+function resolve(
+  options: SessionOptions,
+  compiled: Compiled,
+  names: ProgramNames,
+): { readonly points: readonly ResolvedPoint[]; readonly described: string } {
+  using files = new StaticPoints(names);
+  const hasTarget = options.command !== undefined || options.pid !== undefined;
+  const points = resolvePoints(compiled, files, options.lastPass === 5 ? { hasTarget } : undefined);
+  if (options.lastPass === 2) return { points, described: describeProgram(compiled, points, files) };
+  if (options.lastPass === 4) return { points, described: describeHandlers(points, files) };
+  return { points, described: "" };
 }
 
 function outside(doorbell: SharedArrayBuffer, stop: SharedArrayBuffer): Outside {
@@ -94,7 +144,24 @@ function programNames(options: SessionOptions): ProgramNames & { target: string 
     return found;
   };
   const [program] = options.command === undefined ? [] : commandWords(options.command);
-  return { target: program === undefined ? undefined : resolve(program), resolve };
+  const target = program === undefined ? programOfProcess(options.pid) : resolve(program);
+  return { target, resolve };
+}
+
+/** What a process runs, if that can be read by its path; else only the running target tells. */
+function programOfProcess(pid: number | undefined): string | undefined {
+  if (pid === undefined) return undefined;
+  const link = `/proc/${String(pid)}/exe`;
+  try {
+    const path = readlinkSync(link);
+    const [byPath, running] = [statSync(path), statSync(link)];
+    // Another root, or a file that was replaced: what stands at the path is another program.
+    return byPath.dev === running.dev && byPath.ino === running.ino ? path : undefined;
+  } catch (error) {
+    // No such process, or not ours to look at: attaching will say it, and better.
+    if (error instanceof Error && "code" in error) return undefined;
+    throw error;
+  }
 }
 
 function compileOptions(options: SessionOptions, limits: CompileOptions["limits"]): CompileOptions {
@@ -115,22 +182,6 @@ function tapset(): CompileOptions["library"] {
     .filter((name) => name.endsWith(".stp"))
     .sort()
     .map((name) => ({ name: `tapset/${name}`, text: readFileSync(new URL(name, folder), "utf8") }));
-}
-
-/** `-l`: the points that a pattern matches, one a line. */
-function list(
-  pattern: string,
-  options: CompileOptions,
-  names: ProgramNames,
-  print: (text: string) => number,
-): number {
-  const { script, sources } = parseScript({ ...options, text: `probe ${pattern} {}`, name: "<input>" });
-  using files = new StaticPoints(names);
-  const lines = script.probes
-    .flatMap((probe) => probe.points)
-    .flatMap((node) => files.list(resolvePoint(node, sources)));
-  print(lines.map((line) => `${line}\n`).join(""));
-  return lines.length === 0 ? 1 : 0;
 }
 
 if (parentPort === null) throw new UsageError("script-thread is started by trapline itself");

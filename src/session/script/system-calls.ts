@@ -31,20 +31,30 @@ interface Interrupted {
 }
 
 const EFAULT = 14n;
+const EINTR = 4n;
 /**
- * Results that no program sees: the call was interrupted and is made again (ERESTARTSYS,
- * ERESTARTNOINTR, ERESTARTNOHAND, ERESTART_RESTARTBLOCK). Linux include/linux/errno.h.
+ * Results that no program sees: the call was interrupted. Whether it is made again depends on what
+ * interrupted it. Linux include/linux/errno.h, arch/x86/kernel/signal.c (handle_signal).
  */
-const RESTARTS: ReadonlySet<bigint> = new Set([512n, 513n, 514n, 516n]);
+const INTERRUPTED: ReadonlyMap<bigint, "always" | "SA_RESTART" | "without a handler"> = new Map([
+  [512n, "SA_RESTART"], // ERESTARTSYS
+  [513n, "always"], // ERESTARTNOINTR
+  [514n, "without a handler"], // ERESTARTNOHAND
+  [516n, "without a handler"], // ERESTART_RESTARTBLOCK
+]);
 const RESTART_SYSCALL = 219;
 const RT_SIGRETURN = 15;
 const SYSCALL_LENGTH = 2;
 /** Calls of one thread that may wait for their restart at once, each under a handler of signals. */
 const MAXIMUM_INTERRUPTED = 16;
 
+/** Will the kernel make a call again? Undefined where it was not interrupted. */
+type Restarts = boolean | "unknown" | undefined;
+
 /**
  * Probes on system calls (row S11). `pre` is the entry, `post` the normal return, `fault` a call
- * that ended with EFAULT or that was interrupted to be restarted; the restart is a retry.
+ * that ended with EFAULT or that a signal interrupted. Where the kernel makes it again the fault is
+ * retryable, and the restart is a retry; where it does not, the program finds EINTR.
  */
 export class SystemCallProbes {
   private readonly watched: Watched[] = [];
@@ -103,11 +113,14 @@ export class SystemCallProbes {
       return;
     }
     const retries = before === undefined ? 0 : before.retries + 1;
-    this.under.set(thread, { number: meant, retries, probes });
+    const counted: Watched[] = [];
+    this.under.set(thread, { number: meant, retries, probes: counted });
     this.about({ number: meant, name }, () => {
       for (const each of probes) {
         const phase = each.where === "entry" ? "pre" : undefined;
-        this.core.fire(each.probe, phase ?? "none", thread, { retries, part: "begin" });
+        // A handler before it may have disarmed it.
+        if (this.core.fire(each.probe, phase ?? "none", thread, { retries, part: "begin" }))
+          counted.push(each);
       }
     });
   }
@@ -115,21 +128,51 @@ export class SystemCallProbes {
   private onExit(thread: ThreadId): void {
     const call = this.under.get(thread);
     if (call === undefined) return;
+    const registers = this.target.registers(thread);
+    const told = registers.read("rax");
+    const result = -BigInt.asIntN(64, told);
+    const restarts = this.restarts(thread, result);
+    // Only now: a thread that is killed while it is looked at is still under way, and abandoned by its end.
     this.under.delete(thread);
-    const result = -BigInt.asIntN(64, this.target.registers(thread).read("rax"));
-    const restarts = RESTARTS.has(result);
-    if (restarts) this.interrupt(thread, call);
+    const mayRestart = restarts === true || restarts === "unknown";
+    if (mayRestart) this.interrupt(thread, call);
     const fault = faultOf(result, restarts);
     const name = systemCallName(call.number) ?? `sys_${String(call.number)}`;
-    this.about({ number: call.number, name }, () => {
-      for (const each of call.probes) {
-        // A `.return` point sees every result that the program sees, as pre; a restart is none.
-        const phase =
-          each.where === "return" ? (restarts ? "none" : "pre") : fault === undefined ? "post" : "fault";
-        const details = { retries: call.retries, part: "end" as const };
-        this.core.fire(each.probe, phase, thread, fault === undefined ? details : { ...details, fault });
-      }
-    });
+    // What the program will find there once its handler of signals has returned.
+    if (restarts === false) registers.write("rax", BigInt.asUintN(64, -EINTR));
+    try {
+      this.about({ number: call.number, name }, () => {
+        for (const each of call.probes) {
+          // A `.return` point sees every result that the program sees, as pre; a restart is none.
+          const atReturn = mayRestart ? "none" : "pre";
+          const phase = each.where === "return" ? atReturn : fault === undefined ? "post" : "fault";
+          const details = { retries: call.retries, part: "end" as const };
+          this.core.fire(each.probe, phase, thread, fault === undefined ? details : { ...details, fault });
+        }
+      });
+    } finally {
+      if (restarts === false) registers.write("rax", told);
+    }
+  }
+
+  /**
+   * Will the kernel make the call again? Undefined where it was not interrupted. Told by the signal that
+   * is due: it stays pending until the thread goes on from here.
+   */
+  private restarts(thread: ThreadId, result: bigint): Restarts {
+    const when = INTERRUPTED.get(result);
+    if (when === undefined) return undefined;
+    const due = this.target.capabilities.dueSignal?.(thread);
+    if (due === undefined) return true;
+    if (due.disposition === "fatal") return false;
+    switch (when) {
+      case "always":
+        return true;
+      case "without a handler":
+        return false;
+      case "SA_RESTART":
+        return due.restarts() ?? "unknown";
+    }
   }
 
   private interrupt(thread: ThreadId, call: Call): void {
@@ -173,10 +216,16 @@ export class SystemCallProbes {
   }
 }
 
-function faultOf(result: bigint, restarts: boolean): InstructionFault | undefined {
-  if (restarts)
-    return { name: "ERESTART", number: Number(result), code: 0, address: undefined, retryable: true };
-  if (result === EFAULT)
-    return { name: "EFAULT", number: Number(EFAULT), code: 0, address: undefined, retryable: false };
-  return undefined;
+function faultOf(result: bigint, restarts: Restarts): InstructionFault | undefined {
+  const fault = (name: string, number: bigint, retryable: boolean): InstructionFault => ({
+    name,
+    number: Number(number),
+    code: 0,
+    address: undefined,
+    retryable,
+  });
+  // Where it is not known no handler is told to count on it; a restart that comes is a retry all the same.
+  if (restarts === true || restarts === "unknown") return fault("ERESTART", result, restarts === true);
+  if (restarts === false) return fault("EINTR", EINTR, false);
+  return result === EFAULT ? fault("EFAULT", EFAULT, false) : undefined;
 }

@@ -1,44 +1,95 @@
 import { MemoryFault, ProbeRefused, TargetGone } from "../../base/errors.js";
-import type { Address } from "../../base/address.js";
-import type { Probe } from "../../probes/probe.js";
+import { type Address, addressOf } from "../../base/address.js";
+import { RETURNED } from "../../probes/outcome.js";
+import type { Hit, Probe } from "../../probes/probe.js";
 import { ReturnProbe } from "../../probes/return-probe.js";
-import type { SpaceId, ThreadId } from "../../targets/target.js";
+import type { FunctionLocation } from "../../symbols/elf/functions.js";
+import { loadedAt } from "../../symbols/vaddr.js";
+import type { Memory, SpaceId, ThreadId } from "../../targets/target.js";
 import type { Engine } from "../engine.js";
-import { imagesOf, placesIn, type ProgramNames, refuseHarm, type TextPlace } from "../points/places.js";
-import type { Point } from "../points/point.js";
+import { refuseHarm } from "../points/harm.js";
+import {
+  type Found,
+  imagesOf,
+  placeOf,
+  placesIn,
+  placesOf,
+  type ProgramNames,
+  type TextPlace,
+} from "../points/places.js";
+import type { TextPoint } from "../points/point.js";
 import type { Image } from "../programs.js";
-
-type TextPoint = Extract<Point, { kind: "function" | "statement" }>;
 
 /** A probe on instructions, as it is spread over the images of the target. */
 export interface TextProbe {
   readonly probe: Probe;
   readonly point: TextPoint;
   readonly returns: ReturnProbe | undefined;
-  /** Places armed so far, ever. */
+  /** Something of the target was what the point names, armed or not. */
+  matched: boolean;
+  /** Places armed so far, ever; those that a fork copied are the same places. */
   armed: number;
   /** Places that could not be, by reason. */
   readonly refused: Map<string, number>;
 }
 
+/** Who is told how the arming goes. */
+export interface ArmingListener {
+  armed(each: TextProbe, place: TextPlace): void;
+  /** @param message says where and why */
+  refused(each: TextProbe, message: string): void;
+  /** Something longer begins: called once for each time that images come. */
+  arming(): ArmingProgress;
+}
+
+export interface ArmingProgress {
+  /** Called before each place. */
+  advance(done: number, total: number): void;
+  end(): void;
+}
+
+interface Task {
+  readonly each: TextProbe;
+  readonly place: TextPlace;
+}
+
+/** What was done for a probe in an image. */
+interface Tried {
+  /** Whether it went well or not. */
+  readonly places: Set<Address>;
+  /** IFUNCs that have not selected an implementation yet. */
+  waiting: readonly FunctionLocation[];
+}
+
 /** Arms probes on instructions wherever their points match, now and as libraries come. */
 export class TextProbes {
   readonly all: TextProbe[] = [];
-  /** What is done already: one entry for each probe and image. */
-  private readonly done = new WeakMap<Image, Set<TextProbe>>();
+  private readonly tried = new WeakMap<Image, Map<TextProbe, Tried>>();
+  /** Fires when an IFUNC's resolver returns: what it returns is then called. */
+  private readonly selections: ReturnProbe;
 
   constructor(
     private readonly engine: Engine,
     private readonly names: ProgramNames,
-    private readonly say: (line: string) => void,
-  ) {}
+    private readonly listener: ArmingListener,
+  ) {
+    const probe = engine.core.register({
+      name: "IFUNC selections",
+      internal: true,
+      pre: (hit) => {
+        this.onSelection(hit);
+        return RETURNED;
+      },
+    });
+    this.selections = new ReturnProbe(engine.core, probe);
+  }
 
   add(probe: Probe, point: TextPoint): TextProbe {
     const returns =
       point.kind === "function" && point.where === "return"
         ? new ReturnProbe(this.engine.core, probe)
         : undefined;
-    const added: TextProbe = { probe, point, returns, armed: 0, refused: new Map() };
+    const added: TextProbe = { probe, point, returns, matched: false, armed: 0, refused: new Map() };
     this.all.push(added);
     return added;
   }
@@ -46,25 +97,48 @@ export class TextProbes {
   /** Arms what the images of a space now offer. */
   arm(space: SpaceId): void {
     const images = this.engine.programs.images(space);
-    for (const each of this.all) {
-      if (!each.probe.armed) continue;
-      for (const image of imagesOf(each.point, images, this.names)) this.armIn(each, image, images);
+    this.armTasks(() =>
+      this.all
+        .filter((each) => each.probe.armed)
+        .flatMap((each) => imagesOf(each.point, images, this.names).map((image) => ({ each, image })))
+        .filter(({ each, image }) => this.tried.get(image)?.has(each) !== true)
+        .flatMap(({ each, image }) =>
+          this.tasksFor(each, image, (memory) => placesIn(each.point, image, images, memory)),
+        ),
+    );
+  }
+
+  /** IFUNCs whose selection can be read now, and could not be when their image came. */
+  armSelected(space: SpaceId): void {
+    const images = this.engine.programs.images(space);
+    this.armTasks(() =>
+      images.flatMap((image) =>
+        [...(this.tried.get(image) ?? [])].flatMap(([each, { waiting }]) =>
+          waiting.length === 0 || !each.probe.armed
+            ? []
+            : this.tasksFor(each, image, (memory) => placesOf(waiting, image, images, memory)),
+        ),
+      ),
+    );
+  }
+
+  /** A fork copied the images, and what is armed in them. */
+  threadCopied(parent: ThreadId, child: ThreadId, space: SpaceId): void {
+    for (const returns of this.returnProbes()) returns.threadCopied(parent, child, space);
+    const originals = this.engine.programs.images(this.engine.target.spaceOf(parent));
+    for (const copy of this.engine.programs.images(space)) {
+      const original = originals.find((image) => image.path === copy.path && image.bias === copy.bias);
+      const tried = original === undefined ? undefined : this.tried.get(original);
+      if (tried === undefined) continue;
+      const copies = [...tried].map(
+        ([each, { places, waiting }]) => [each, { places: new Set(places), waiting }] as const,
+      );
+      this.tried.set(copy, new Map(copies));
     }
   }
 
-  /** IFUNCs whose implementation was not selected when their image came. */
-  armSelected(space: SpaceId): void {
-    const images = this.engine.programs.images(space);
-    for (const image of images) this.done.delete(image);
-    this.arm(space);
-  }
-
-  threadCopied(parent: ThreadId, child: ThreadId, space: SpaceId): void {
-    for (const { returns } of this.all) returns?.threadCopied(parent, child, space);
-  }
-
   threadGone(thread: ThreadId): void {
-    for (const { returns } of this.all) returns?.threadGone(thread);
+    for (const returns of this.returnProbes()) returns.threadGone(thread);
   }
 
   /** The function that a return probe's hit returns from. */
@@ -72,29 +146,88 @@ export class TextProbes {
     return this.all.find((each) => each.probe === probe)?.returns?.returningFrom;
   }
 
-  private armIn(each: TextProbe, image: Image, images: readonly Image[]): void {
-    let done = this.done.get(image);
-    if (done?.has(each) === true) return;
-    if (done === undefined) {
-      done = new Set();
-      this.done.set(image, done);
-    }
-    done.add(each);
+  private *returnProbes(): Generator<ReturnProbe> {
+    yield this.selections;
+    for (const { returns } of this.all) if (returns !== undefined) yield returns;
+  }
+
+  private armTasks(find: () => readonly Task[]): void {
+    const progress = this.listener.arming();
     try {
-      for (const place of placesIn(each.point, image, images, this.engine.target.memory(image.space)))
-        this.armAt(each, place);
-    } catch (error) {
-      this.refuse(each, error);
+      const tasks = find();
+      tasks.forEach((task, index) => {
+        progress.advance(index, tasks.length);
+        this.armAt(task);
+      });
+    } finally {
+      progress.end();
     }
   }
 
-  private armAt(each: TextProbe, place: TextPlace): void {
+  /** What is to be done of what was found, and was not tried before. */
+  private tasksFor(each: TextProbe, image: Image, find: (memory: Memory) => Found): Task[] {
+    const tried = this.triedIn(each, image);
     try {
-      refuseHarm(place);
+      const { places, waiting } = find(this.engine.target.memory(image.space));
+      tried.waiting = waiting;
+      if (places.length + waiting.length > 0) each.matched = true;
+      for (const resolver of waiting) this.awaitSelection(image, resolver);
+      return places.filter(({ address }) => !tried.places.has(address)).map((place) => ({ each, place }));
+    } catch (error) {
+      this.refuse(each, error);
+      return [];
+    }
+  }
+
+  /** Its resolver runs before anybody can call it: at start, at dlopen, at the first call or in dlsym. */
+  private awaitSelection(image: Image, resolver: FunctionLocation): void {
+    try {
+      this.selections.arm(image.space, loadedAt(resolver.vaddr, image.bias));
+    } catch (error) {
+      // Then the selection is read where the dynamic linker put it, when it next says that it is done.
+      if (!(error instanceof ProbeRefused || error instanceof MemoryFault || error instanceof TargetGone))
+        throw error;
+    }
+  }
+
+  private onSelection(hit: Hit): void {
+    const resolver = this.selections.returningFrom;
+    const selected = addressOf(hit.registers.read("rax"));
+    if (resolver === undefined || selected === undefined) return;
+    const image = this.engine.programs.at(hit.space, resolver);
+    if (image === undefined || this.engine.programs.at(hit.space, selected) !== image) return;
+    for (const [each, tried] of this.tried.get(image) ?? []) {
+      const found = tried.waiting.find(({ vaddr }) => loadedAt(vaddr, image.bias) === resolver);
+      if (found === undefined) continue;
+      tried.waiting = tried.waiting.filter((other) => other !== found);
+      if (each.probe.armed && !tried.places.has(selected))
+        this.armAt({ each, place: placeOf(found, image, selected) });
+    }
+  }
+
+  private triedIn(each: TextProbe, image: Image): Tried {
+    let byProbe = this.tried.get(image);
+    if (byProbe === undefined) {
+      byProbe = new Map();
+      this.tried.set(image, byProbe);
+    }
+    let tried = byProbe.get(each);
+    if (tried === undefined) {
+      tried = { places: new Set(), waiting: [] };
+      byProbe.set(each, tried);
+    }
+    return tried;
+  }
+
+  private armAt({ each, place }: Task): void {
+    this.triedIn(each, place.image).places.add(place.address);
+    try {
+      refuseHarm(place.image, place.address);
       const options = { fileByte: place.fileByte };
       if (each.returns !== undefined) each.returns.arm(place.image.space, place.address, options);
       else this.engine.core.arm(each.probe, place.image.space, place.address, options);
       each.armed++;
+      this.listener.armed(each, place);
     } catch (error) {
       this.refuse(each, error);
     }
@@ -103,8 +236,9 @@ export class TextProbes {
   private refuse(each: TextProbe, error: unknown): void {
     if (error instanceof TargetGone) return;
     if (!(error instanceof ProbeRefused || error instanceof MemoryFault)) throw error;
+    each.matched = true;
     const reason = error instanceof ProbeRefused ? error.reason : "unmapped";
     each.refused.set(reason, (each.refused.get(reason) ?? 0) + 1);
-    this.say(`${each.probe.definition.name}: ${error.message}`);
+    this.listener.refused(each, error.message);
   }
 }

@@ -95,12 +95,12 @@ export function refusedBySeccomp(thread: Thread): boolean {
   return mode !== undefined && mode !== "0";
 }
 
-function refuseSeccomp(thread: Thread, at: Address): void {
+export function refuseSeccomp(thread: Thread, at: Address): void {
   if (refusedBySeccomp(thread))
     throw new ProbeRefused(
       at,
       "seccomp",
-      `thread ${thread.id} is under a seccomp filter and must not be made to map memory`,
+      `thread ${thread.id} is under a seccomp filter and must not be made to call the kernel`,
     );
 }
 

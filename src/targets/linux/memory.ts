@@ -74,6 +74,10 @@ export class SpaceMemory implements Memory {
     return this.transfer(SYS.process_vm_readv, at, into, into.length);
   }
 
+  faultAt(at: Address): MemoryFault {
+    return this.fault(at, "read");
+  }
+
   write(at: Address, bytes: Uint8Array): void {
     const done = this.transfer(SYS.process_vm_writev, at, bytes, bytes.length);
     if (done < bytes.length) throw this.fault((at + done) as Address, "write");
@@ -245,15 +249,7 @@ export class SpaceMemory implements Memory {
   }
 
   private fault(at: Address, access: "read" | "write"): MemoryFault {
-    const reason = this.reason(at, access);
-    // Faults are expected at every hit; a stack trace of ours says nothing about them and costs 6 µs.
-    const limit = Error.stackTraceLimit;
-    Error.stackTraceLimit = 0;
-    try {
-      return new MemoryFault(toBigInt(at), access, reason);
-    } finally {
-      Error.stackTraceLimit = limit;
-    }
+    return new MemoryFault(toBigInt(at), access, this.reason(at, access));
   }
 
   /** Why an access failed: looked up only after it did. */

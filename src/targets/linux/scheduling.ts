@@ -1,6 +1,7 @@
 import { readFileSync } from "node:fs";
 import { DOORBELL } from "./doorbell-words.js";
 import { ERRNO, SYS, SharedBytes, closeFile, openFile, systemCall3, systemCall4 } from "./kernel.js";
+import { OtherThreads } from "./other-threads.js";
 import { readStatus, statusField } from "./process-files.js";
 
 /**
@@ -36,9 +37,12 @@ const DENSE_MS = 1;
 const SEVERAL_DENSE_MS = 0.03;
 const RETRY_MS = 200;
 /** Stops closer together on average come from the processor that we are on. */
-const TOGETHER_MS = 0.015;
-/** Off for so long after the guard had to help. */
-const PAUSE_MS = 1000;
+const TOGETHER_MS = 0.025;
+/** Off for so long after the guard had to help; twice as long each time that it has to help again soon. */
+const PAUSE_MS = 50;
+const LONGEST_PAUSE_MS = 2000;
+/** Well for so many pauses: the next is a short one again. */
+const FORGIVEN_AFTER = 5;
 
 const AFFINITY_BYTES = 1024;
 const noParameters = new SharedBytes(8); // struct sched_param, priority 0
@@ -57,11 +61,18 @@ export class Scheduling {
   private since = 0;
   private notBefore = 0;
   private starved = 0;
+  private pause = PAUSE_MS;
+  private readonly others: OtherThreads | undefined;
   private statFile = -1;
   private statThread = 0;
 
-  constructor(private readonly bell: Int32Array) {
+  /** @param ownsProcess see {@link OtherThreads} */
+  constructor(
+    private readonly bell: Int32Array,
+    ownsProcess: boolean,
+  ) {
     this.affinityBytes = systemCall3(SYS.sched_getaffinity, 0, AFFINITY_BYTES, this.affinity.address);
+    this.others = ownsProcess ? new OtherThreads() : undefined;
   }
 
   /** Called at every stop; allocates nothing but once in {@link LOOK_EVERY} times. */
@@ -92,7 +103,9 @@ export class Scheduling {
     const starved = Atomics.load(this.bell, DOORBELL.starved);
     if (starved !== this.starved) {
       this.starved = starved;
-      this.notBefore = now + PAUSE_MS;
+      const soon = now < this.notBefore + FORGIVEN_AFTER * this.pause;
+      this.pause = soon ? Math.min(2 * this.pause, LONGEST_PAUSE_MS) : PAUSE_MS;
+      this.notBefore = now + this.pause;
       return this.leave();
     }
     if (!this.allowed || now < this.notBefore) return;
@@ -114,6 +127,7 @@ export class Scheduling {
     // A processor that our own affinity does not have is not ours to use.
     if (((this.affinity.bytes[processor >> 3] ?? 0) & (1 << (processor & 7))) === 0) return this.leave();
     if (systemCall3(SYS.sched_setaffinity, 0, AFFINITY_BYTES, this.pinned.address) < 0) return;
+    this.others?.keepOff(processor, this.affinity, this.pinned);
     if (this.beside < 0) setPolicy(0, SCHED_IDLE);
     this.beside = processor;
     Atomics.store(this.bell, DOORBELL.beside, 1);
@@ -124,6 +138,7 @@ export class Scheduling {
     this.beside = -1;
     setPolicy(0, SCHED_OTHER);
     systemCall3(SYS.sched_setaffinity, 0, this.affinityBytes, this.affinity.address);
+    this.others?.letEverywhere(this.affinity);
   }
 
   /** Field 39 of `/proc/PID/task/TID/stat`, read anew. @returns −1 where it cannot be had */

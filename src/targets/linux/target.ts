@@ -15,6 +15,7 @@ import type {
 } from "../target.js";
 import { attach } from "./attach.js";
 import { dispositionOf } from "./disposition.js";
+import { dueSignal } from "./due-signal.js";
 import { detachAll } from "./detach.js";
 import { readFacts } from "./facts.js";
 import { mapNear, unmap } from "./injection.js";
@@ -26,6 +27,11 @@ import { Tracer } from "./tracer.js";
 export interface LinuxOptions {
   /** The buffer of a {@link Doorbell}, for waking {@link LinuxTarget.wait} from another thread. */
   readonly doorbell?: SharedArrayBuffer;
+  /**
+   * The tracer's process exists for the tracer alone: the scheduling of its other threads may be
+   * changed, too. Default: no.
+   */
+  readonly ownsProcess?: boolean;
 }
 
 /**
@@ -46,6 +52,7 @@ export class LinuxTarget implements Target {
     this.capabilities = {
       stepsAlone: true,
       mapNear: (thread, near, length) => mapNear(tracer, tracer.stoppedThread(thread), near, length),
+      dueSignal: (thread) => dueSignal(tracer, tracer.stoppedThread(thread)),
       unmap: (thread, at, length) => unmap(tracer, tracer.stoppedThread(thread), at, length),
       signalCalls: signalCalls(tracer),
       guard: guard(tracer),
@@ -75,7 +82,7 @@ export class LinuxTarget implements Target {
       throw new TargetError(
         `processes can be traced on Linux x86-64 only; this is ${process.platform} ${process.arch}`,
       );
-    const tracer = new Tracer(options.doorbell);
+    const tracer = new Tracer(options.doorbell, options.ownsProcess === true);
     try {
       start(tracer);
     } catch (error) {

@@ -73,10 +73,10 @@ export class Tracer implements Tracing {
   private readonly frameView = new DataView(this.frame.buffer);
   private tracingCalls = false;
 
-  constructor(doorbell: SharedArrayBuffer | undefined) {
+  constructor(doorbell: SharedArrayBuffer | undefined, ownsProcess: boolean) {
     this.waiter = new Waiter(doorbell);
     this.siginfo = this.waiter.siginfo;
-    this.scheduling = new Scheduling(this.waiter.bell);
+    this.scheduling = new Scheduling(this.waiter.bell, ownsProcess);
   }
 
   /** @param until as {@link Target.wait} */

@@ -1,0 +1,74 @@
+import { Worker } from "node:worker_threads";
+import { Mailbox } from "../../handlers/closures/mailbox.js";
+import { delayAborts, ownThread } from "../../targets/linux/abort-delay.js";
+import { Doorbell } from "../../targets/linux/doorbell.js";
+import { beforeDeparture } from "./departure.js";
+import { type Command, COUNTERS, type EngineData, type EngineStart, MAXIMUM_PROBES } from "./protocol.js";
+
+/** How long this process waits, when it ends, for the engine to leave the target; milliseconds. */
+const EXIT_PATIENCE = 3000;
+
+/**
+ * The engine's thread, as the caller's thread holds it. From its start on, not only once the target
+ * is there, it is seen to it that the engine leaves the target before this process ends: breakpoints
+ * left behind would kill it.
+ */
+export class EngineLink {
+  readonly mailbox = new Mailbox();
+  readonly counters: Float64Array;
+  readonly worker: Worker;
+  /** Called first when this process ends. */
+  onDeparture: (() => void) | undefined;
+
+  private readonly doorbell = new Doorbell();
+  private readonly stay: () => void;
+  private readonly dieAtOnce: () => void;
+  private nextCommand = 1;
+  private released = false;
+
+  constructor(start: EngineStart, patience: EngineData["patience"]) {
+    const counters = new SharedArrayBuffer(8 * COUNTERS.length * MAXIMUM_PROBES);
+    this.counters = new Float64Array(counters);
+    const workerData: EngineData = {
+      start,
+      mailbox: this.mailbox.memory,
+      doorbell: this.doorbell.buffer,
+      counters,
+      ownerThread: ownThread(),
+      patience,
+    };
+    this.stay = beforeDeparture(() => {
+      this.leaveNow();
+    });
+    this.dieAtOnce = delayAborts();
+    this.worker = new Worker(new URL("./engine-thread.js", import.meta.url), { workerData });
+  }
+
+  /** @returns the command's number, by which it is answered */
+  send(command: Command): number {
+    const number = this.nextCommand++;
+    this.worker.postMessage({ number, command });
+    this.doorbell.ring();
+    return number;
+  }
+
+  /** The engine has left the target: nothing is to be waited for any more. Also a second time, to no effect. */
+  release(): void {
+    if (this.released) return;
+    this.released = true;
+    this.doorbell.stop();
+    this.stay();
+    this.dieAtOnce();
+  }
+
+  private leaveNow(): void {
+    this.onDeparture?.();
+    this.send({ kind: "leave" });
+    const until = performance.now() + EXIT_PATIENCE;
+    while (this.mailbox.get("left") === 0 && performance.now() < until) {
+      this.doorbell.ring();
+      this.mailbox.waitWhile(this.mailbox.get("turn"), 2);
+    }
+    this.release();
+  }
+}

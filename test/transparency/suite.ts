@@ -1,0 +1,192 @@
+import { spawn } from "node:child_process";
+import {
+  accessSync,
+  closeSync,
+  constants,
+  mkdtempSync,
+  openSync,
+  readdirSync,
+  readFileSync,
+  readSync,
+  rmSync,
+  statSync,
+} from "node:fs";
+import { tmpdir } from "node:os";
+import { join, resolve } from "node:path";
+import { fileURLToPath } from "node:url";
+import type { JsonEvent } from "../../src/output/json-sink.js";
+
+const ROOT = fileURLToPath(new URL("../../..", import.meta.url));
+/** Kept of what a program prints: only its last line is looked at. */
+const MOST_KEPT = 64 * 1024;
+
+/** What became of one program: it does what it does bare, it does not, or it fails bare. */
+export type Verdict =
+  | { readonly program: string; readonly kind: "fits"; readonly armed: number; readonly hits: number }
+  | { readonly program: string; readonly kind: "misfit"; readonly why: string }
+  | { readonly program: string; readonly kind: "left-out"; readonly why: string };
+
+export interface SuiteOptions {
+  /** Programs at a time. */
+  readonly jobs: number;
+  /** A program that takes longer than this, bare, is left out; seconds. */
+  readonly bareLimit: number;
+  /** A program that takes longer than this, probed, is a misfit; seconds. */
+  readonly probedLimit: number;
+}
+
+/** How a self-checking program ended: its status or signal, and the last line that it printed. */
+interface Ending {
+  readonly ended: string;
+  readonly lastLine: string;
+  readonly errors: string;
+}
+
+/** The executable files of a folder, in order of their names. */
+export function programsIn(folder: string): string[] {
+  return readdirSync(folder)
+    .sort()
+    .map((name) => resolve(folder, name))
+    .filter((path) => statSync(path).isFile() && isExecutable(path));
+}
+
+/**
+ * Runs self-checking programs bare and then with every function of theirs and of libc probed.
+ *
+ * @param report told of each, as they end
+ */
+export async function runSuite(
+  programs: readonly string[],
+  options: SuiteOptions,
+  report: (verdict: Verdict) => void,
+): Promise<readonly Verdict[]> {
+  const verdicts: Verdict[] = [];
+  const waiting = [...programs];
+  const work = async (): Promise<void> => {
+    for (let program = waiting.shift(); program !== undefined; program = waiting.shift()) {
+      const verdict = await judge(program, options);
+      verdicts.push(verdict);
+      report(verdict);
+    }
+  };
+  await Promise.all(Array.from({ length: options.jobs }, work));
+  return verdicts;
+}
+
+async function judge(program: string, { bareLimit, probedLimit }: SuiteOptions): Promise<Verdict> {
+  if (!isElf(program)) return { program, kind: "left-out", why: "no program of machine code" };
+  // As under a session, it leads no process group.
+  const alone = await ending(["/bin/sh", "-c", '"$0"; exit $?', program], bareLimit);
+  if (alone.ended !== "status 0") return { program, kind: "left-out", why: alone.ended };
+  const folder = mkdtempSync(join(tmpdir(), "trapline-suite-"));
+  try {
+    const report = join(folder, "report.json");
+    const words = ["--json", "-w", "-o", report, "-e", scriptFor(program), "-c", quoted(program)];
+    const probed = await ending([process.execPath, join(ROOT, "dist/cli/main.js"), ...words], probedLimit);
+    const misfit = (why: string): Verdict => ({ program, kind: "misfit", why });
+    if (probed.ended !== "status 0") return misfit(`the session: ${probed.ended}; ${probed.errors}`);
+    const events = readFileSync(report, "utf8")
+      .split("\n")
+      .filter((line) => line !== "")
+      .map((line) => JSON.parse(line) as JsonEvent);
+    const end = events.find((event) => event.kind === "end");
+    const target = end?.kind === "end" ? end.target : null;
+    const ended =
+      target === null
+        ? "unknown"
+        : target.kind === "exited"
+          ? `status ${String(target.status)}`
+          : target.signal;
+    if (ended !== alone.ended) return misfit(`it ended with ${ended}; ${probed.errors || probed.lastLine}`);
+    if (probed.lastLine !== alone.lastLine)
+      return misfit(`its last line is "${probed.lastLine}" in place of "${alone.lastLine}"`);
+    const places = events.flatMap((event) =>
+      event.kind === "probe" && event.places !== undefined ? [event.places.armed] : [],
+    );
+    const hits = events.flatMap((event) => (event.kind === "probe" ? [event.hits] : []));
+    const sum = (numbers: readonly number[]): number => numbers.reduce((total, each) => total + each, 0);
+    if (sum(hits) === 0) return misfit("no probe was hit");
+    return { program, kind: "fits", armed: sum(places), hits: sum(hits) };
+  } finally {
+    rmSync(folder, { recursive: true, force: true });
+  }
+}
+
+function scriptFor(program: string): string {
+  const own = `process(${JSON.stringify(program)})`;
+  return `global n probe ${own}.function("*")?, ${own}.library("libc.so.6").function("*")? { n++ }`;
+}
+
+/** As the command line of `-c` wants a word that may have spaces in it. */
+function quoted(word: string): string {
+  return `'${word.replaceAll("'", `'\\''`)}'`;
+}
+
+/** Runs a command in a session of its own, so that all it leaves behind can be ended with it. */
+async function ending(command: readonly string[], limit: number): Promise<Ending> {
+  const [program = "", ...args] = command;
+  return new Promise((resolveEnding) => {
+    const child = spawn(program, args, { stdio: ["ignore", "pipe", "pipe"], detached: true });
+    let output = "";
+    let errors = "";
+    let late = false;
+    const timer = setTimeout(() => {
+      late = true;
+      killGroup(child.pid, "SIGTERM");
+      setTimeout(() => {
+        killGroup(child.pid, "SIGKILL");
+      }, 3000).unref();
+    }, limit * 1000);
+    child.stdout.on(
+      "data",
+      (data: Buffer) => (output = (output + data.toString("latin1")).slice(-MOST_KEPT)),
+    );
+    child.stderr.on(
+      "data",
+      (data: Buffer) => (errors = (errors + data.toString("latin1")).slice(-MOST_KEPT)),
+    );
+    child.on("error", (error) => {
+      clearTimeout(timer);
+      resolveEnding({ ended: error.message, lastLine: "", errors });
+    });
+    child.on("close", (status, signal) => {
+      clearTimeout(timer);
+      killGroup(child.pid, "SIGKILL");
+      const ended = late ? `not done after ${String(limit)} s` : (signal ?? `status ${String(status)}`);
+      resolveEnding({ ended, lastLine: lastLine(output), errors: lastLine(errors) });
+    });
+  });
+}
+
+/** What is left of a group that was started here; mostly nothing. */
+function killGroup(leader: number | undefined, signal: NodeJS.Signals): void {
+  if (leader === undefined) return;
+  try {
+    process.kill(-leader, signal);
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code !== "ESRCH") throw error;
+  }
+}
+
+function lastLine(text: string): string {
+  return text.trimEnd().split("\n").at(-1) ?? "";
+}
+
+function isElf(path: string): boolean {
+  const magic = Buffer.alloc(4);
+  const file = openSync(path, "r");
+  try {
+    return readSync(file, magic) === 4 && magic.equals(Buffer.from("\x7fELF", "latin1"));
+  } finally {
+    closeSync(file);
+  }
+}
+
+function isExecutable(path: string): boolean {
+  try {
+    accessSync(path, constants.X_OK);
+    return true;
+  } catch {
+    return false;
+  }
+}
