@@ -170,6 +170,10 @@ export class Tracer implements Tracing {
         const signal = thread.pendingSignal === SIG.TRAP ? passOnTrap(this, thread) : thread.pendingSignal;
         if (how.address !== undefined) this.changeAddress(thread, how.address);
         const caught = signal !== 0 && isCaught(thread.id, signal);
+        if (caught && thread.watches?.hasArrived === true) {
+          this.fetchRegisters(thread);
+          thread.watches.interruptedAgain(thread.registers.pc, thread.registers.sp);
+        }
         if (how.watch !== undefined && how.watch !== 0 && caught) {
           this.fetchRegisters(thread);
           thread.watches ??= new ReturnWatches();
