@@ -125,6 +125,11 @@ export function callInTarget(
     ptrace(PTRACE.SETREGS, id, 0, saved.address);
   }
   thread.pendingSignal = 0;
+  if (thread.atCallEntry) {
+    // It stands before the instruction now, and what is kept of its registers is of before.
+    thread.atCallEntry = false;
+    thread.registersValid = false;
+  }
   if (met.stopSignal) systemCall4(SYS.tgkill, thread.process, id, SIG.STOP, 0);
   if (met.groupStop) {
     // The process is stopped by job control: have the thread fall in again as soon as it goes on.
