@@ -33,6 +33,7 @@ export function armAt(space: ProbedSpace, address: Address, entry: Entry, option
   }
   if (!location.armed) {
     refuseOverlap(space, location);
+    space.guard?.breakpoint(space.id, address, location.originalByte);
     space.memory.writeText(address, BREAKPOINT_BYTES);
     location.armed = true;
     space.locations.set(address, location);

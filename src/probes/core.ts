@@ -148,6 +148,7 @@ export class ProbeCore {
       for (const entry of location.entries) this.places.get(entry.probe)?.delete(location);
       location.entries = [];
       probed?.locations.delete(address);
+      probed?.guard?.forget(space, address);
     }
   }
 
@@ -269,7 +270,9 @@ export class ProbeCore {
   private spaceOf(id: SpaceId): ProbedSpace {
     let space = this.spaces.get(id);
     if (space === undefined) {
-      space = new ProbedSpace(id, this.target.memory(id));
+      const { guard } = this.target.capabilities;
+      guard?.begin(id);
+      space = new ProbedSpace(id, this.target.memory(id), guard);
       this.spaces.set(id, space);
     }
     return space;

@@ -1,7 +1,7 @@
 import type { Emulated } from "../arch/x86_64/emulate.js";
 import type { RegisterFile } from "../arch/x86_64/registers.js";
-import { type SlotPoint, slotPoint } from "../arch/x86_64/slot.js";
-import { type Address, formatAddress } from "../base/address.js";
+import { type SlotCode, type SlotPoint, slotPoint } from "../arch/x86_64/slot.js";
+import { type Address, formatAddress, offsetBy } from "../base/address.js";
 import { ProbeRefused } from "../base/errors.js";
 import type { Memory, Target, ThreadId } from "../targets/target.js";
 import type { Location, Slot, SlotForm } from "./location.js";
@@ -37,13 +37,18 @@ export function writeSlot(
   let near = location.address;
   // A second try where an operand, not the text, decides how near the slot must be.
   for (let attempt = 0; attempt < 2; attempt++) {
-    const address = space.slots.reserve(near, (wanted, length) => mapNear(thread, wanted, length));
+    const address = space.slots.reserve(near, (wanted, length) => {
+      const start = mapNear(thread, wanted, length);
+      space.guard?.slots(space.id, start, offsetBy(start, length));
+      return start;
+    });
     const options = because === undefined ? { stopAfter } : { stopAfter, because };
     const code = location.displacement.buildSlot(address, options);
     if (code.kind === "out-of-reach") {
       near = code.near;
       continue;
     }
+    tellExits(space, location, address, code);
     space.memory.writeText(address, code.bytes);
     const slot: Slot = { address, location, code, form: slotForm(stopAfter, because) };
     space.slots.enter(slot);
@@ -55,6 +60,19 @@ export function writeSlot(
     "out-of-reach",
     `no slot can be within reach of both the instruction and ${formatAddress(near)}`,
   );
+}
+
+/** Where a thread goes on that stands at a stop of the slot, should nobody be there to say so. */
+function tellExits(space: ProbedSpace, location: Location, address: Address, code: SlotCode): void {
+  for (const stop of code.stops) {
+    const point = slotPoint(code, stop);
+    if (point === undefined) continue;
+    const at = offsetBy(address, stop - 1);
+    if (point.kind !== "unfinished") space.guard?.exit(space.id, at, "jump", point.at);
+    // The one form with a stop before its end: an indirect call whose target was pushed.
+    else
+      space.guard?.exit(space.id, at, "call", offsetBy(location.address, location.displacement.facts.length));
+  }
 }
 
 /** What a program counter in a slot means; undefined where none can be. */

@@ -1,5 +1,5 @@
 import type { Address } from "../base/address.js";
-import type { Memory, SpaceId } from "../targets/target.js";
+import type { Guard, Memory, SpaceId } from "../targets/target.js";
 import type { Location } from "./location.js";
 import { ProgramMemory } from "./program-memory.js";
 import { SlotSpace } from "./slots.js";
@@ -14,13 +14,14 @@ export class ProbedSpace {
   constructor(
     readonly id: SpaceId,
     readonly memory: Memory,
+    readonly guard?: Guard,
   ) {
     this.program = new ProgramMemory(memory, this.locations);
   }
 
   /** The books of a forked copy: its text already holds the same breakpoints. */
   copy(id: SpaceId, memory: Memory): ProbedSpace {
-    const space = new ProbedSpace(id, memory);
+    const space = new ProbedSpace(id, memory, this.guard);
     for (const [address, location] of this.locations) space.locations.set(address, location.copyTo(id));
     space.slots = this.slots.copy((original) => space.locations.get(original.address));
     return space;

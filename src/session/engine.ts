@@ -11,6 +11,7 @@ import {
   type ThreadId,
 } from "../targets/target.js";
 import { Programs } from "./programs.js";
+import { SignalCallProbes } from "./signal-calls.js";
 import { Timers } from "./timers.js";
 
 /** Stops that are dealt with before the caller of {@link Engine.step} has its turn. */
@@ -49,8 +50,10 @@ export class Engine {
     options: CoreOptions = {},
   ) {
     this.core = new ProbeCore(target, listener, options);
+    const signalCalls = new SignalCallProbes(target, this.core);
     this.programs = new Programs(target, this.core, {
       changed: (space) => {
+        signalCalls.arm(space, this.programs.images(space));
         listener.imagesChanged?.(space);
       },
       relocated: (space) => {

@@ -232,4 +232,51 @@ export interface Capabilities {
 
   /** One thread can step while the others run. */
   readonly stepsAlone: boolean;
+
+  /** Keeps a program right should it have to go on without us. */
+  readonly guard?: Guard;
+
+  /** What the target must be told to keep signals as they would be without breakpoints. */
+  readonly signalCalls?: SignalCalls;
+}
+
+/**
+ * What a target is told before it is done, so that a program in which there are breakpoints lives
+ * on when its tracer dies.
+ */
+export interface Guard {
+  /** Breakpoints are about to be put in a space. One of its threads may be stopped for a moment. */
+  begin(space: SpaceId): void;
+  /** @param original the byte that the breakpoint replaces. @throws ProbeRefused there are too many */
+  breakpoint(space: SpaceId, at: Address, original: number): void;
+  /** Memory for slots. */
+  slots(space: SpaceId, start: Address, end: Address): void;
+  /**
+   * A breakpoint in a slot: the thread goes on at `to`; or, kind `call`, where the word on top of
+   * its stack says, and `to` is what belongs there.
+   */
+  exit(space: SpaceId, at: Address, kind: "jump" | "call", to: Address): void;
+  /** The text of a location is gone. */
+  forget(space: SpaceId, at: Address): void;
+}
+
+/**
+ * System calls by which a program changes what becomes of its signals, and which a target cannot
+ * see by itself without stopping at every system call.
+ */
+export interface SignalCalls {
+  readonly numbers: ReadonlySet<number>;
+
+  /** The calls of a space are told from now on. */
+  begin(space: SpaceId): void;
+
+  /**
+   * A thread is stopped before a `syscall` instruction. Its registers may be other ones
+   * afterwards, its program counter behind the instruction.
+   * @returns whether {@link done} is to be called behind the instruction
+   */
+  about(thread: ThreadId): boolean;
+
+  /** The thread stands behind it. */
+  done(thread: ThreadId): void;
 }

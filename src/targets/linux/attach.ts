@@ -6,6 +6,7 @@ import { isGone } from "./memory.js";
 import { readFile, readStat, readStatus, statusField } from "./process-files.js";
 import { PTRACE, SEIZE_OPTIONS, ptrace } from "./ptrace.js";
 import type { Tracer } from "./tracer.js";
+import { learnMaskOfRunning } from "./trap-mask.js";
 
 /** Field 9 of `/proc/PID/stat`, counted from field 3; bit of a kernel thread. include/linux/sched.h. */
 const FLAGS = 9 - 3;
@@ -35,7 +36,7 @@ export function attach(tracer: Tracer, pid: number): void {
         if (isEnding(thread)) continue;
         throw notPermitted(process, thread, result);
       }
-      tracer.book.add(thread, process, space);
+      learnMaskOfRunning(tracer.book.add(thread, process, space));
       found = true;
     }
   }

@@ -2,8 +2,10 @@ import { offsetBy } from "../../base/address.js";
 import { TargetGone } from "../../base/errors.js";
 import { PTRACE, ptrace } from "./ptrace.js";
 import { ERRNO } from "./kernel.js";
+import { endShelter } from "./sheltering.js";
 import type { Thread } from "./threads.js";
 import type { Tracer } from "./tracer.js";
+import { setTrapBlocked } from "./trap-mask.js";
 
 const INT3 = 0xcc;
 
@@ -38,7 +40,7 @@ export function detachAll(tracer: Tracer): void {
 function signalToDeliver(tracer: Tracer, thread: Thread): number {
   // A program counter that was changed since the stop is where somebody wants the thread.
   if (!thread.trapped) return thread.pendingSignal;
-  return thread.registers.dirty || rewindStale(tracer, thread) ? 0 : thread.pendingSignal;
+  return thread.isMoved() || rewindStale(tracer, thread) ? 0 : thread.pendingSignal;
 }
 
 /** Puts a thread back before a breakpoint that is no longer there. @returns false where it is the program's own */
@@ -51,10 +53,24 @@ function rewindStale(tracer: Tracer, thread: Thread): boolean {
   return true;
 }
 
+function isLastOfProcess(tracer: Tracer, thread: Thread): boolean {
+  for (const other of tracer.book.all())
+    if (other !== thread && other.process === thread.process) return false;
+  return true;
+}
+
 function letGo(tracer: Tracer, thread: Thread): void {
   try {
-    const signal = signalToDeliver(tracer, thread);
+    let signal = signalToDeliver(tracer, thread);
     tracer.storeRegisters(thread);
+    if (thread.mask.held) setTrapBlocked(thread, true);
+    if (isLastOfProcess(tracer, thread)) {
+      thread.pendingSignal = signal;
+      thread.trapped = false;
+      // What is to be delivered is pending afterwards: by whichever action, it is the kernel's to deliver.
+      if (endShelter(tracer, thread)) signal = 0;
+    }
+    tracer.waiter.goes(thread.id);
     const result = ptrace(PTRACE.DETACH, thread.id, 0, signal);
     if (result !== -ERRNO.ESRCH) {
       tracer.check(thread, result);

@@ -1,6 +1,8 @@
-import type { Disposition, SignalInfo, ThreadId } from "../target.js";
+import type { Disposition, SignalInfo } from "../target.js";
 import { readStatus, statusField } from "./process-files.js";
-import { isStopSignal } from "./signals.js";
+import { SIG_IGN } from "./shelter.js";
+import { SIG, isStopSignal } from "./signals.js";
+import type { Thread } from "./threads.js";
 
 /** Signals whose default action is to do nothing: SIGCHLD, SIGCONT, SIGURG, SIGWINCH. signal(7). */
 const IGNORED_BY_DEFAULT: ReadonlySet<number> = new Set([17, 18, 23, 28]);
@@ -10,8 +12,13 @@ const IGNORED_BY_DEFAULT: ReadonlySet<number> = new Set([17, 18, 23, 28]);
  * program blocks or ignores was given the default action by the kernel before we were told
  * (force_sig_info_to_task in kernel/signal.c), so what the masks now say holds for it too.
  */
-export function dispositionOf(thread: ThreadId, signal: SignalInfo): Disposition {
-  const status = readStatus(thread);
+export function dispositionOf(thread: Thread, signal: SignalInfo): Disposition {
+  const { shelter } = thread.space;
+  if (signal.number === SIG.TRAP && shelter?.strayed.has(thread.process) === false) {
+    const { handler } = shelter.wishOf(thread.process);
+    return handler === 0n ? "fatal" : handler === SIG_IGN ? "ignored" : "handled";
+  }
+  const status = readStatus(thread.id);
   const has = (field: string): boolean =>
     (BigInt(`0x${statusField(status, field)}`) & (1n << BigInt(signal.number - 1))) !== 0n;
   if (has("SigCgt")) return "handled";

@@ -2,7 +2,7 @@ import { type Address, offsetBy } from "../../base/address.js";
 import { MemoryFault, ProbeRefused } from "../../base/errors.js";
 import type { DueSignal } from "../target.js";
 import { dispositionOf } from "./disposition.js";
-import { callInTarget, refuseSeccomp } from "./injection.js";
+import { refuseSeccomp, systemCallIn } from "./injection.js";
 import { SYS } from "./kernel.js";
 import { readStatus, statusField } from "./process-files.js";
 import { LAST_SIGNAL, SIG, signalName } from "./signals.js";
@@ -33,7 +33,7 @@ export function dueSignal(tracer: Tracer, thread: Thread): DueSignal | undefined
       if ((pending & (1n << BigInt(number - 1))) === 0n) continue;
       const name = signalName(number);
       const signal = { number, name, code: 0, address: undefined, synchronous: false };
-      const disposition = dispositionOf(thread.id, signal);
+      const disposition = dispositionOf(thread, signal);
       if (disposition === "fatal") return { disposition };
       if (disposition === "handled") return { disposition, restarts: () => restarts(tracer, thread, number) };
     }
@@ -76,5 +76,5 @@ function restarts(tracer: Tracer, thread: Thread, signal: number): boolean | und
 }
 
 function askForAction(tracer: Tracer, thread: Thread, signal: number, at: Address): number {
-  return callInTarget(tracer, thread, thread.registers.pc, SYS.rt_sigaction, [signal, 0, at, SIGSET_BYTES]);
+  return systemCallIn(tracer, thread, thread.registers.pc, SYS.rt_sigaction, [signal, 0, at, SIGSET_BYTES]);
 }

@@ -112,6 +112,7 @@ export const SYS = {
   timer_delete: 226,
   exit_group: 231,
   tgkill: 234,
+  waitid: 247,
   openat: 257,
   pipe2: 293,
   rt_tgsigqueueinfo: 297,

@@ -2,6 +2,7 @@ import { SYS, systemCall4 } from "./kernel.js";
 
 /** Requests. ptrace(2); include/uapi/linux/ptrace.h, arch/x86/include/uapi/asm/ptrace-abi.h. */
 export const PTRACE = {
+  PEEKUSER: 3,
   POKEUSER: 6,
   CONT: 7,
   SINGLESTEP: 9,

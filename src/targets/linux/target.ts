@@ -19,6 +19,8 @@ import { dueSignal } from "./due-signal.js";
 import { detachAll } from "./detach.js";
 import { readFacts } from "./facts.js";
 import { mapNear, unmap } from "./injection.js";
+import { guard } from "./sheltering.js";
+import { signalCalls } from "./signal-calls.js";
 import { type LaunchOptions, launch } from "./launch.js";
 import { Tracer } from "./tracer.js";
 
@@ -52,6 +54,8 @@ export class LinuxTarget implements Target {
       mapNear: (thread, near, length) => mapNear(tracer, tracer.stoppedThread(thread), near, length),
       dueSignal: (thread) => dueSignal(tracer, tracer.stoppedThread(thread)),
       unmap: (thread, at, length) => unmap(tracer, tracer.stoppedThread(thread), at, length),
+      signalCalls: signalCalls(tracer),
+      guard: guard(tracer),
     };
   }
 
@@ -137,7 +141,7 @@ export class LinuxTarget implements Target {
   }
 
   disposition(thread: ThreadId, signal: SignalInfo): Disposition {
-    return dispositionOf(thread, signal);
+    return dispositionOf(this.tracer.book.get(thread), signal);
   }
 
   traceSystemCalls(on: boolean): void {

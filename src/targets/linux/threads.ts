@@ -5,7 +5,9 @@ import type { SpaceId, ThreadId } from "../target.js";
 import { SharedBytes } from "./kernel.js";
 import { SpaceMemory } from "./memory.js";
 import { PTRACE } from "./ptrace.js";
+import type { Shelter, SignalAction } from "./shelter.js";
 import type { ReturnWatches } from "./return-watch.js";
+import { type MaskCall, TrapMask } from "./signal-mask.js";
 
 /** `struct user_regs_struct`, 27 words. arch/x86/include/asm/user_64.h. */
 export const REGISTER_BYTES = 27 * 8;
@@ -22,6 +24,10 @@ export class Thread {
   registersValid = false;
   /** Stands still and was reported, or is about to be. */
   stopped = false;
+  /** Stopped by an `int3`, and set before it again, as far as the kernel knows. */
+  rewound = false;
+  /** Where it was stopped by an `int3`: the address behind it. */
+  trappedAt = 0 as Address;
   /** Its creator's event came, its own first stop not yet. */
   starting:
     | { readonly parent: ThreadId; readonly newProcess: boolean; readonly copyOf: SpaceId | undefined }
@@ -30,11 +36,21 @@ export class Thread {
   pendingSignal = 0;
   /** Stopped by an `int3`. */
   trapped = false;
+  /** What it blocks, as the program would see it: a breakpoint's trap unblocks SIGTRAP. */
+  readonly mask = new TrapMask();
+  /** A call that changes the mask is under way, itself changed. */
+  maskCall: MaskCall | undefined;
+  /** A signal with a handler was delivered, and the stop at the handler's first instruction is to come. */
+  entering = false;
   /** In a job-control stop: continue means PTRACE_LISTEN. */
   groupStopped = false;
   interruptAsked = false;
   /** We sent an interrupt, for whatever reason, which has not been seen yet. */
   disturbed = false;
+  /** Stands at the entry of a system call, which is still to be made. */
+  atCallEntry = false;
+  /** Was stopped at its exit: it runs no user code any more. */
+  ending = false;
   /** Number of the system call whose entry was seen last. */
   systemCall = -1;
   /** Set between the event of an exec and the exit of its system call: the TID before it. */
@@ -61,6 +77,12 @@ export class Thread {
     this.fetched.set(this.words);
   }
 
+  /** Stopped by an `int3`, and somebody wants it elsewhere. */
+  isMoved(): boolean {
+    const { registers } = this;
+    return registers.dirty && (registers.pc !== this.trappedAt || !this.onlyCounterChanged());
+  }
+
   /** Whether all registers but the program counter are as they were fetched. */
   onlyCounterChanged(): boolean {
     const { words, fetched } = this;
@@ -74,8 +96,14 @@ export class Thread {
 export class Space {
   readonly threads = new Map<ThreadId, Thread>();
   readonly memory: SpaceMemory;
-  /** Address of a `syscall` instruction in the space, once looked for. */
-  systemCallInstruction: Address | undefined;
+  /** Room for the stub of an injected call, once there is some that is ours. */
+  stub: Address | undefined;
+  /** What keeps the program right when we die; undefined where none could be built. */
+  shelter: Shelter | undefined;
+  /** What a shelter that is still to be built is to know; undefined where none is wanted. */
+  noted: ((shelter: Shelter) => void)[] | undefined;
+  /** What the process had for SIGTRAP before it executed this program. */
+  inherited: SignalAction | undefined;
 
   constructor(readonly id: SpaceId) {
     this.memory = new SpaceMemory(() => this.threads.keys(), `address space ${id}`);

@@ -8,11 +8,16 @@ import { restartInterrupted } from "./restart.js";
 import { ReturnWatches } from "./return-watch.js";
 import { Scheduling } from "./scheduling.js";
 import { SIG, SI, codeOf, decodeSignal, isStopSignal, setAddress, signalOf } from "./signals.js";
+import { buildShelter, passOnTrap, wantsShelter } from "./sheltering.js";
 import { Starter } from "./starter.js";
 import { StatusQueue } from "./status-queue.js";
+import type { Tracing } from "./tracing.js";
 import { type Space, type Thread, ThreadBook } from "./threads.js";
 import { isCaught, sharesMemory } from "./kinship.js";
+import { followMask, maskHandler } from "./mask-calls.js";
+import { learnMask } from "./trap-mask.js";
 import { exitStatus, isStopped, stopEvent, stopSignal } from "./wait-status.js";
+import { goesBack, putPendingBack, repairTrap, setBefore, standsForBreakpoint } from "./trap-stops.js";
 import { Waiter } from "./waiter.js";
 
 /** The only stop of a hot path: one object, refilled. */
@@ -43,7 +48,7 @@ const UCONTEXT_RIP = 168;
  * Owns ptrace: turns wait statuses into stops, and sets threads going again. What is only ptrace's
  * own (group stops, events of parents, watched returns) happens here and is not reported.
  */
-export class Tracer {
+export class Tracer implements Tracing {
   readonly book = new ThreadBook();
   readonly waiter: Waiter;
   private readonly ready: Stop[] = [];
@@ -85,6 +90,7 @@ export class Tracer {
         this.waiter.fetched = false;
         next = this.interpret(this.pending.thread as ThreadId, this.pending.status);
       } else {
+        this.takeLast();
         if (this.waiter.wait(until) !== "stop") return undefined;
         this.beFair();
         next = this.interpret(this.waiter.thread as ThreadId, this.waiter.status);
@@ -105,7 +111,47 @@ export class Tracer {
     if (thread === this.lastThread && ++this.inARow < FAIR_AFTER) return;
     this.lastThread = thread;
     this.inARow = 0;
-    while (this.waiter.poll()) this.pending.push(this.waiter.polledThread, this.waiter.polledStatus);
+    const { waiter } = this;
+    waiter.take();
+    this.rewindTrapped(thread, waiter.status);
+    if (this.book.find(thread as ThreadId)?.rewound === true) waiter.fetched = false;
+    while (waiter.poll()) {
+      this.rewindTrapped(waiter.polledThread, waiter.polledStatus);
+      this.pending.push(waiter.polledThread, waiter.polledStatus);
+    }
+  }
+
+  /**
+   * The stop of a thread was taken, and will be dealt with later. Behind a breakpoint it is set
+   * before it again, as far as the kernel knows: should we die, it comes there once more.
+   */
+  private rewindTrapped(id: number, status: number): void {
+    const thread = this.book.find(id as ThreadId);
+    if (thread === undefined || !isStopped(status) || stopEvent(status) !== PTRACE_EVENT.NONE) return;
+    if (stopSignal(status) !== SIG.TRAP || ptrace(PTRACE.GETSIGINFO, id, 0, this.siginfo.address) !== 0)
+      return;
+    if (codeOf(this.siginfo.view) !== SI.KERNEL) return;
+    setBefore(thread);
+  }
+
+  /** The stop that was told last is taken, if its thread was not set going: others are waited for now. */
+  private takeLast(): void {
+    const thread = this.book.find(this.waiter.take() as ThreadId);
+    if (thread?.trapped === true) setBefore(thread);
+  }
+
+  goes(thread: Thread): void {
+    this.waiter.goes(thread.id);
+  }
+
+  dealWith(id: ThreadId, status: number): void {
+    this.waiter.fetched = false;
+    const stop = this.interpret(id, status);
+    if (stop !== undefined) this.later({ ...stop });
+  }
+
+  setGoing(thread: Thread): void {
+    this.goOn(thread);
   }
 
   /** Reports a stop at the next wait. */
@@ -121,18 +167,24 @@ export class Tracer {
       case "step":
         return this.go(thread, PTRACE.SINGLESTEP, 0);
       case "deliver": {
-        const signal = thread.pendingSignal;
+        const signal = thread.pendingSignal === SIG.TRAP ? passOnTrap(this, thread) : thread.pendingSignal;
         if (how.address !== undefined) this.changeAddress(thread, how.address);
-        if (thread.watches?.hasArrived === true && isCaught(thread.id, signal)) {
+        const caught = signal !== 0 && isCaught(thread.id, signal);
+        if (caught && thread.watches?.hasArrived === true) {
           this.fetchRegisters(thread);
           thread.watches.interruptedAgain(thread.registers.pc, thread.registers.sp);
         }
-        if (how.watch !== undefined && how.watch !== 0 && isCaught(thread.id, signal)) {
+        if (how.watch !== undefined && how.watch !== 0 && caught) {
           this.fetchRegisters(thread);
           thread.watches ??= new ReturnWatches();
           thread.watches.begin(how.watch, thread.registers.pc, thread.registers.sp);
         }
-        return this.go(thread, this.usualRequest(thread), signal);
+        if (!caught) return this.go(thread, this.usualRequest(thread), signal);
+        // What the handler blocks is known when it begins, and nowhere else.
+        thread.entering = true;
+        this.fetchRegisters(thread);
+        thread.mask.leave(thread.registers.sp);
+        return this.go(thread, PTRACE.SINGLESTEP, signal);
       }
     }
   }
@@ -156,6 +208,7 @@ export class Tracer {
     if (thread.registersValid) return;
     this.check(thread, ptrace(PTRACE.GETREGS, thread.id, 0, thread.registersAddress));
     thread.noteFetched();
+    if (thread.rewound) thread.registers.pc = offsetBy(thread.registers.pc, 1);
   }
 
   /** Puts registers that were written in place. */
@@ -196,12 +249,15 @@ export class Tracer {
     thread.stopped = false;
     thread.registersValid = false;
     thread.pendingSignal = 0;
-    thread.trapped = false;
+    thread.atCallEntry = false;
     thread.groupStopped = false;
     if (request !== PTRACE.LISTEN) thread.going = request;
+    this.waiter.goes(thread.id);
     const result = thread.registers.dirty
       ? this.starter.start(thread, request, signal)
       : ptrace(request, thread.id, 0, signal);
+    thread.trapped = false;
+    thread.rewound = false;
     // ESRCH: it was killed while it stood; the end comes through wait.
     if (result < 0 && result !== -ERRNO.ESRCH) this.check(thread, result);
   }
@@ -267,6 +323,7 @@ export class Tracer {
         return this.executed(thread);
       case PTRACE_EVENT.EXIT:
         thread.interruptAsked = false;
+        thread.ending = true;
         return { kind: "thread-exiting", thread: thread.id };
       case PTRACE_EVENT.STOP:
         return this.eventStop(thread, signal);
@@ -276,23 +333,45 @@ export class Tracer {
     }
   }
 
-  private signalStop(thread: Thread, signal: number): Stop {
+  private signalStop(thread: Thread, signal: number): Stop | undefined {
     if (!this.waiter.fetched) this.fetchSiginfo(thread);
     const code = codeOf(this.siginfo.view);
     // Killed since, it stands at its exit already: that stop will be told by itself.
     if (signalOf(this.siginfo.view) !== signal || code === EXIT_STOP_CODE)
       throw new TargetGone(`thread ${thread.id} is ending`);
+    const entering = thread.entering;
+    thread.entering = false;
+    if (signal === SIG.TRAP && code === SIG.TRAP && entering) {
+      this.fetchRegisters(thread);
+      const held = thread.mask.held;
+      thread.mask.enter(thread.registers.sp);
+      learnMask(thread);
+      maskHandler(thread, held);
+      thread.going = PTRACE.CONT;
+      this.goOn(thread);
+      return undefined;
+    }
     thread.pendingSignal = signal;
     thread.interruptAsked = false;
     this.waiter.expect(thread);
+    const forced = signal === SIG.TRAP && code > 0;
+    if (!forced) {
+      this.fetchRegisters(thread);
+      thread.mask.leave(thread.registers.sp);
+      if (signal === SIG.TRAP && goesBack(thread)) {
+        this.goOn(thread, SIG.TRAP);
+        return undefined;
+      }
+      if (signal === SIG.TRAP && standsForBreakpoint(thread)) {
+        putPendingBack(this, thread);
+        return this.breakpointStop(thread);
+      }
+      learnMask(thread);
+    } else if (thread.mask.inEarnest) repairTrap(this, thread, code === SI.KERNEL);
     if (signal === SIG.TRAP && code === SI.KERNEL) {
       this.fetchRegisters(thread);
-      const at = offsetBy(thread.registers.pc, -1);
-      thread.trapped = true;
-      const stop = this.breakpoint;
-      stop.thread = thread.id;
-      stop.at = at;
-      stop.returned = thread.watches === undefined ? 0 : thread.watches.breakpoint(at, thread.registers.sp);
+      const stop = this.breakpointStop(thread);
+      if (wantsShelter(thread.space)) buildShelter(this, thread);
       return stop;
     }
     if (signal === SIG.TRAP && code > 0 && thread.going === PTRACE.SINGLESTEP) {
@@ -300,6 +379,17 @@ export class Tracer {
       return { kind: "step", thread: thread.id };
     }
     return { kind: "signal", thread: thread.id, signal: decodeSignal(signal, this.siginfo.view) };
+  }
+
+  private breakpointStop(thread: Thread): Stop {
+    const at = offsetBy(thread.registers.pc, -1);
+    thread.trapped = true;
+    thread.trappedAt = thread.registers.pc;
+    const stop = this.breakpoint;
+    stop.thread = thread.id;
+    stop.at = at;
+    stop.returned = thread.watches === undefined ? 0 : thread.watches.breakpoint(at, thread.registers.sp);
+    return stop;
   }
 
   private systemCallStop(thread: Thread): Stop | undefined {
@@ -310,18 +400,21 @@ export class Tracer {
     if (!entry && thread.execFrom !== undefined) {
       const former = thread.execFrom;
       thread.execFrom = undefined;
+      learnMask(thread);
       return { kind: "exec", thread: thread.id, former, space: thread.space.id };
     }
     this.fetchRegisters(thread);
     // Bits 32 … 63 are not part of the number. arch/x86/entry/syscall_64.c, do_syscall_64.
     const number = Number(BigInt.asIntN(32, thread.registers.read("orig_rax")));
     if (entry) thread.systemCall = number;
+    if (entry && thread.maskCall === undefined) followMask(thread, number, false);
     if (entry && thread.watches?.active === true) this.watchSystemCall(thread, number);
     if (!this.tracingCalls) {
       this.goOn(thread);
       return undefined;
     }
     thread.interruptAsked = false;
+    thread.atCallEntry = entry;
     return {
       kind: "system-call",
       thread: thread.id,
@@ -346,12 +439,17 @@ export class Tracer {
   /** PTRACE_EVENT_STOP: a job-control stop, its end, an interrupt, or a new thread's first stop. */
   private eventStop(thread: Thread, signal: number): Stop | undefined {
     thread.groupStopped = isStopSignal(signal);
+    learnMask(thread);
     if (thread.starting !== undefined) return this.started(thread);
     const disturbed = thread.disturbed;
     thread.disturbed = false;
     if (disturbed && !thread.groupStopped) {
       this.fetchRegisters(thread);
       restartInterrupted(thread.id, thread.registers);
+    }
+    if (disturbed && !thread.groupStopped && wantsShelter(thread.space)) {
+      this.storeRegisters(thread);
+      buildShelter(this, thread);
     }
     if (!thread.interruptAsked) {
       this.goOn(thread);
@@ -385,6 +483,7 @@ export class Tracer {
       space = parent.space;
     }
     const child = this.book.add(id, process, space);
+    child.mask.copyFrom(parent.mask);
     child.starting = {
       parent: parent.id,
       newProcess: process === id,
@@ -400,6 +499,11 @@ export class Tracer {
     if (starting === undefined) return undefined;
     thread.starting = undefined;
     thread.interruptAsked = false;
+    if (starting.copyOf !== undefined)
+      thread.space.shelter = this.book
+        .find(starting.parent)
+        ?.space.shelter?.copy(thread.space.memory, thread.process);
+    thread.space.stub ??= thread.space.shelter?.stub;
     return { kind: "thread-start", thread: thread.id, space: thread.space.id, ...starting };
   }
 
@@ -415,8 +519,11 @@ export class Tracer {
       this.forget(other);
     }
     const before = this.book.find(former);
+    const space = this.book.newSpace();
+    space.inherited = before?.space.shelter?.inheritedBy(reported.process);
     if (before !== undefined) this.remove(before);
-    const thread = this.book.add(reported.id, reported.process, this.book.newSpace());
+    const thread = this.book.add(reported.id, reported.process, space);
+    if (before !== undefined) thread.mask.copyFrom(before.mask);
     thread.stopped = true;
     thread.execFrom = former;
     this.goOn(thread);

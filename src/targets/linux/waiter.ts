@@ -12,7 +12,7 @@ import {
 } from "./kernel.js";
 import { DOORBELL } from "./doorbell-words.js";
 import { PTRACE, WAIT_OPTIONS } from "./ptrace.js";
-import { SIGINFO_BYTES } from "./signals.js";
+import { LAST_SIGNAL, SIGINFO_BYTES } from "./signals.js";
 
 /** Interrupts a blocking wait. A real-time signal that neither Node nor the C library uses. */
 export const WAKE_SIGNAL = 62;
@@ -20,6 +20,13 @@ export const WAKE_SIGNAL = 62;
 const CLOCK_MONOTONIC = 1;
 const SIGEV_THREAD_ID = 4;
 const WNOHANG = 1;
+const P_ALL = 0;
+/** WEXITED, WSTOPPED, WNOWAIT. waitid(2). */
+const LOOK_OPTIONS = WAIT_OPTIONS | 4 | 2 | 0x01000000;
+const CLD_TRAPPED = 4;
+const CLD_STOPPED = 5;
+/** Low byte of the wait status of a stop. */
+const STOPPED = 0x7f;
 const SIG_UNBLOCK = 1;
 
 /** While a deadline has passed unheard, the timer's signal comes again after this time. */
@@ -35,6 +42,9 @@ export type Wake = "stop" | "woken" | "nothing-to-wait-for";
  * The blocking wait of the tracer's thread: returns with a stop, at a deadline, or when the bell
  * rings. One system call list does the wait and fetches, in the same go, registers and siginfo of
  * the thread that stopped last: in a dense succession of hits it is that thread again.
+ *
+ * A stop is looked at, not taken: the kernel forgets the signal of a stop that was taken, and when
+ * the tracer dies the thread would go on behind its breakpoint as if nothing had been.
  */
 export class Waiter {
   /** The thread that stopped, and its wait status: valid after `wait` returned `"stop"`. */
@@ -48,7 +58,9 @@ export class Waiter {
   readonly siginfo = new SharedBytes(SIGINFO_BYTES);
 
   private readonly list = new SystemCallList(3);
-  private readonly statusWord = new SharedBytes(8);
+  private readonly info = new SharedBytes(SIGINFO_BYTES);
+  /** The thread whose stop was seen, but not taken. */
+  private untaken = 0;
   private readonly polledWord = new SharedBytes(8);
   private readonly waiting: number;
   private readonly fetchingRegisters: number;
@@ -62,7 +74,7 @@ export class Waiter {
   readonly bell: Int32Array;
 
   constructor(doorbell: SharedArrayBuffer | undefined) {
-    this.waiting = this.list.add(SYS.wait4, [-1, this.statusWord.address, WAIT_OPTIONS, 0], 1n);
+    this.waiting = this.list.add(SYS.waitid, [P_ALL, 0, this.info.address, LOOK_OPTIONS, 0], 0n);
     this.fetchingRegisters = this.list.add(SYS.ptrace, [PTRACE.GETREGS, 0, 0, 0], 0n);
     this.fetchingSiginfo = this.list.add(SYS.ptrace, [PTRACE.GETSIGINFO, 0, 0, this.siginfo.address], 0n);
     const self = systemCall3(SYS.gettid, 0, 0, 0);
@@ -101,6 +113,38 @@ export class Waiter {
     return performance.now() >= until;
   }
 
+  /** A stop was seen, or an end. Only a signal's stop is left untaken; all others have no use for that. */
+  private noteStop(): void {
+    const { words } = this.info;
+    const [code, thread, status] = [words[2] as number, words[4] as number, words[6] as number]; // 128 bytes long
+    this.thread = this.untaken = thread;
+    if (code === CLD_TRAPPED || code === CLD_STOPPED) {
+      this.status = (status << 8) | STOPPED;
+      if (status <= LAST_SIGNAL) return;
+      this.take();
+      return;
+    }
+    this.status = this.take() === 0 ? 0 : (this.polledWord.words[0] as number); // 8 bytes long
+  }
+
+  /**
+   * Takes the stop that was seen last, if its thread was not set going since: otherwise the next
+   * look would see it again. From now on, should we die, the signal that it is about is lost.
+   * @returns the thread, or 0
+   */
+  take(): number {
+    const thread = this.untaken;
+    if (thread === 0) return 0;
+    this.untaken = 0;
+    const taken = systemCall4(SYS.wait4, thread, this.polledWord.address, WAIT_OPTIONS | WNOHANG, 0);
+    return taken === thread ? thread : 0;
+  }
+
+  /** A thread is set going: what it stopped for is settled by that. */
+  goes(thread: number): void {
+    if (this.untaken === thread) this.untaken = 0;
+  }
+
   /** Looks for a thread that stands, without waiting. @returns whether there was one */
   poll(): boolean {
     const thread = systemCall4(SYS.wait4, -1, this.polledWord.address, WAIT_OPTIONS | WNOHANG, 0);
@@ -115,15 +159,14 @@ export class Waiter {
     if (until !== this.armedUntil) this.arm(until);
     for (;;) {
       const left = this.list.run(this.expected === undefined ? 1 : 3);
-      const thread = this.list.result(this.waiting);
-      if (thread > 0) {
-        this.thread = thread;
-        this.status = this.statusWord.words[0] as number; // 8 bytes long
-        this.fetched = left === 0 && thread === this.expected?.id;
+      const result = this.list.result(this.waiting);
+      if (result === 0) {
+        this.noteStop();
+        this.fetched = left === 0 && this.thread === this.expected?.id;
         return "stop";
       }
-      if (thread === -ERRNO.ECHILD) return this.sleep(until);
-      if (thread !== -ERRNO.EINTR) throw new Error(`wait4: ${errorName(thread)}`);
+      if (result === -ERRNO.ECHILD) return this.sleep(until);
+      if (result !== -ERRNO.EINTR) throw new Error(`waitid: ${errorName(result)}`);
       if (this.heard()) return "woken";
       if (performance.now() >= until) {
         this.arm(Infinity);

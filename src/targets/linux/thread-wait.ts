@@ -1,0 +1,26 @@
+import { TargetGone } from "../../base/errors.js";
+import { ERRNO, SYS, SharedBytes, systemCall4 } from "./kernel.js";
+import { PTRACE_EVENT, WAIT_OPTIONS } from "./ptrace.js";
+import type { StatusQueue } from "./status-queue.js";
+import type { Thread } from "./threads.js";
+import { isStopped, stopEvent } from "./wait-status.js";
+
+const status = new SharedBytes(8);
+
+/**
+ * Waits until one thread stops that was just set going and will stop at once. Its end is kept for
+ * the next wait for any thread.
+ *
+ * @returns the wait status of the stop
+ * @throws TargetGone it is ending, or has
+ */
+export function waitForStop(tracer: { readonly pending: StatusQueue }, thread: Thread): number {
+  let waited: number;
+  do waited = systemCall4(SYS.wait4, thread.id, status.address, WAIT_OPTIONS, 0);
+  while (waited === -ERRNO.EINTR);
+  const value = status.words[0] as number; // 8 bytes long
+  if (waited > 0 && isStopped(value) && stopEvent(value) !== PTRACE_EVENT.EXIT) return value;
+  thread.stopped = false;
+  if (waited > 0) tracer.pending.push(thread.id, value);
+  throw new TargetGone(`thread ${thread.id} is gone`);
+}

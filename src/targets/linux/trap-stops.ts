@@ -1,0 +1,74 @@
+import { INT3 } from "../../arch/x86_64/machine-code.js";
+import { registerIndex } from "../../arch/x86_64/registers.js";
+import { offsetBy } from "../../base/address.js";
+import { SharedBytes } from "./kernel.js";
+import { waitsForTrap } from "./mask-calls.js";
+import { PTRACE, ptrace } from "./ptrace.js";
+import { restartInterrupted } from "./restart.js";
+import { repairAction } from "./sheltering.js";
+import { SIG } from "./signals.js";
+import { waitForStop } from "./thread-wait.js";
+import type { Thread } from "./threads.js";
+import type { Tracing } from "./tracing.js";
+import { holdTrapBack, setTrapBlocked } from "./trap-mask.js";
+
+/** Offset of rip in `struct user`. sys/user.h. */
+const RIP_OFFSET = 8 * registerIndex("rip");
+
+const word = new SharedBytes(8);
+const byte = new Uint8Array(1);
+
+/** Sets a thread that stands behind a breakpoint before it, in the kernel only: should we die, it comes there again. */
+export function setBefore(thread: Thread): void {
+  if (thread.rewound || ptrace(PTRACE.PEEKUSER, thread.id, RIP_OFFSET, word.address) !== 0) return;
+  const before = Number(word.view.getBigInt64(0, true)) - 1;
+  if (ptrace(PTRACE.POKEUSER, thread.id, RIP_OFFSET, before) !== 0) return;
+  thread.rewound = true;
+  if (thread.registersValid) thread.registers.dirty = true;
+}
+
+/** What the kernel did to force a SIGTRAP on a thread that blocks it is undone. Registers are fetched. */
+export function repairTrap(tracer: Tracing, thread: Thread, trapped: boolean): void {
+  tracer.fetchRegisters(thread);
+  holdTrapBack(thread);
+  thread.trapped = trapped;
+  repairAction(tracer, thread);
+}
+
+/**
+ * A SIGTRAP came that was sent. Where the program blocks it, and the kernel does not, it is blocked
+ * in earnest: delivered now, it goes back to where it was, and is pending. Registers are fetched.
+ */
+export function goesBack(thread: Thread): boolean {
+  if (!thread.mask.held || waitsForTrap(thread)) return false;
+  setTrapBlocked(thread, true);
+  thread.mask.held = false;
+  restartInterrupted(thread.id, thread.registers);
+  return true;
+}
+
+/**
+ * Whether a SIGTRAP that was sent stands for a breakpoint's: a thread that blocks the signal in
+ * earnest has one pending, and the kernel keeps one of a number only. Registers are fetched.
+ */
+export function standsForBreakpoint(thread: Thread): boolean {
+  if (!thread.mask.inEarnest) return false;
+  const at = offsetBy(thread.registers.pc, -1);
+  return thread.space.memory.readSome(at, byte) === 1 && byte[0] === INT3;
+}
+
+/**
+ * Puts such a signal back: blocked again it goes to where it was, details and all, if it is
+ * delivered now; the thread stops again before it does anything else.
+ */
+export function putPendingBack(tracer: Tracing, thread: Thread): void {
+  setTrapBlocked(thread, true);
+  tracer.check(thread, ptrace(PTRACE.INTERRUPT, thread.id));
+  tracer.goes(thread);
+  tracer.check(thread, ptrace(PTRACE.CONT, thread.id, 0, SIG.TRAP));
+  waitForStop(tracer, thread);
+  thread.pendingSignal = 0;
+  thread.trapped = true;
+  setBefore(thread);
+  repairAction(tracer, thread);
+}
