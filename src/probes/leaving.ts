@@ -1,4 +1,4 @@
-import { TargetGone } from "../base/errors.js";
+import { ProbeRefused, TargetGone } from "../base/errors.js";
 import type { ProbeCore } from "./core.js";
 import type { Stop, Target, ThreadId } from "../targets/target.js";
 
@@ -7,8 +7,9 @@ const PATIENCE = 1000;
 
 /**
  * Takes everything out of the target: text first, so that no new hit begins, then the threads out
- * of the slots, then the slots' memory. Threads that do not stop in time (a vfork parent, D state)
- * keep their slots, which are then only a few pages of unused memory.
+ * of the slots, then the slots' memory. Threads that do not stop in time (a vfork parent, D state),
+ * and those that may not call munmap (seccomp), keep their slots, which are then only a few pages of
+ * unused memory.
  *
  * @param onStop told of stops that are none of the core's: ends of threads, system calls
  */
@@ -29,11 +30,28 @@ export function leave(core: ProbeCore, target: Target, onStop: (stop: Stop) => v
   if (unmap === undefined) return;
   for (const space of core.probedSpaces()) {
     const threads = [...target.threadsOf(space.id)];
-    const [first] = threads;
-    if (first === undefined || !threads.every((thread) => stopped.has(thread))) continue;
-    unlessGone(() => {
-      for (const region of space.slots.regions()) unmap(first, region.start, region.end - region.start);
-    });
+    if (!threads.every((thread) => stopped.has(thread))) continue;
+    for (const region of space.slots.regions())
+      unlessGone(() => {
+        unmapByAny(threads, (thread) => {
+          unmap(thread, region.start, region.end - region.start);
+        });
+      });
+  }
+}
+
+/**
+ * Threads under a seccomp filter may not be made to unmap; another of the same space may do it.
+ * Where none may, the slots stay: nobody runs there any more.
+ */
+function unmapByAny(threads: readonly ThreadId[], unmap: (thread: ThreadId) => void): void {
+  for (const thread of threads) {
+    try {
+      unmap(thread);
+      return;
+    } catch (error) {
+      if (!(error instanceof ProbeRefused)) throw error;
+    }
   }
 }
 
