@@ -1,0 +1,37 @@
+// An ignored SIGTRAP that is sent is ignored; an int3 kills whatever the disposition. signal(7).
+#include "check.h"
+
+static int child_of(void (*body)(void)) {
+  pid_t child = fork();
+  MUST(child >= 0);
+  if (child == 0) {
+    body();
+    _exit(0);
+  }
+  return ending(child);
+}
+
+static void ignored(void) {
+  signal(SIGTRAP, SIG_IGN);
+  for (int i = 0; i < 50; i++) raise(SIGTRAP);
+  struct sigaction now;
+  MUST(sigaction(SIGTRAP, NULL, &now) == 0 && now.sa_handler == SIG_IGN);
+}
+static void ignored_int3(void) {
+  signal(SIGTRAP, SIG_IGN);
+  __asm__ volatile("int3");
+}
+static void blocked_int3(void) {
+  block(SIGTRAP);
+  __asm__ volatile("int3");
+}
+static void plain(void) { raise(SIGTRAP); }
+
+int main(void) {
+  MUST(child_of(ignored) == 0);
+  MUST(child_of(ignored_int3) == 128 + SIGTRAP);
+  MUST(child_of(blocked_int3) == 128 + SIGTRAP);
+  MUST(child_of(plain) == 128 + SIGTRAP);
+  ignored();
+  return passed();
+}
