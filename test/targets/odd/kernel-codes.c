@@ -23,7 +23,7 @@ static void send(int signal, int with) {
 }
 
 int main(void) {
-  int signals[] = {SIGSEGV, SIGBUS, SIGFPE, SIGILL, SIGCHLD, SIGUSR1, SIGTRAP};
+  int signals[] = {SIGSEGV, SIGBUS, SIGFPE, SIGILL, SIGCHLD, SIGUSR1, SIGRTMIN};
   for (unsigned i = 0; i < sizeof signals / sizeof *signals; i++) {
     handle_info(signals[i], note, 0);
     for (int with = 1; with < 7; with++) send(signals[i], with);

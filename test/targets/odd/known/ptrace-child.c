@@ -10,7 +10,8 @@ int main(void) {
   }
   int status;
   MUST(waitpid(child, &status, WUNTRACED) == child && WIFSTOPPED(status));
-  MUST(ptrace(PTRACE_SEIZE, child, 0, 0) == 0);
+  long seized = ptrace(PTRACE_SEIZE, child, 0, 0);
   MUST(kill(child, SIGKILL) == 0 && ending(child) == 128 + SIGKILL);
+  MUST(seized == 0);
   return passed();
 }
