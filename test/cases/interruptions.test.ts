@@ -27,14 +27,18 @@ for (const [name, handlers] of Object.entries(ARRANGEMENTS)) {
     async () => {
       const { output, status, probes } = await traced(
         [target("ticks"), String(TICKS)],
-        PLACES.map((symbolName, place) => ({ symbolName, ...handlers(place) })),
+        [
+          ...PLACES.map((symbolName, place) => ({ symbolName, ...handlers(place) })),
+          // The program's own handler is probed, too: its hits are in between.
+          { symbolName: "tick", preHandler: quiet },
+        ],
       );
       assert.deepEqual(status, SUCCESS);
       const calls = Number(
         /^calls (\d+) wrong 0 elsewhere 0 stepped 0\n$/.exec(output)?.[1] ?? assert.fail(output),
       );
-      assert.ok(calls > TICKS / 10, `${String(calls)} rounds`);
-      for (const { name: place, hits, completed, faulted, nmissed, retries } of probes) {
+      assert.ok(calls > TICKS / 30, `${String(calls)} rounds`);
+      for (const { name: place, hits, completed, faulted, nmissed, retries } of probes.slice(0, -1)) {
         assert.deepEqual(
           { hits, completed, faulted, nmissed, retries },
           { hits: calls, completed: calls, faulted: 0, nmissed: 0, retries: 0 },

@@ -64,6 +64,18 @@ export class ReturnWatches {
     }
   }
 
+  /** Did a handler return to a place where the thread has not gone on from yet? */
+  get hasArrived(): boolean {
+    return this.arrived !== undefined;
+  }
+
+  /** The thread stands at `pc`, and another handler begins before it does anything there: its return is the one. */
+  interruptedAgain(pc: Address, sp: Address): void {
+    const { arrived } = this;
+    this.arrived = undefined;
+    if (arrived?.pc === pc && arrived.sp === sp) this.begin(arrived.token, pc, sp);
+  }
+
   /**
    * The thread stopped at a breakpoint at `pc`.
    * @returns the token of the watch whose handler just returned here, or 0

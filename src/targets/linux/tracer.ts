@@ -123,6 +123,10 @@ export class Tracer {
       case "deliver": {
         const signal = thread.pendingSignal;
         if (how.address !== undefined) this.changeAddress(thread, how.address);
+        if (thread.watches?.hasArrived === true && isCaught(thread.id, signal)) {
+          this.fetchRegisters(thread);
+          thread.watches.interruptedAgain(thread.registers.pc, thread.registers.sp);
+        }
         if (how.watch !== undefined && how.watch !== 0 && isCaught(thread.id, signal)) {
           this.fetchRegisters(thread);
           thread.watches ??= new ReturnWatches();
