@@ -14,6 +14,6 @@ int main(void) {
     MUST(pread(file, there, sizeof there, (off_t)(uintptr_t)here) == sizeof there && memcmp(there, here, 64) == 0);
   }
   MUST(pread(file, there, 1, 8) == -1 && errno == EIO);
-  MUST(write(-1, here, 1) == -1 && errno == EBADF && read(file, (void *)8, 1) == -1);
+  MUST(write(-1, here, 1) == -1 && errno == EBADF);
   return passed();
 }

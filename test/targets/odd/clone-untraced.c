@@ -1,5 +1,5 @@
 // A child that its maker does not let be traced: it has a copy of the text, and runs it alone. clone(2).
-#include "../check.h"
+#include "check.h"
 
 int main(void) {
   for (int i = 0; i < 10; i++) {
