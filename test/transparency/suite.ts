@@ -1,4 +1,5 @@
 import { spawn } from "node:child_process";
+import { randomUUID } from "node:crypto";
 import {
   accessSync,
   closeSync,
@@ -51,6 +52,9 @@ interface Ending {
   readonly errors: string;
   readonly seconds: number;
 }
+
+/** In the environment of all that a run starts: what is left of it at its end is found by it. */
+const MARK = "TRAPLINE_SUITE_RUN";
 
 /** Processes that a program leaves behind have so long to end by themselves. */
 const GRACE_MS = 500;
@@ -157,7 +161,7 @@ function quoted(word: string): string {
 }
 
 /**
- * Runs a command in a session of its own, so that all it leaves behind can be ended with it.
+ * Runs a command in a session of its own, and in the end kills all that it leaves behind.
  *
  * @param mayEnd  of a command that waits for all processes of its program: whether it may be asked to end
  */
@@ -165,15 +169,20 @@ async function ending(command: readonly string[], limit: number, mayEnd?: () => 
   const [program = "", ...args] = command;
   const began = performance.now();
   return new Promise((resolveEnding) => {
-    const child = spawn(program, args, { stdio: ["ignore", "pipe", "pipe"], detached: true });
+    const mark = randomUUID();
+    const child = spawn(program, args, {
+      stdio: ["ignore", "pipe", "pipe"],
+      detached: true,
+      env: { ...process.env, [MARK]: mark },
+    });
     let output = "";
     let errors = "";
     let late = false;
     const timers = [
       setTimeout(() => {
         late = true;
-        killGroup(child.pid, "SIGTERM");
-        timers.push(setTimeout(killGroup, PROBED_GRACE_MS, child.pid, "SIGKILL"));
+        child.kill("SIGTERM");
+        timers.push(setTimeout(killMarked, PROBED_GRACE_MS, mark));
       }, limit * 1000),
     ];
     if (mayEnd !== undefined) {
@@ -203,26 +212,31 @@ async function ending(command: readonly string[], limit: number, mayEnd?: () => 
       // What it left behind may hold its output open.
       timers.push(
         setTimeout(() => {
-          killGroup(child.pid, "SIGKILL");
           child.stdout.destroy();
           child.stderr.destroy();
         }, GRACE_MS),
       );
     });
     child.on("close", (status, signal) => {
-      killGroup(child.pid, "SIGKILL");
+      killMarked(mark);
       done(late ? `not done after ${limit.toFixed(0)} s` : (signal ?? `status ${String(status)}`));
     });
   });
 }
 
-/** What is left of a group that was started here; mostly nothing. */
-function killGroup(leader: number | undefined, signal: NodeJS.Signals): void {
-  if (leader === undefined) return;
-  try {
-    process.kill(-leader, signal);
-  } catch (error) {
-    if ((error as NodeJS.ErrnoException).code !== "ESRCH") throw error;
+/** Ends what is left of a run, whatever group or session it has gone to. */
+function killMarked(mark: string): void {
+  const wanted = `${MARK}=${mark}\0`;
+  for (const name of readdirSync("/proc")) {
+    if (!/^\d+$/.test(name)) continue;
+    try {
+      if (readFileSync(`/proc/${name}/environ`, "latin1").includes(wanted))
+        process.kill(Number(name), "SIGKILL");
+    } catch (error) {
+      // It has ended, or is somebody else's.
+      const code = (error as NodeJS.ErrnoException).code ?? "";
+      if (!["ENOENT", "ESRCH", "EACCES", "EPERM"].includes(code)) throw error;
+    }
   }
 }
 

@@ -20,7 +20,7 @@ int main(void) {
   counters = mmap(NULL, 4096, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
   pid_t child = fork();
   if (child == 0) {
-    MUST(setpgid(0, 0) == 0);
+    MUST(prctl(PR_SET_PDEATHSIG, SIGKILL) == 0 && setpgid(0, 0) == 0);
     handle(SIGCONT, note, 0);
     pthread_t thread;
     for (intptr_t i = 0; i < 3; i++) MUST(pthread_create(&thread, NULL, counter, (void *)i) == 0);
