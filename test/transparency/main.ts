@@ -2,7 +2,8 @@
 // with every function of it and of libc probed. Prints the misfits with their reasons, and one line of counts.
 //
 //   --jobs=N          programs at a time; as many as there are processors
-//   --timeout=S       for a program that is probed, seconds; 120
+//   --timeout=S       at most, for a program that is probed, seconds; 600. It has 100 times what it takes bare,
+//                     and at least a minute
 //   --verbose         a line for each program
 import { statSync } from "node:fs";
 import { availableParallelism } from "node:os";
@@ -10,12 +11,14 @@ import { parseArgs } from "node:util";
 import { programsIn, runSuite, type Verdict } from "./suite.js";
 
 const BARE_LIMIT_S = 60;
+const PROBED_FACTOR = 100;
+const PROBED_LEAST_S = 60;
 
 const { values, positionals } = parseArgs({
   allowPositionals: true,
   options: {
     jobs: { type: "string", default: String(availableParallelism()) },
-    timeout: { type: "string", default: "120" },
+    timeout: { type: "string", default: "600" },
     verbose: { type: "boolean", default: false },
   },
 });
@@ -38,7 +41,11 @@ if (programs.length === 0) {
 
 const verdicts = await runSuite(
   programs,
-  { jobs, bareLimit: BARE_LIMIT_S, probedLimit: timeout },
+  {
+    jobs,
+    bareLimit: BARE_LIMIT_S,
+    probedLimit: { factor: PROBED_FACTOR, least: PROBED_LEAST_S, most: timeout },
+  },
   (verdict) => {
     if (verdict.kind === "misfit") process.stdout.write(`MISFIT ${verdict.program}: ${verdict.why}\n`);
     else if (values.verbose) process.stdout.write(`${describe(verdict)}\n`);

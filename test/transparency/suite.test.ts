@@ -14,14 +14,14 @@ test(
   async () => {
     const folder = mkdtempSync(join(tmpdir(), "trapline-suite-test-"));
     try {
-      for (const name of ["calls", "moves", "threads", "tracer_pid"])
+      for (const name of ["calls", "leaves_child", "moves", "threads", "tracer_pid"])
         copyFileSync(target(name), join(folder, name));
       copyFileSync(target("calls"), join(folder, "a name with 'quotes'"));
       copyFileSync("/bin/false", join(folder, "fails"));
       writeFileSync(join(folder, "script"), "#!/bin/sh\nexit 0\n", { mode: 0o755 });
       writeFileSync(join(folder, "notes"), "no program\n");
       const told: Verdict[] = [];
-      const options = { jobs: 2, bareLimit: 60, probedLimit: 120 };
+      const options = { jobs: 2, bareLimit: 60, probedLimit: { factor: 100, least: 120, most: 120 } };
       await runSuite(programsIn(folder), options, (verdict) => told.push(verdict));
       const found = told.map((verdict) => {
         const hits = verdict.kind === "fits" && verdict.armed > 3000 && verdict.hits > 100;
@@ -31,6 +31,7 @@ test(
         "a name with 'quotes' hit",
         "calls hit",
         "fails left-out: status 1",
+        "leaves_child hit",
         "moves hit",
         "script left-out: no program of machine code",
         "threads hit",
@@ -41,7 +42,7 @@ test(
       assert.equal(whole.status, 1);
       assert.match(
         whole.stdout,
-        /^MISFIT .*tracer_pid: .*\n7 programs: 4 as bare, 1 misfits, 2 left out, which fail bare; \d+ hits\n$/,
+        /^MISFIT .*tracer_pid: .*\n8 programs: 5 as bare, 1 misfits, 2 left out, which fail bare; \d+ hits\n$/,
       );
       assert.equal(run(process.execPath, main).status, 2);
       assert.match(run(process.execPath, main, join(folder, "nothing")).stderr, /no such folder/);

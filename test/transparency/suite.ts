@@ -1,8 +1,10 @@
 import { spawn } from "node:child_process";
+import { randomUUID } from "node:crypto";
 import {
   accessSync,
   closeSync,
   constants,
+  existsSync,
   mkdtempSync,
   openSync,
   readdirSync,
@@ -32,7 +34,15 @@ export interface SuiteOptions {
   /** A program that takes longer than this, bare, is left out; seconds. */
   readonly bareLimit: number;
   /** A program that takes longer than this, probed, is a misfit; seconds. */
-  readonly probedLimit: number;
+  readonly probedLimit: ProbedLimit;
+}
+
+/** A program that calls much takes as many times longer: so many times what it takes bare, within bounds. */
+export interface ProbedLimit {
+  readonly factor: number;
+  /** Seconds. */
+  readonly least: number;
+  readonly most: number;
 }
 
 /** How a self-checking program ended: its status or signal, and the last line that it printed. */
@@ -40,7 +50,17 @@ interface Ending {
   readonly ended: string;
   readonly lastLine: string;
   readonly errors: string;
+  readonly seconds: number;
 }
+
+/** In the environment of all that a run starts: what is left of it at its end is found by it. */
+const MARK = "TRAPLINE_SUITE_RUN";
+
+/** Processes that a program leaves behind have so long to end by themselves. */
+const GRACE_MS = 500;
+/** Probed, everything takes longer; and the session needs them ended, or is asked to leave them. */
+const PROBED_GRACE_MS = 3000;
+const LOOK_MS = 250;
 
 /** The executable files of a folder, in order of their names. */
 export function programsIn(folder: string): string[] {
@@ -82,13 +102,12 @@ async function judge(program: string, { bareLimit, probedLimit }: SuiteOptions):
   try {
     const report = join(folder, "report.json");
     const words = ["--json", "-w", "-o", report, "-e", scriptFor(program), "-c", quoted(program)];
-    const probed = await ending([process.execPath, join(ROOT, "dist/cli/main.js"), ...words], probedLimit);
+    const limit = Math.min(Math.max(probedLimit.least, probedLimit.factor * alone.seconds), probedLimit.most);
+    const session = [process.execPath, join(ROOT, "dist/cli/main.js"), ...words];
+    const probed = await ending(session, limit, () => mainHasEnded(report));
     const misfit = (why: string): Verdict => ({ program, kind: "misfit", why });
     if (probed.ended !== "status 0") return misfit(`the session: ${probed.ended}; ${probed.errors}`);
-    const events = readFileSync(report, "utf8")
-      .split("\n")
-      .filter((line) => line !== "")
-      .map((line) => JSON.parse(line) as JsonEvent);
+    const events = eventsOf(report);
     const end = events.find((event) => event.kind === "end");
     const target = end?.kind === "end" ? end.target : null;
     const ended =
@@ -114,7 +133,26 @@ async function judge(program: string, { bareLimit, probedLimit }: SuiteOptions):
 
 function scriptFor(program: string): string {
   const own = `process(${JSON.stringify(program)})`;
-  return `global n probe ${own}.function("*")?, ${own}.library("libc.so.6").function("*")? { n++ }`;
+  return `global n probe begin { println(target()) }
+    probe ${own}.function("*")?, ${own}.library("libc.so.6").function("*")? { n++ }`;
+}
+
+function eventsOf(report: string): JsonEvent[] {
+  return readFileSync(report, "utf8")
+    .split("\n")
+    .slice(0, -1)
+    .filter((line) => line !== "")
+    .map((line) => JSON.parse(line) as JsonEvent);
+}
+
+/** Whether the program itself has ended, whatever may have become of the processes that it started. */
+function mainHasEnded(report: string): boolean {
+  if (!existsSync(report)) return false;
+  const events = eventsOf(report);
+  const main = events.find((event) => event.kind === "print");
+  return events.some(
+    (event) => event.kind === "target-exit" && main?.kind === "print" && event.process === Number(main.text),
+  );
 }
 
 /** As the command line of `-c` wants a word that may have spaces in it. */
@@ -122,49 +160,83 @@ function quoted(word: string): string {
   return `'${word.replaceAll("'", `'\\''`)}'`;
 }
 
-/** Runs a command in a session of its own, so that all it leaves behind can be ended with it. */
-async function ending(command: readonly string[], limit: number): Promise<Ending> {
+/**
+ * Runs a command in a session of its own, and in the end kills all that it leaves behind.
+ *
+ * @param mayEnd  of a command that waits for all processes of its program: whether it may be asked to end
+ */
+async function ending(command: readonly string[], limit: number, mayEnd?: () => boolean): Promise<Ending> {
   const [program = "", ...args] = command;
+  const began = performance.now();
   return new Promise((resolveEnding) => {
-    const child = spawn(program, args, { stdio: ["ignore", "pipe", "pipe"], detached: true });
+    const mark = randomUUID();
+    const child = spawn(program, args, {
+      stdio: ["ignore", "pipe", "pipe"],
+      detached: true,
+      env: { ...process.env, [MARK]: mark },
+    });
     let output = "";
     let errors = "";
     let late = false;
-    const timer = setTimeout(() => {
-      late = true;
-      killGroup(child.pid, "SIGTERM");
+    const timers = [
       setTimeout(() => {
-        killGroup(child.pid, "SIGKILL");
-      }, 3000).unref();
-    }, limit * 1000);
-    child.stdout.on(
-      "data",
-      (data: Buffer) => (output = (output + data.toString("latin1")).slice(-MOST_KEPT)),
-    );
-    child.stderr.on(
-      "data",
-      (data: Buffer) => (errors = (errors + data.toString("latin1")).slice(-MOST_KEPT)),
-    );
+        late = true;
+        child.kill("SIGTERM");
+        timers.push(setTimeout(killMarked, PROBED_GRACE_MS, mark));
+      }, limit * 1000),
+    ];
+    if (mayEnd !== undefined) {
+      const look = setInterval(() => {
+        if (!mayEnd()) return;
+        clearInterval(look);
+        timers.push(setTimeout(() => child.kill("SIGTERM"), PROBED_GRACE_MS));
+      }, LOOK_MS);
+      timers.push(look);
+    }
+    child.stdout.on("data", (data: Buffer) => {
+      output = (output + data.toString("latin1")).slice(-MOST_KEPT);
+    });
+    child.stderr.on("data", (data: Buffer) => {
+      errors = (errors + data.toString("latin1")).slice(-MOST_KEPT);
+    });
+    let seconds = 0;
+    const done = (ended: string): void => {
+      for (const timer of timers) clearTimeout(timer);
+      resolveEnding({ ended, lastLine: lastLine(output), errors: lastLine(errors), seconds });
+    };
     child.on("error", (error) => {
-      clearTimeout(timer);
-      resolveEnding({ ended: error.message, lastLine: "", errors });
+      done(error.message);
+    });
+    child.on("exit", () => {
+      seconds = (performance.now() - began) / 1000;
+      // What it left behind may hold its output open.
+      timers.push(
+        setTimeout(() => {
+          child.stdout.destroy();
+          child.stderr.destroy();
+        }, GRACE_MS),
+      );
     });
     child.on("close", (status, signal) => {
-      clearTimeout(timer);
-      killGroup(child.pid, "SIGKILL");
-      const ended = late ? `not done after ${String(limit)} s` : (signal ?? `status ${String(status)}`);
-      resolveEnding({ ended, lastLine: lastLine(output), errors: lastLine(errors) });
+      killMarked(mark);
+      done(late ? `not done after ${limit.toFixed(0)} s` : (signal ?? `status ${String(status)}`));
     });
   });
 }
 
-/** What is left of a group that was started here; mostly nothing. */
-function killGroup(leader: number | undefined, signal: NodeJS.Signals): void {
-  if (leader === undefined) return;
-  try {
-    process.kill(-leader, signal);
-  } catch (error) {
-    if ((error as NodeJS.ErrnoException).code !== "ESRCH") throw error;
+/** Ends what is left of a run, whatever group or session it has gone to. */
+function killMarked(mark: string): void {
+  const wanted = `${MARK}=${mark}\0`;
+  for (const name of readdirSync("/proc")) {
+    if (!/^\d+$/.test(name)) continue;
+    try {
+      if (readFileSync(`/proc/${name}/environ`, "latin1").includes(wanted))
+        process.kill(Number(name), "SIGKILL");
+    } catch (error) {
+      // It has ended, or is somebody else's.
+      const code = (error as NodeJS.ErrnoException).code ?? "";
+      if (!["ENOENT", "ESRCH", "EACCES", "EPERM"].includes(code)) throw error;
+    }
   }
 }
 
