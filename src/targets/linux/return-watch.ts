@@ -38,6 +38,12 @@ export class ReturnWatches {
     this.stack.push({ token, pc, sp, systemCalls: 0, sameStack: undefined });
   }
 
+  /** Another signal came right at the return, before the thread did anything: its handler returns there, too. */
+  interruptedAgain(pc: Address, sp: Address): void {
+    const { arrived } = this;
+    if (arrived?.pc === pc && arrived.sp === sp) this.stack.push(arrived);
+  }
+
   /**
    * The thread is about to return from a handler, to `pc` with stack pointer `sp`.
    * Handlers that were left by siglongjmp are still on the stack above the one that returns.

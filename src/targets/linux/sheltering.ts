@@ -186,6 +186,8 @@ export function repairAction(tracer: Tracing, thread: Thread): void {
 export function passOnTrap(tracer: Tracing, thread: Thread): number {
   const { shelter } = thread.space;
   if (shelter === undefined || shelter.strayed.has(thread.process)) return SIG.TRAP;
+  tracer.fetchRegisters(thread);
+  thread.mask.leave(thread.registers.sp);
   const wish = shelter.wishOf(thread.process);
   const ignored = wish.handler === SIG_IGN;
   if (thread.trapped && (ignored || thread.mask.blocksTrap)) {

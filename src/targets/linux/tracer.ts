@@ -184,6 +184,7 @@ export class Tracer implements Tracing {
         thread.entering = true;
         this.fetchRegisters(thread);
         thread.mask.leave(thread.registers.sp);
+        thread.watches?.interruptedAgain(thread.registers.pc, thread.registers.sp);
         return this.go(thread, PTRACE.SINGLESTEP, signal);
       }
     }
