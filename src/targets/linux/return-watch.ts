@@ -38,12 +38,6 @@ export class ReturnWatches {
     this.stack.push({ token, pc, sp, systemCalls: 0, sameStack: undefined });
   }
 
-  /** Another signal came right at the return, before the thread did anything: its handler returns there, too. */
-  interruptedAgain(pc: Address, sp: Address): void {
-    const { arrived } = this;
-    if (arrived?.pc === pc && arrived.sp === sp) this.stack.push(arrived);
-  }
-
   /**
    * The thread is about to return from a handler, to `pc` with stack pointer `sp`.
    * Handlers that were left by siglongjmp are still on the stack above the one that returns.
@@ -68,11 +62,6 @@ export class ReturnWatches {
       if (watch.systemCalls < PATIENCE && !(watch.sameStack === true && sp > watch.sp)) return;
       this.stack.pop();
     }
-  }
-
-  /** Did a handler return to a place where the thread has not gone on from yet? */
-  get hasArrived(): boolean {
-    return this.arrived !== undefined;
   }
 
   /** The thread stands at `pc`, and another handler begins before it does anything there: its return is the one. */

@@ -170,21 +170,15 @@ export class Tracer implements Tracing {
         const signal = thread.pendingSignal === SIG.TRAP ? passOnTrap(this, thread) : thread.pendingSignal;
         if (how.address !== undefined) this.changeAddress(thread, how.address);
         const caught = signal !== 0 && isCaught(thread.id, signal);
-        if (caught && thread.watches?.hasArrived === true) {
-          this.fetchRegisters(thread);
-          thread.watches.interruptedAgain(thread.registers.pc, thread.registers.sp);
-        }
-        if (how.watch !== undefined && how.watch !== 0 && caught) {
-          this.fetchRegisters(thread);
-          thread.watches ??= new ReturnWatches();
-          thread.watches.begin(how.watch, thread.registers.pc, thread.registers.sp);
-        }
         if (!caught) return this.go(thread, this.usualRequest(thread), signal);
+        this.fetchRegisters(thread);
+        const { pc, sp } = thread.registers;
+        thread.watches?.interruptedAgain(pc, sp);
+        if (how.watch !== undefined && how.watch !== 0)
+          (thread.watches ??= new ReturnWatches()).begin(how.watch, pc, sp);
         // What the handler blocks is known when it begins, and nowhere else.
         thread.entering = true;
-        this.fetchRegisters(thread);
-        thread.mask.leave(thread.registers.sp);
-        thread.watches?.interruptedAgain(thread.registers.pc, thread.registers.sp);
+        thread.mask.leave(sp);
         return this.go(thread, PTRACE.SINGLESTEP, signal);
       }
     }
