@@ -7,7 +7,16 @@ import { PTRACE, PTRACE_EVENT, SYSTEM_CALL_STOP, ptrace } from "./ptrace.js";
 import { restartInterrupted } from "./restart.js";
 import { ReturnWatches } from "./return-watch.js";
 import { Scheduling } from "./scheduling.js";
-import { SIG, SI, codeOf, decodeSignal, isStopSignal, setAddress, signalOf } from "./signals.js";
+import {
+  SIG,
+  SI,
+  SIGINFO_BYTES,
+  codeOf,
+  decodeSignal,
+  isStopSignal,
+  setAddress,
+  signalOf,
+} from "./signals.js";
 import { buildShelter, passOnTrap, wantsShelter } from "./sheltering.js";
 import { Starter } from "./starter.js";
 import { StatusQueue } from "./status-queue.js";
@@ -67,6 +76,8 @@ export class Tracer implements Tracing {
   private readonly message = new SharedBytes(8);
   private readonly callInfo = new SharedBytes(SYSCALL_INFO_BYTES);
   private readonly siginfo: SharedBytes;
+  /** Of a thread that is only looked at: the other one may be fetched already, for the thread whose turn it is. */
+  private readonly looked = new SharedBytes(SIGINFO_BYTES);
   private readonly scheduling: Scheduling;
   private readonly starter = new Starter();
   private readonly frame = new Uint8Array(8 * 2);
@@ -128,10 +139,9 @@ export class Tracer implements Tracing {
   private rewindTrapped(id: number, status: number): void {
     const thread = this.book.find(id as ThreadId);
     if (thread === undefined || !isStopped(status) || stopEvent(status) !== PTRACE_EVENT.NONE) return;
-    if (stopSignal(status) !== SIG.TRAP || ptrace(PTRACE.GETSIGINFO, id, 0, this.siginfo.address) !== 0)
+    if (stopSignal(status) !== SIG.TRAP || ptrace(PTRACE.GETSIGINFO, id, 0, this.looked.address) !== 0)
       return;
-    if (codeOf(this.siginfo.view) !== SI.KERNEL) return;
-    setBefore(thread);
+    if (codeOf(this.looked.view) === SI.KERNEL) setBefore(thread);
   }
 
   /** The stop that was told last is taken, if its thread was not set going: others are waited for now. */
