@@ -25,9 +25,14 @@ export interface ProbeReport {
   readonly tier: "trap" | "native" | "unarmed";
   /**
    * Of a probe on instructions: at how many of them it was armed, ever, and how many could not take
-   * it, by the name of the reason.
+   * it, by the name of the reason. Some may have been disarmed after MAXHITS hits: their later ones are
+   * not among the {@link hits}.
    */
-  readonly places?: { readonly armed: number; readonly refused: Readonly<Record<string, number>> };
+  readonly places?: {
+    readonly armed: number;
+    readonly refused: Readonly<Record<string, number>>;
+    readonly exhausted?: number;
+  };
   /** Arrivals. */
   readonly hits: number;
   /** Hits that ran no handler: recursion, overload. */
@@ -61,8 +66,8 @@ export interface SessionReport {
 }
 
 /**
- * One line for each probe with handler faults that no fence caught, and one for each that was disarmed.
- * They cancelled handlers quietly; this is where it is said.
+ * One line for each probe with handler faults that no fence caught, and one for each that was disarmed,
+ * as a whole or at places that had their hits. It happened quietly; this is where it is said.
  */
 export function faultWarnings(probes: readonly ProbeReport[]): string[] {
   return probes.flatMap((probe) => {
@@ -71,6 +76,11 @@ export function faultWarnings(probes: readonly ProbeReport[]): string[] {
     if (probe.disarmed !== undefined) {
       lines.push(`WARNING: ${located(probe)}: disarmed before the end (${probe.disarmed})`);
     }
+    const exhausted = probe.places?.exhausted ?? 0;
+    if (exhausted > 0)
+      lines.push(
+        `WARNING: ${located(probe)}: ${counted(exhausted, "place")} disarmed after MAXHITS hits each`,
+      );
     return lines;
   });
 }

@@ -1,5 +1,5 @@
 import { type Address, formatAddress, offsetBy } from "../base/address.js";
-import { ProbeRefused } from "../base/errors.js";
+import { MemoryFault, ProbeRefused } from "../base/errors.js";
 import { MAX_INSTRUCTION_LENGTH } from "../arch/x86_64/decode.js";
 import { planDisplacement, POST_REFUSALS } from "../arch/x86_64/displaced.js";
 import { BREAKPOINT, type Entry, Location } from "./location.js";
@@ -50,8 +50,11 @@ export function disarmAt(space: ProbedSpace, location: Location): void {
   if (!location.armed) return;
   location.armed = false;
   const now = new Uint8Array(1);
-  if (space.memory.readSome(location.address, now) === 1 && now[0] === BREAKPOINT) {
+  if (space.memory.readSome(location.address, now) !== 1 || now[0] !== BREAKPOINT) return;
+  try {
     space.memory.writeText(location.address, Uint8Array.of(location.originalByte));
+  } catch (error) {
+    if (!(error instanceof MemoryFault)) throw error; // unmapped since it was read
   }
 }
 

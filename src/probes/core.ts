@@ -128,6 +128,13 @@ export class ProbeCore {
     this.places.get(probe)?.clear();
   }
 
+  /** Takes a probe from one location of its; see {@link disarm}. */
+  disarmPlace(probe: Probe, space: SpaceId, address: Address): void {
+    const location = this.spaces.get(space)?.locations.get(address);
+    if (location === undefined || this.places.get(probe)?.delete(location) !== true) return;
+    this.leave(location, probe);
+  }
+
   /** The armed locations of a probe. */
   locationsOf(probe: Probe): ReadonlySet<Location> {
     return this.places.get(probe) ?? new Set();
@@ -204,14 +211,9 @@ export class ProbeCore {
     }
   }
 
-  /**
-   * Puts every byte back and leads the stopped threads out of our slots. For detaching: see
-   * leaving.ts, which stops the threads first.
-   */
-  restoreAllText(): void {
-    for (const space of this.spaces.values()) {
-      for (const location of space.locations.values()) disarmAt(space, location);
-    }
+  /** Puts every byte of a space back. For detaching: see leaving.ts. */
+  restoreText(space: ProbedSpace): void {
+    for (const location of space.locations.values()) disarmAt(space, location);
   }
 
   /**

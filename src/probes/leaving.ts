@@ -17,9 +17,11 @@ const PATIENCE = 1000;
  * @param onStop told of stops that are none of the core's: ends of threads, system calls
  */
 export function leave(core: ProbeCore, target: Target, onStop: (stop: Stop) => void): void {
-  unlessGone(() => {
-    core.restoreAllText();
-  });
+  // Each by itself: a process that ends just now must not keep the others' breakpoints in.
+  for (const space of core.probedSpaces())
+    unlessGone(() => {
+      core.restoreText(space);
+    });
   stopAll(core, target, onStop);
   const stopped = new Set<ThreadId>();
   for (const thread of target.threads()) {

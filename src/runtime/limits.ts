@@ -52,6 +52,7 @@ export const LIMITS = {
   STP_MAX_BUCKETS: { initial: 128, least: 3, most: 2 ** 16, what: "buckets of a linear histogram" },
 
   MAXFAULT: { ...COUNT, initial: 64, what: "faults, fenced or not, within one hit" },
+  MAXHITS: { ...COUNT, initial: 0, what: "hits of one place after which it is disarmed, 0: never" },
   MAXCANCELLED: { ...COUNT, initial: 100, what: "consecutive cancelled hits that disarm a probe, 0: never" },
 } as const satisfies Record<string, LimitFacts>;
 

@@ -251,3 +251,11 @@ test(
     assert.equal(outcome.status, 0);
   },
 );
+
+test("[S10 pre] a place that had MAXHITS hits is disarmed, and the end says so", GCC, () => {
+  const script = `global n probe ${STORE.place} { n++ } probe process.function("the_load")? { n++ } probe end { println(n) }`;
+  const { text, stderr, status } = onFaulty(script, "-D", "MAXHITS=3");
+  assert.match(text, /^[36]\n$/);
+  assert.match(stderr, /^WARNING: probe .*the_store.*: 1 place disarmed after MAXHITS hits each\n/);
+  assert.equal(status, 0);
+});

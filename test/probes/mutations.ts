@@ -101,7 +101,7 @@ export const MUTATIONS: readonly Mutation[] = [
   {
     bug: "leaving puts no text back",
     file: "core.ts",
-    find: "      for (const location of space.locations.values()) disarmAt(space, location);\n",
+    find: "    for (const location of space.locations.values()) disarmAt(space, location);\n",
     replace: "",
   },
   {

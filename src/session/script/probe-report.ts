@@ -26,7 +26,13 @@ export function reportOf({ probe, point, compiled }: ScriptProbe, texts: TextPro
     tier: isText(point) && text?.armed === 0 ? "unarmed" : "trap",
     ...(text === undefined
       ? {}
-      : { places: { armed: text.armed, refused: Object.fromEntries(text.refused) } }),
+      : {
+          places: {
+            armed: text.armed,
+            refused: Object.fromEntries(text.refused),
+            ...(text.exhausted > 0 && { exhausted: text.exhausted }),
+          },
+        }),
     hits: probe.hits,
     missed: probe.nmissed,
     retries: probe.retries,

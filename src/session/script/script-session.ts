@@ -91,7 +91,7 @@ export class ScriptSession implements EngineListener, SessionServices {
     // From here on a target is stopped or traced: whatever is thrown, it is left as it would be without us.
     const engine = new Engine(target, this, { timing: this.options.timing });
     try {
-      const texts = new TextProbes(engine, this.names, this.armingListener());
+      const texts = new TextProbes(engine, this.names, this.armingListener(), this.limits.MAXHITS);
       this.runningParts = { engine, texts, calls: new SystemCallProbes(target, engine.core) };
       this.begin(handlers);
       this.loop();

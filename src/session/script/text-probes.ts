@@ -31,6 +31,8 @@ export interface TextProbe {
   armed: number;
   /** Places that could not be, by reason. */
   readonly refused: Map<string, number>;
+  /** Places that were disarmed after MAXHITS hits. */
+  exhausted: number;
 }
 
 /** Who is told how the arming goes. */
@@ -72,6 +74,8 @@ export class TextProbes {
     private readonly engine: Engine,
     private readonly names: ProgramNames,
     private readonly listener: ArmingListener,
+    /** Hits of one place after which it is disarmed; 0: never. */
+    private readonly maxHits: number,
   ) {
     const probe = engine.core.register({
       name: "IFUNC selections",
@@ -89,7 +93,15 @@ export class TextProbes {
       point.kind === "function" && point.where === "return"
         ? new ReturnProbe(this.engine.core, probe)
         : undefined;
-    const added: TextProbe = { probe, point, returns, matched: false, armed: 0, refused: new Map() };
+    const added: TextProbe = {
+      probe,
+      point,
+      returns,
+      matched: false,
+      armed: 0,
+      refused: new Map(),
+      exhausted: 0,
+    };
     this.all.push(added);
     return added;
   }
@@ -225,12 +237,30 @@ export class TextProbes {
       refuseHarm(place.image, place.address);
       const options = { fileByte: place.fileByte };
       if (each.returns !== undefined) each.returns.arm(place.image.space, place.address, options);
-      else this.engine.core.arm(each.probe, place.image.space, place.address, options);
+      else {
+        const accepts = this.maxHits === 0 ? undefined : this.untilExhausted(each, place.address);
+        this.engine.core.arm(each.probe, place.image.space, place.address, { ...options, accepts });
+      }
       each.armed++;
       this.listener.armed(each, place);
     } catch (error) {
       this.refuse(each, error);
     }
+  }
+
+  /** A copy of the place in a forked child takes part in the same count. */
+  private untilExhausted(each: TextProbe, address: Address): (hit: Hit) => boolean {
+    let left = this.maxHits;
+    return (hit) => {
+      if (left > 0) {
+        left--;
+        return true;
+      }
+      if (left === 0) each.exhausted++;
+      left = -1;
+      this.engine.core.disarmPlace(each.probe, hit.space, address);
+      return false;
+    };
   }
 
   private refuse(each: TextProbe, error: unknown): void {
