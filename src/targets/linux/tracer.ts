@@ -168,7 +168,8 @@ export class Tracer implements Tracing {
         const signal = thread.pendingSignal === SIG.TRAP ? passOnTrap(this, thread) : thread.pendingSignal;
         if (how.address !== undefined) this.changeAddress(thread, how.address);
         const caught = signal !== 0 && isCaught(thread.id, signal);
-        if (!caught) return this.go(thread, this.usualRequest(thread), signal);
+        // No handler runs: a step that was under way goes on behind it.
+        if (!caught) return this.goOn(thread, signal);
         this.fetchRegisters(thread);
         const { pc, sp } = thread.registers;
         thread.watches?.interruptedAgain(pc, sp);
