@@ -284,7 +284,10 @@ for (const [name, until] of [
           return undefined;
       }
     });
-    assert.deepEqual(kinds.filter((kind) => kind !== "signal"), ["breakpoint", "step"]);
+    assert.deepEqual(
+      kinds.filter((kind) => kind !== "signal"),
+      ["breakpoint", "step"],
+    );
     assert.ok(kinds.includes("signal"));
     assert.deepEqual([...ends.values()], [{ kind: "exited", status: 0 }]);
   });
