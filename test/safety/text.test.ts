@@ -65,6 +65,20 @@ function childOf(pid: number): number {
   return Number(readFileSync(`/proc/${String(pid)}/task/${String(pid)}/children`, "latin1").trim());
 }
 
+test(
+  "a child whose parent has unloaded the probed library meanwhile runs it whole, and is probed in it",
+  GCC,
+  async () => {
+    const { pid, ended } = await startStopping([target("unloads"), target("plugin", "-shared", "-fPIC")]);
+    await using running = await attach({ pid, write: () => undefined, ...PATIENT });
+    const probe = await running.registerKprobe({ symbolName: "plugin_work", preHandler: () => undefined });
+    process.kill(pid, "SIGCONT");
+    await running.run();
+    assert.equal(await ended, 0);
+    assert.equal(probe.hits, 1000);
+  },
+);
+
 test("text that the program wrote over a probe is left as it wrote it", GCC, async () => {
   const { pid, ended } = await startStopping([target("rewritten")]);
   {
