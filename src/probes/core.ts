@@ -10,7 +10,7 @@ import {
 } from "../targets/target.js";
 import { ThreadState } from "./arrival.js";
 import { type ArmOptions, armAt, disarmAt, isProgramsOwn } from "./arming.js";
-import { agreeWithMemory } from "./fork.js";
+import { agreeWithMemory, dropLongForgotten, noteForgotten } from "./fork.js";
 import { HandlerCalls } from "./handler-calls.js";
 import { type EventDetails, HitEngine } from "./hit-engine.js";
 import type { Phase } from "./instruction-fault.js";
@@ -149,8 +149,10 @@ export class ProbeCore {
   /** Text that was unmapped takes its probes with it; nothing is written. */
   forget(space: SpaceId, gone: (address: Address) => boolean): void {
     const probed = this.spaces.get(space);
+    if (probed !== undefined) dropLongForgotten(probed);
     for (const [address, location] of probed?.locations ?? []) {
       if (!gone(address)) continue;
+      if (location.armed && probed !== undefined) noteForgotten(probed, location);
       location.armed = false;
       for (const entry of location.entries) this.places.get(entry.probe)?.delete(location);
       location.entries = [];
@@ -286,7 +288,7 @@ export class ProbeCore {
     if (original === undefined) return;
     const copy = original.copy(to, this.target.memory(to));
     this.spaces.set(to, copy);
-    agreeWithMemory(copy);
+    agreeWithMemory(copy, original.forgotten);
     for (const location of copy.locations.values()) {
       for (const entry of location.entries) this.places.get(entry.probe)?.add(location);
     }

@@ -9,9 +9,11 @@ const PAGE = 4096;
  * first seen, its memory was copied at the fork: meanwhile its parent ran on, and may have been
  * given a slot, or had a breakpoint put in or taken out, that the child does not have.
  *
- * @param space whose threads stand still
+ * @param space     whose threads stand still
+ * @param forgotten what its original had in text that was unmapped lately
  */
-export function agreeWithMemory(space: ProbedSpace): void {
+export function agreeWithMemory(space: ProbedSpace, forgotten: ProbedSpace["forgotten"]): void {
+  restoreForgotten(space, forgotten);
   for (const region of [...space.slots.regions()]) {
     const used = region.slots.at(-1);
     if (used === undefined) continue;
@@ -28,6 +30,33 @@ export function agreeWithMemory(space: ProbedSpace): void {
     }
   }
   for (const [page, locations] of byPage(space.locations.values())) agreeOnPage(space, page, locations);
+}
+
+/** A child is seen for the first time so long after its fork, at most; milliseconds. */
+const LATEST_FIRST_STOP = 10_000;
+
+/** The text of a location is gone. A copy of the space that was made before it went is still to be told of. */
+export function noteForgotten(space: ProbedSpace, { address, originalByte }: Location): void {
+  space.forgotten.set(address, { originalByte, at: performance.now() });
+}
+
+/** Drops what no copy can be without any more. */
+export function dropLongForgotten({ forgotten }: ProbedSpace): void {
+  for (const [address, each] of forgotten) if (!isRecent(each)) forgotten.delete(address);
+}
+
+function isRecent({ at }: { readonly at: number }): boolean {
+  return performance.now() - at < LATEST_FIRST_STOP;
+}
+
+/** A breakpoint that the books know no more is taken out of the copy: nobody would answer for it there. */
+function restoreForgotten(space: ProbedSpace, forgotten: ProbedSpace["forgotten"]): void {
+  const now = new Uint8Array(1);
+  for (const [address, each] of forgotten) {
+    if (!isRecent(each) || space.locations.get(address)?.armed === true) continue;
+    if (space.memory.readSome(address, now) === 1 && now[0] === BREAKPOINT)
+      space.memory.writeText(address, Uint8Array.of(each.originalByte));
+  }
 }
 
 function byPage(locations: Iterable<Location>): Map<Address, Location[]> {

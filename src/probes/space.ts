@@ -4,12 +4,21 @@ import type { Location } from "./location.js";
 import { ProgramMemory } from "./program-memory.js";
 import { SlotSpace } from "./slots.js";
 
+/** A breakpoint that was in text which is no longer mapped. */
+interface Forgotten {
+  readonly originalByte: number;
+  /** When that was seen; milliseconds. */
+  readonly at: number;
+}
+
 /** What the core keeps of one address space: its locations and their slots. */
 export class ProbedSpace {
   readonly locations = new Map<Address, Location>();
   slots = new SlotSpace();
   /** What handlers see. */
   readonly program: Memory;
+  /** Breakpoints whose text is gone: a copy of the space that was made before may still hold them. */
+  readonly forgotten = new Map<Address, Forgotten>();
 
   constructor(
     readonly id: SpaceId,

@@ -128,6 +128,7 @@ export class Engine {
         if (stop.copyOf !== undefined) {
           this.programs.copy(stop.copyOf, stop.space);
           this.listener.threadCopied?.(stop.parent, stop.thread, stop.space);
+          this.programs.settleCopy(stop.copyOf, stop.space);
         }
         if (stop.newProcess) this.listener.processBegins?.(stop.thread, stop.space);
         this.listener.threadBegins?.(stop.thread);

@@ -11,6 +11,9 @@ import type { Mapping, SpaceId, Target } from "../targets/target.js";
 /** DT_SONAME of dynamic linkers: glibc's ld-linux-x86-64.so.2 and ld64.so.1, musl's libc (which is its own). */
 const DYNAMIC_LINKER = /^ld(-|64|\.)|^libc\.musl|^libc\.so$/;
 
+/** A child is seen for the first time so long after its fork, at most; milliseconds. */
+const LATEST_FIRST_STOP = 10_000;
+
 /** An ELF file as it is mapped in one space. */
 export interface Image {
   readonly space: SpaceId;
@@ -31,6 +34,8 @@ export interface Image {
  */
 export class Programs {
   private readonly spaces = new Map<SpaceId, Image[]>();
+  /** When something was unmapped in a space; milliseconds. */
+  private readonly lastGone = new Map<SpaceId, number>();
   private readonly files = new Map<string, ElfImage | undefined>();
   private readonly linkerProbe: Probe;
   private readonly entryProbe: Probe;
@@ -89,6 +94,7 @@ export class Programs {
     this.spaces.set(space, now);
     const gone = (before ?? []).filter((image) => !now.includes(image));
     if (gone.length > 0) {
+      this.lastGone.set(space, performance.now());
       this.core.forget(space, (address) =>
         gone.some((image) => image.text.some((range) => address >= range.start && address < range.end)),
       );
@@ -108,9 +114,15 @@ export class Programs {
     );
   }
 
+  /** A copy may still map what its original has unmapped since: it is looked at by itself then. */
+  settleCopy(from: SpaceId, to: SpaceId): void {
+    if (performance.now() - (this.lastGone.get(from) ?? -Infinity) < LATEST_FIRST_STOP) this.refresh(to);
+  }
+
   dropIfEmpty(space: SpaceId): void {
     for (const thread of this.target.threadsOf(space)) if (this.target.spaceOf(thread) === space) return;
     this.spaces.delete(space);
+    this.lastGone.delete(space);
   }
 
   private imagesIn(space: SpaceId, mappings: readonly Mapping[], before: readonly Image[]): Image[] {

@@ -261,8 +261,8 @@ export interface Guard {
 }
 
 /**
- * System calls by which a program changes what becomes of its signals, and which a target cannot
- * see by itself without stopping at every system call.
+ * System calls by which a program changes what becomes of its signals, or makes children that nobody
+ * would trace, and which a target cannot see by itself without stopping at every system call.
  */
 export interface SignalCalls {
   readonly numbers: ReadonlySet<number>;

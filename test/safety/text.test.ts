@@ -1,5 +1,6 @@
 // Text that is not ours alone: children run in it, or the program writes it.
 import assert from "node:assert/strict";
+import { readFileSync } from "node:fs";
 import { test } from "node:test";
 import { attach } from "../../src/index.js";
 import { PATIENT, until } from "../api/aside.js";
@@ -14,6 +15,8 @@ const CHILDREN = {
   memory: "a child in the same memory (CLONE_VM)",
   vfork: "a vfork child",
   copy: "a copy",
+  "untraced-memory": "a child in the same memory that asks not to be traced (CLONE_UNTRACED)",
+  "untraced-copy": "a copy that asks not to be traced",
 } as const;
 
 for (const [how, what] of Object.entries(CHILDREN)) {
@@ -27,9 +30,54 @@ for (const [how, what] of Object.entries(CHILDREN)) {
     );
     assert.equal(output, bare.stdout);
     assert.deepEqual(status, SUCCESS);
-    assert.ok((probes[0]?.hits ?? 0) >= 2);
+    assert.equal(probes[0]?.hits, 1002);
   });
 }
+
+test(
+  "a process that shares the memory of the one attached to is traced as well, and said to be",
+  GCC,
+  async () => {
+    const { pid, ended } = await startStopping([target("cloned"), "waiting"]);
+    const other = childOf(pid);
+    {
+      await using running = await attach({ pid, write: () => undefined, ...PATIENT });
+      assert.match(
+        running.warnings.join(),
+        new RegExp(`process ${String(other)} \\(cloned\\) shares the memory of process ${String(pid)}`),
+      );
+      const callers = new Set<number>();
+      await running.registerKprobe({
+        symbolName: "shared_text",
+        preHandler: (_probe, _registers, _kit, hit) => void callers.add(hit.thread),
+      });
+      const going = running.run();
+      process.kill(pid, "SIGCONT");
+      await until("both have come by", () => callers.size === 2);
+      void going;
+    }
+    process.kill(pid, "SIGUSR1");
+    assert.equal(await ended, 0);
+  },
+);
+
+function childOf(pid: number): number {
+  return Number(readFileSync(`/proc/${String(pid)}/task/${String(pid)}/children`, "latin1").trim());
+}
+
+test(
+  "a child whose parent has unloaded the probed library meanwhile runs it whole, and is probed in it",
+  GCC,
+  async () => {
+    const { pid, ended } = await startStopping([target("unloads"), target("plugin", "-shared", "-fPIC")]);
+    await using running = await attach({ pid, write: () => undefined, ...PATIENT });
+    const probe = await running.registerKprobe({ symbolName: "plugin_work", preHandler: () => undefined });
+    process.kill(pid, "SIGCONT");
+    await running.run();
+    assert.equal(await ended, 0);
+    assert.equal(probe.hits, 1000);
+  },
+);
 
 test("text that the program wrote over a probe is left as it wrote it", GCC, async () => {
   const { pid, ended } = await startStopping([target("rewritten")]);

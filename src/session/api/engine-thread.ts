@@ -51,6 +51,8 @@ class EngineThread implements EngineListener {
   private mainStatus: ExitStatus | undefined;
   private firstProcess = 0 as ThreadId;
   private paused = true;
+  private isReady = false;
+  private readonly warnings: string[] = [];
   private leaving = false;
   private ownerAborts = false;
   private nextLook = 0;
@@ -81,10 +83,13 @@ class EngineThread implements EngineListener {
 
   async run(): Promise<void> {
     const { start, doorbell } = this.data;
+    const onNotice = (text: string): void => {
+      this.warn(text);
+    };
     const target =
       start.kind === "launch"
-        ? LinuxTarget.launch(start.command, { doorbell })
-        : LinuxTarget.attach(start.pid, { doorbell });
+        ? LinuxTarget.launch(start.command, { doorbell, onNotice })
+        : LinuxTarget.attach(start.pid, { doorbell, onNotice });
     this.engine = new Engine(target, this);
     this.engine.begin();
     const [thread] = target.threads();
@@ -199,7 +204,8 @@ class EngineThread implements EngineListener {
 
   private ready(): void {
     for (const space of this.engine.programs.allSpaces()) this.entered.add(space);
-    this.tell({ kind: "ready", pid: this.firstProcess });
+    this.tell({ kind: "ready", pid: this.firstProcess, warnings: this.warnings });
+    this.isReady = true;
   }
 
   /** Where the caller's thread aborts (V8 has no memory left, say), the target is left while there is time. */
@@ -329,6 +335,12 @@ class EngineThread implements EngineListener {
       for (const [index, name] of COUNTERS.entries())
         this.counters[id * COUNTERS.length + index] = probe[name];
     }
+  }
+
+  /** What there is to say before the target is ready is told with that. */
+  private warn(text: string): void {
+    if (this.isReady) this.tell({ kind: "warning", text });
+    else this.warnings.push(text);
   }
 
   private tell(notice: Notice): void {

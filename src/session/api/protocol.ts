@@ -50,7 +50,7 @@ export interface DescribedError {
 /** What the engine's thread tells of its own accord. */
 export type Notice =
   /** The target is there and can be probed. */
-  | { readonly kind: "ready"; readonly pid: number }
+  | { readonly kind: "ready"; readonly pid: number; readonly warnings: readonly string[] }
   | { readonly kind: "refused"; readonly error: DescribedError }
   /** The engine's thread came to grief, and has left the target. */
   | { readonly kind: "broken"; readonly message: string }
@@ -61,6 +61,8 @@ export type Notice =
   | { readonly kind: "disarmed"; readonly probe: number; readonly why: string }
   /** A probe that was out of the target is in it again: the program that has its place was executed or loaded. */
   | { readonly kind: "armed"; readonly probe: number }
+  /** Something of the target that its user should know. */
+  | { readonly kind: "warning"; readonly text: string }
   /** A handler raised something that is no fault of the target. */
   | { readonly kind: "handler-error"; readonly probe: number; readonly message: string };
 

@@ -56,6 +56,8 @@ interface Pending {
  * see the caller's variables. Disposing detaches: the target goes on as it would have without us.
  */
 export class TracedTarget implements AsyncDisposable {
+  /** What there is to be known of the target and was not asked for, a sentence each: what is not traced, and why. */
+  readonly warnings: string[];
   private readonly pending = new Map<number, Pending>();
   private readonly probes = new Map<number, RegisteredProbe>();
   private readonly memories: TargetMemories;
@@ -72,7 +74,9 @@ export class TracedTarget implements AsyncDisposable {
     readonly pid: number,
     private readonly link: EngineLink,
     options: TargetOptions,
+    warnings: readonly string[],
   ) {
+    this.warnings = [...warnings];
     this.ended = new Promise((resolve, reject) => {
       this.settleEnded = resolve;
       this.failEnded = reject;
@@ -109,9 +113,9 @@ export class TracedTarget implements AsyncDisposable {
       handler: milliseconds("handlerLimit", options.handlerLimit ?? HANDLER_LIMIT),
     });
     try {
-      const pid = await firstNotice(link.worker);
+      const { pid, warnings } = await firstNotice(link.worker);
       if (start.kind === "launch") noteLaunched(pid);
-      return new TracedTarget(pid, link, options);
+      return new TracedTarget(pid, link, options, warnings);
     } catch (error) {
       link.release();
       throw error;
@@ -230,6 +234,9 @@ export class TracedTarget implements AsyncDisposable {
         if (probe !== undefined) probe.disarmedBecause = message.why;
         return;
       }
+      case "warning":
+        this.warnings.push(message.text);
+        return;
       case "handler-error":
         this.probes.get(message.probe)?.errors.push(message.message);
         return;
@@ -333,12 +340,12 @@ function closuresOf(kprobe: Kprobe, probe: RegisteredProbe): Closures {
   };
 }
 
-/** Waits for the engine's first word. @returns the process's number @throws TargetError it was refused */
-async function firstNotice(worker: Worker): Promise<number> {
+/** Waits for the engine's first word. @returns what it says of the target @throws TargetError it was refused */
+async function firstNotice(worker: Worker): Promise<Extract<Notice, { kind: "ready" }>> {
   return new Promise((resolve, reject) => {
     const onMessage = (notice: Notice): void => {
       worker.off("error", reject);
-      if (notice.kind === "ready") resolve(notice.pid);
+      if (notice.kind === "ready") resolve(notice);
       else if (notice.kind === "refused") reject(revive(notice.error));
       else if (notice.kind === "broken") reject(new Error(notice.message));
       else reject(new TargetError("the target ended before it could be probed"));

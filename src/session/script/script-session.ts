@@ -63,6 +63,9 @@ export class ScriptSession implements EngineListener, SessionServices {
   private runningParts: Running | undefined;
   private ending = false;
   private failed = false;
+  private begun = false;
+  /** Of the target, from before there was an output to tell them to. */
+  private readonly notices: string[] = [];
   private errors = 0;
   private mainStatus: ExitStatus | undefined;
   private mainProcess = 0;
@@ -201,11 +204,15 @@ export class ScriptSession implements EngineListener, SessionServices {
   private openTarget(): LinuxTarget | NoTarget {
     const { command, pid } = this.options;
     const { doorbell } = this.outside;
-    if (pid !== undefined) return LinuxTarget.attach(pid, { doorbell, ownsProcess: true });
+    const onNotice = (text: string): void => {
+      if (this.begun) this.sink.warning(fromText(text));
+      else this.notices.push(text);
+    };
+    if (pid !== undefined) return LinuxTarget.attach(pid, { doorbell, ownsProcess: true, onNotice });
     if (command === undefined) return new NoTarget();
     const words = commandWords(command);
     if (words.length === 0) throw new UsageError("-c: the command is empty");
-    return LinuxTarget.launch(words, { doorbell, ownsProcess: true });
+    return LinuxTarget.launch(words, { doorbell, ownsProcess: true, onNotice });
   }
 
   private begin(handlers: readonly ScriptHandler[]): void {
@@ -219,6 +226,8 @@ export class ScriptSession implements EngineListener, SessionServices {
       this.names.target ??= facts.executable;
     }
     this.sink.begin({ script: this.options.script.name, probes: this.probes.length });
+    this.begun = true;
+    for (const notice of this.notices) this.sink.warning(fromText(notice));
     if (this.options.json) for (const warning of this.compiled.warnings) this.sink.warning(fromText(warning));
     this.fireAll("begin");
     if (this.ending) return;

@@ -5,6 +5,8 @@ import { ERRNO, SYS, errorName, systemCall3 } from "./kernel.js";
 import { isGone } from "./memory.js";
 import { readFile, readStat, readStatus, statusField } from "./process-files.js";
 import { PTRACE, SEIZE_OPTIONS, ptrace } from "./ptrace.js";
+import { sharesMemory } from "./kinship.js";
+import type { Space } from "./threads.js";
 import type { Tracer } from "./tracer.js";
 import { learnMaskOfRunning } from "./trap-mask.js";
 
@@ -41,6 +43,57 @@ export function attach(tracer: Tracer, pid: number): void {
     }
   }
   if (space.threads.size === 0) throw new TargetError(`process ${process} has just ended`);
+  attachSharers(tracer, process, space);
+}
+
+/**
+ * Seizes the processes that share the memory (children and parents of vfork and clone(CLONE_VM)):
+ * they run the same text, and would meet breakpoints there that nobody takes.
+ * @throws TargetError one of them cannot be traced
+ */
+function attachSharers(tracer: Tracer, process: number, space: Space): void {
+  for (let found = true; found;) {
+    found = false;
+    for (const other of sharersOf(process)) {
+      if (tracer.book.find(other as ThreadId) !== undefined) continue;
+      for (const thread of threadsOf(other)) {
+        if (tracer.book.find(thread) !== undefined) continue;
+        const result = ptrace(PTRACE.SEIZE, thread, 0, SEIZE_OPTIONS);
+        if (result === -ERRNO.ESRCH || isEnding(thread)) continue;
+        if (result < 0 && tracedBy(thread) === systemCall3(SYS.gettid, 0, 0, 0)) continue;
+        if (result < 0) throw notAlone(process, other, notPermitted(other, thread, result));
+        learnMaskOfRunning(tracer.book.add(thread, other, space));
+        found = true;
+      }
+      if (found)
+        tracer.notice(
+          `process ${other}${nameOf(other)} shares the memory of process ${process}: it is traced as well`,
+        );
+    }
+  }
+}
+
+/** The other processes that have a process's memory, as far as we may ask. */
+function sharersOf(process: number): number[] {
+  const others = readdirSync("/proc").map(Number);
+  return others.filter((other) => other > 0 && other !== process && isSharer(process, other));
+}
+
+function isSharer(process: number, other: number): boolean {
+  try {
+    return sharesMemory(process, other);
+  } catch (error) {
+    // Ended meanwhile, or not ours to ask about: then it is somebody else's.
+    if (error instanceof TargetError) return false;
+    throw error;
+  }
+}
+
+function notAlone(process: number, other: number, why: TargetError): TargetError {
+  return new TargetError(
+    `process ${process} shares its memory with process ${other}${nameOf(other)}, which would meet its breakpoints, and which cannot be traced: ${why.message}`,
+    why.remedy === undefined ? {} : { remedy: why.remedy },
+  );
 }
 
 function threadsOf(process: number): ThreadId[] {

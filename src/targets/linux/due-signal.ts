@@ -2,7 +2,7 @@ import { type Address, offsetBy } from "../../base/address.js";
 import { MemoryFault, ProbeRefused } from "../../base/errors.js";
 import type { DueSignal } from "../target.js";
 import { dispositionOf } from "./disposition.js";
-import { refuseSeccomp, systemCallIn } from "./injection.js";
+import { systemCallIn } from "./injection.js";
 import { SYS } from "./kernel.js";
 import { readStatus, statusField } from "./process-files.js";
 import { LAST_SIGNAL, SIG, signalName } from "./signals.js";
@@ -61,7 +61,6 @@ function restarts(tracer: Tracer, thread: Thread, signal: number): boolean | und
   const answer = new Uint8Array(SIGACTION_BYTES);
   const before = new Uint8Array(SIGACTION_BYTES);
   try {
-    refuseSeccomp(thread, thread.registers.pc);
     memory.read(at, before);
     const result = askForAction(tracer, thread, signal, at);
     memory.read(at, answer);

@@ -2,6 +2,7 @@ import { type Address, offsetBy } from "../../base/address.js";
 import { registerIndex } from "../../arch/x86_64/registers.js";
 import { SYS, SharedBytes, systemCall4 } from "./kernel.js";
 import { PTRACE, PTRACE_EVENT, SYSTEM_CALL_STOP, ptrace } from "./ptrace.js";
+import type { FilteredCall } from "./seccomp.js";
 import { SIG, isStopSignal } from "./signals.js";
 import { REGISTER_BYTES, type Thread } from "./threads.js";
 import { waitForStop } from "./thread-wait.js";
@@ -45,6 +46,20 @@ const SYSCALL_LENGTH = 2;
 
 /** Room that a stub takes. */
 export const STUB_LENGTH = VALUES_AT + 8 * STUB_VALUES.length;
+
+/** Behind the stub's second call. */
+const SECOND_CALL_END = 0x1d;
+const SIG_SETMASK = 2;
+const SET_BYTES = 8;
+
+/** The calls that a thread makes in a stub, as its seccomp filters see them. */
+export function callsInStub(at: Address, number: number, args: readonly number[]): FilteredCall[] {
+  const restoring = [SIG_SETMASK, offsetBy(at, MASK_AT), 0, SET_BYTES];
+  return [
+    { number, args, behind: offsetBy(at, SYSCALL_LENGTH) },
+    { number: SYS.rt_sigprocmask, args: restoring, behind: offsetBy(at, SECOND_CALL_END) },
+  ];
+}
 
 const ARGUMENTS = ["rdi", "rsi", "rdx", "r10", "r8", "r9"] as const;
 const NO_RESTART = 2n ** 64n - 1n;

@@ -1,9 +1,10 @@
 import { type Address, formatAddress, offsetBy } from "../../base/address.js";
 import { MemoryFault, ProbeRefused, TargetGone } from "../../base/errors.js";
 import type { Mapping } from "../target.js";
-import { STUB_LENGTH, callInTarget } from "./injected-call.js";
+import { STUB_LENGTH, callInTarget, callsInStub } from "./injected-call.js";
 import { ERRNO, SYS, SharedBytes, errorName, systemCall4 } from "./kernel.js";
-import { readStatus } from "./process-files.js";
+import { isUnfiltered, judge, withFiltersSuspended } from "./seccomp.js";
+import { withStopped } from "./stop-for-a-moment.js";
 import type { Thread } from "./threads.js";
 import type { Tracing } from "./tracing.js";
 
@@ -13,13 +14,20 @@ const PROT_READ_EXEC = 5;
 const MAP_PRIVATE_ANONYMOUS_FIXED_NOREPLACE = 0x100022;
 
 /**
- * Maps executable memory within ±2 GiB of `near`, by an mmap that `thread` is made to call.
+ * Maps executable memory within ±2 GiB of `near`, by an mmap that `thread` is made to call; or,
+ * where its seccomp filter forbids that, another thread of the space that has none.
  * @throws ProbeRefused `"seccomp"`, `"no-room"`
  * @throws TargetGone   the thread was killed meanwhile
  */
 export function mapNear(tracer: Tracing, thread: Thread, near: Address, length: number): Address {
   const size = Math.ceil(length / PAGE) * PAGE;
-  refuseSeccomp(thread, near);
+  const map = (caller: Thread): Address => mapIn(tracer, caller, near, size);
+  const args = [near, size, PROT_READ_EXEC, MAP_PRIVATE_ANONYMOUS_FIXED_NOREPLACE, -1, 0];
+  if (isAllowed(thread, SYS.mmap, args)) return map(thread);
+  return byUnfilteredThread(tracer, thread, map) ?? map(thread);
+}
+
+function mapIn(tracer: Tracing, thread: Thread, near: Address, size: number): Address {
   let mappings = thread.space.memory.mappings();
   for (let attempt = 0; attempt < 4; attempt++) {
     const at = chooseRoom(mappings, near, size);
@@ -77,7 +85,6 @@ function beyondAddressSpaceLimit(thread: Thread, body: () => number): number | u
 
 /** Unmaps what {@link mapNear} mapped. @throws as mapNear */
 export function unmap(tracer: Tracing, thread: Thread, at: Address, length: number): void {
-  refuseSeccomp(thread, at);
   // Whatever becomes of us now: no thread may find itself in memory that is gone.
   for (const other of thread.space.threads.values()) {
     if (!other.stopped || !other.registers.dirty) continue;
@@ -89,19 +96,48 @@ export function unmap(tracer: Tracing, thread: Thread, at: Address, length: numb
   if (result < 0) throw new ProbeRefused(at, "unmap", `munmap in the program failed: ${errorName(result)}`);
 }
 
-/** A thread under a seccomp filter could be killed by a call that it would not make itself. */
-export function refusedBySeccomp(thread: Thread): boolean {
-  const mode = readStatus(thread.id).get("Seccomp");
-  return mode !== undefined && mode !== "0";
+/** Whether a thread's seccomp filters, if it has any, let it make a call. */
+function isAllowed(thread: Thread, number: number, args: readonly number[]): boolean {
+  const stub = thread.space.stub ?? (0 as Address);
+  return judge(thread, callsInStub(stub, number, args)).kind === "allowed";
 }
 
-export function refuseSeccomp(thread: Thread, at: Address): void {
-  if (refusedBySeccomp(thread))
-    throw new ProbeRefused(
-      at,
-      "seccomp",
-      `thread ${thread.id} is under a seccomp filter and must not be made to call the kernel`,
-    );
+/** Whether a thread can be made to do a call, with its seccomp filters suspended if that is what it takes. */
+export function mayCall(thread: Thread, number: number): boolean {
+  return isAllowed(thread, number, []) || withFiltersSuspended(thread, () => 0) !== undefined;
+}
+
+/** So many others are tried, each of which may take a while to stop. */
+const OTHERS_TRIED = 3;
+
+/** Has another thread of the space do something, one that is under no seccomp filter. */
+function byUnfilteredThread<Result>(
+  tracer: Tracing,
+  thread: Thread,
+  body: (other: Thread) => Result,
+): Result | undefined {
+  let tried = 0;
+  for (const other of [...thread.space.threads.values()]) {
+    if (other === thread || other.ending || other.starting !== undefined) continue;
+    if (!isUnfiltered(other) || ++tried > OTHERS_TRIED) continue;
+    let result: Result | undefined;
+    const attempt = (): void => {
+      result = unlessRefused(() => body(other));
+    };
+    if (other.stopped) attempt();
+    else withStopped(tracer, other, attempt);
+    if (result !== undefined) return result;
+  }
+  return undefined;
+}
+
+function unlessRefused<Result>(body: () => Result): Result | undefined {
+  try {
+    return body();
+  } catch (error) {
+    if (!(error instanceof ProbeRefused || error instanceof TargetGone)) throw error;
+    return undefined;
+  }
 }
 
 /** Displacements are signed 32 bits; what is mapped must be reachable from all of a text around `near`. */
@@ -138,8 +174,10 @@ function chooseRoom(mappings: readonly Mapping[], near: Address, size: number): 
 }
 
 /**
- * Makes a stopped thread do one system call: see {@link callInTarget}.
+ * Makes a stopped thread do one system call: see {@link callInTarget}. What a seccomp filter would not
+ * let it do it does with its filters suspended, where the kernel lets us suspend them.
  * @returns the result, `-errno` on failure
+ * @throws ProbeRefused `"seccomp"`: the call is not made
  */
 export function systemCallIn(
   tracer: Tracing,
@@ -149,13 +187,33 @@ export function systemCallIn(
   args: readonly number[],
 ): number {
   const { space } = thread;
-  if (space.stub !== undefined) return callInTarget(tracer, thread, space.stub, number, args);
+  if (space.stub !== undefined) return callAt(tracer, thread, space.stub, near, number, args);
   const at = borrowedRoom(thread, near);
   try {
-    return callInTarget(tracer, thread, at, number, args);
+    return callAt(tracer, thread, at, near, number, args);
   } finally {
     giveBack(thread, at);
   }
+}
+
+function callAt(
+  tracer: Tracing,
+  thread: Thread,
+  at: Address,
+  near: Address,
+  number: number,
+  args: readonly number[],
+): number {
+  const call = (): number => callInTarget(tracer, thread, at, number, args);
+  const verdict = judge(thread, callsInStub(at, number, args));
+  if (verdict.kind === "allowed") return call();
+  const result = withFiltersSuspended(thread, call);
+  if (result !== undefined) return result;
+  throw new ProbeRefused(
+    near,
+    "seccomp",
+    `thread ${thread.id} must not be made to call the kernel: ${verdict.why}`,
+  );
 }
 
 /**

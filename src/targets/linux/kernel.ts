@@ -120,6 +120,8 @@ export const SYS = {
   process_vm_readv: 310,
   process_vm_writev: 311,
   kcmp: 312,
+  execveat: 322,
+  clone3: 435,
 } as const;
 
 /** Numbers of errors, positive; a failing call returns the negated one. */

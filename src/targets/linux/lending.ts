@@ -1,6 +1,6 @@
 import { type Address, offsetBy } from "../../base/address.js";
 import { ProbeRefused } from "../../base/errors.js";
-import { mapNear, systemCallIn } from "./injection.js";
+import { mapNear, mayCall, systemCallIn } from "./injection.js";
 import { SYS, errorName } from "./kernel.js";
 import { DATA, DATA_AT } from "./shelter-code.js";
 import {
@@ -23,10 +23,13 @@ const SET_BYTES = 8;
  * Lends a space its handler.
  *
  * @param thread stopped, of the space
- * @throws ProbeRefused no memory can be mapped there
+ * @throws ProbeRefused no memory can be mapped there, or a seccomp filter forbids it
  * @throws TargetGone   it was killed meanwhile
  */
 export function makeShelter(tracer: Tracing, thread: Thread, near: Address): Shelter {
+  for (const number of [SYS.mprotect, SYS.rt_sigaction])
+    if (!mayCall(thread, number))
+      throw new ProbeRefused(near, "seccomp", `thread ${thread.id} must not be made to call the kernel`);
   const base = mapNear(tracer, thread, near, SHELTER_LENGTH);
   const { space } = thread;
   const made = new Shelter(space.memory, base, thread.process);

@@ -15,7 +15,7 @@ const UCONTEXT_SIGMASK = 296;
 const FRAME_SIGMASK = UCONTEXT_SIGMASK + 8;
 
 /** Below the red zone: nothing there is the program's. System V AMD64 ABI, 3.2.2. */
-const FREE_STACK = 256;
+export const FREE_STACK = 256;
 
 const UNBLOCKABLE = (1 << (SIG.KILL - 1)) | (1 << (SIG.STOP - 1));
 

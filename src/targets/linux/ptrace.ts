@@ -10,6 +10,7 @@ export const PTRACE = {
   SETREGS: 13,
   DETACH: 17,
   SYSCALL: 24,
+  SETOPTIONS: 0x4200,
   GETEVENTMSG: 0x4201,
   GETSIGINFO: 0x4202,
   SETSIGINFO: 0x4203,
@@ -19,6 +20,8 @@ export const PTRACE = {
   PEEKSIGINFO: 0x4209,
   GETSIGMASK: 0x420a,
   SETSIGMASK: 0x420b,
+  /** Gives one filter of a thread by its index. Needs CAP_SYS_ADMIN. */
+  SECCOMP_GET_FILTER: 0x420c,
 } as const;
 
 /** Options of PTRACE_SEIZE. ptrace(2), PTRACE_SETOPTIONS. */
@@ -29,6 +32,7 @@ const PTRACE_O = {
   TRACECLONE: 0x08,
   TRACEEXEC: 0x10,
   TRACEEXIT: 0x40,
+  SUSPEND_SECCOMP: 0x20_0000,
 } as const;
 
 /** What every thread is seized with. Never EXITKILL: when we die, targets live on. */
@@ -39,6 +43,9 @@ export const SEIZE_OPTIONS =
   PTRACE_O.TRACECLONE |
   PTRACE_O.TRACEEXEC |
   PTRACE_O.TRACEEXIT;
+
+/** As {@link SEIZE_OPTIONS}, and the thread's seccomp filters are not asked. Needs CAP_SYS_ADMIN. */
+export const SUSPENDING_OPTIONS = SEIZE_OPTIONS | PTRACE_O.SUSPEND_SECCOMP;
 
 /** Event numbers, bits 16 … 23 of a stop's wait status. ptrace(2), PTRACE_SETOPTIONS. */
 export const PTRACE_EVENT = {

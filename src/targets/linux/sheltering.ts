@@ -1,10 +1,8 @@
 import { type Address, addressOf, offsetBy, toBigInt } from "../../base/address.js";
 import { MemoryFault, ProbeRefused, TargetGone } from "../../base/errors.js";
 import type { Guard, SpaceId } from "../target.js";
-import { refusedBySeccomp, unmap } from "./injection.js";
-import { ERRNO, SYS, SharedBytes, systemCall4 } from "./kernel.js";
-import { PTRACE, PTRACE_EVENT, SYSTEM_CALL_STOP, WAIT_OPTIONS, ptrace } from "./ptrace.js";
-import { restartInterrupted } from "./restart.js";
+import { mayCall, unmap } from "./injection.js";
+import { ERRNO, SYS, systemCall4 } from "./kernel.js";
 import {
   ACTION_BYTES,
   SHELTER_LENGTH,
@@ -15,15 +13,12 @@ import {
   encodeAction,
 } from "./shelter.js";
 import { lend, makeShelter, readAction, setAction, setWish } from "./lending.js";
+import { isUnfiltered } from "./seccomp.js";
 import { SIG } from "./signals.js";
 import type { Space, Thread } from "./threads.js";
 import type { Tracing } from "./tracing.js";
 import { setTrapBlocked } from "./trap-mask.js";
-import { isStopped, stopEvent, stopSignal } from "./wait-status.js";
-
-/** How long a thread of a running program may take to stop before another one is tried; milliseconds. */
-const PATIENCE = 100;
-const WNOHANG = 1;
+import { withStopped } from "./stop-for-a-moment.js";
 
 /** The door through which the probe core says what the shelters are to know. */
 export function guard(tracer: Tracing): Guard {
@@ -63,7 +58,11 @@ export function guard(tracer: Tracing): Guard {
 function beginShelter(tracer: Tracing, space: Space): void {
   if (space.shelter !== undefined || space.noted !== undefined) return;
   space.noted = [];
-  for (const thread of [...space.threads.values()]) {
+  const threads = [...space.threads.values()];
+  // One that no seccomp filter hinders, if there is any.
+  const free = threads.find(isUnfiltered);
+  if (free !== undefined) threads.unshift(free);
+  for (const thread of threads) {
     if (!wantsShelter(space)) return;
     if (!thread.stopped)
       withStopped(tracer, thread, () => {
@@ -96,58 +95,6 @@ export function buildShelter(tracer: Tracing, thread: Thread): void {
   }
 }
 
-const status = new SharedBytes(8);
-const nap = new Int32Array(new SharedArrayBuffer(4));
-
-/**
- * Stops a running thread for a moment. Where it does not stop in time, or ends, nothing is done.
- * What it stops for on the way is dealt with as always, and told at the next wait.
- */
-function withStopped(tracer: Tracing, thread: Thread, body: () => void): void {
-  if (ptrace(PTRACE.INTERRUPT, thread.id) !== 0) return;
-  thread.disturbed = true;
-  const until = performance.now() + PATIENCE;
-  while (!thread.stopped) {
-    const waited = systemCall4(SYS.wait4, thread.id, status.address, WAIT_OPTIONS | WNOHANG, 0);
-    if ((waited < 0 && waited !== -ERRNO.EINTR) || performance.now() > until) return;
-    if (waited <= 0) {
-      Atomics.wait(nap, 0, 0, 0.05);
-      continue;
-    }
-    const value = status.words[0] as number; // 8 bytes long
-    const plain = isStopped(value) && (stopEvent(value) === PTRACE_EVENT.STOP || isSignalStop(value));
-    if (!plain) {
-      tracer.dealWith(thread.id, value);
-      continue;
-    }
-    thread.stopped = true;
-    thread.registersValid = false;
-    // One to be delivered is pending afterwards, and stops the thread again.
-    thread.pendingSignal = isSignalStop(value) ? stopSignal(value) : 0;
-    runStopped(tracer, thread, body);
-    // Whatever becomes of the thread now, it is like any other stop that nobody asked for.
-    if (thread.pendingSignal !== 0 || stopEvent(value) === PTRACE_EVENT.STOP)
-      tracer.pending.push(thread.id, value);
-    else tracer.setGoing(thread);
-    return;
-  }
-}
-
-function isSignalStop(value: number): boolean {
-  return stopEvent(value) === PTRACE_EVENT.NONE && (stopSignal(value) & SYSTEM_CALL_STOP) === 0;
-}
-
-function runStopped(tracer: Tracing, thread: Thread, body: () => void): void {
-  try {
-    tracer.fetchRegisters(thread);
-    if (thread.pendingSignal === 0) restartInterrupted(thread.id, thread.registers);
-    tracer.storeRegisters(thread);
-    body();
-  } catch (error) {
-    if (!(error instanceof TargetGone)) throw error;
-  }
-}
-
 /**
  * The last thread of a process that we still have gives its program's action back to the kernel,
  * and the memory, if nobody else uses it. All others are on their own already: had we died before,
@@ -157,16 +104,27 @@ function runStopped(tracer: Tracing, thread: Thread, body: () => void): void {
 export function endShelter(tracer: Tracing, thread: Thread): boolean {
   const { space } = thread;
   const { shelter } = space;
-  if (shelter === undefined || thread.ending || refusedBySeccomp(thread)) return false;
+  if (shelter === undefined || thread.ending || !mayCall(thread, SYS.rt_sigaction)) return false;
   if (!shelter.strayed.has(thread.process))
     setAction(tracer, thread, shelter, shelter.wishOf(thread.process));
   // A thread may be in the handler on behalf of a signal of its own: then it stays.
   if (space.threads.size === 1 && !shelter.passed) {
-    space.stub = undefined;
-    unmap(tracer, thread, shelter.start, SHELTER_LENGTH);
-    space.shelter = undefined;
+    giveShelterBack(tracer, thread, shelter);
   }
   return true;
+}
+
+function giveShelterBack(tracer: Tracing, thread: Thread, shelter: Shelter): void {
+  const { space } = thread;
+  space.stub = undefined;
+  try {
+    unmap(tracer, thread, shelter.start, SHELTER_LENGTH);
+    space.shelter = undefined;
+  } catch (error) {
+    // Its filter lets it set actions, but not unmap: a few pages stay, which nothing uses any more.
+    if (!(error instanceof ProbeRefused)) throw error;
+    space.stub = shelter.stub;
+  }
 }
 
 /**
@@ -175,7 +133,8 @@ export function endShelter(tracer: Tracing, thread: Thread): boolean {
  */
 export function repairAction(tracer: Tracing, thread: Thread): void {
   const { shelter } = thread.space;
-  if (shelter === undefined || shelter.strayed.has(thread.process) || refusedBySeccomp(thread)) return;
+  if (shelter === undefined || shelter.strayed.has(thread.process) || !mayCall(thread, SYS.rt_sigaction))
+    return;
   lend(tracer, thread, shelter);
 }
 
@@ -190,15 +149,16 @@ export function passOnTrap(tracer: Tracing, thread: Thread): number {
   thread.mask.leave(thread.registers.sp);
   const wish = shelter.wishOf(thread.process);
   const ignored = wish.handler === SIG_IGN;
-  if (thread.trapped && (ignored || thread.mask.blocksTrap)) {
+  const may = mayCall(thread, SYS.rt_sigaction);
+  if (may && thread.trapped && (ignored || thread.mask.blocksTrap)) {
     // Its own int3, which nobody can block or ignore: the kernel kills.
     setAction(tracer, thread, shelter, { handler: 0n, flags: 0n, restorer: 0n, mask: 0n });
     setTrapBlocked(thread, false);
     systemCall4(SYS.tgkill, thread.process, thread.id, SIG.TRAP, 0);
     return 0;
   }
-  if (ignored) return 0;
-  if (shelter.wishes.has(thread.process)) {
+  if (ignored && !thread.trapped) return 0;
+  if (may && shelter.wishes.has(thread.process)) {
     // The handler knows the wish of one process only. The signal is pending behind this, and comes again.
     setAction(tracer, thread, shelter, wish);
     shelter.strayed.add(thread.process);
@@ -218,7 +178,7 @@ const SYSCALL_LENGTH = 2;
 export function answerSigaction(tracer: Tracing, thread: Thread): void {
   const { registers, space } = thread;
   const { shelter } = space;
-  if (shelter === undefined || refusedBySeccomp(thread)) return;
+  if (shelter === undefined || !mayCall(thread, SYS.rt_sigaction)) return;
   if (BigInt.asIntN(32, registers.read("rdi")) !== BigInt(SIG.TRAP) || registers.read("r10") !== SET_BYTES)
     return;
   const result = act(tracer, thread, shelter, registers.read("rsi"), registers.read("rdx"));

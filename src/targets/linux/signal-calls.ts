@@ -3,12 +3,13 @@ import { SYS } from "./kernel.js";
 import { finishMaskCall, followMask } from "./mask-calls.js";
 import { answerSigaction } from "./sheltering.js";
 import type { Tracer } from "./tracer.js";
+import { finishClone, keepChildTraced } from "./untraced-children.js";
 import { learnMaskOfRunning } from "./trap-mask.js";
 
-/** The calls that change what becomes of SIGTRAP, told before they are made. */
+/** The calls that change what becomes of SIGTRAP, or that make children, told before they are made. */
 export function signalCalls(tracer: Tracer): SignalCalls {
   return {
-    numbers: new Set([SYS.rt_sigaction, SYS.rt_sigprocmask, SYS.rt_sigreturn]),
+    numbers: new Set([SYS.rt_sigaction, SYS.rt_sigprocmask, SYS.rt_sigreturn, SYS.clone, SYS.clone3]),
     begin: (space) => {
       // Those that stand are known; what one that runs did so far nobody told.
       for (const id of tracer.book.threadsOf(space)) {
@@ -26,10 +27,15 @@ export function signalCalls(tracer: Tracer): SignalCalls {
         return false;
       }
       followMask(thread, number, true);
-      return thread.maskCall !== undefined;
+      keepChildTraced(thread, number);
+      return thread.maskCall !== undefined || thread.cloneCall !== undefined;
     },
     done: (id) => {
-      finishMaskCall(tracer.stoppedThread(id));
+      const thread = tracer.stoppedThread(id);
+      tracer.fetchRegisters(thread);
+      finishMaskCall(thread);
+      finishClone(thread, thread.cloneCall);
+      thread.cloneCall = undefined;
     },
   };
 }

@@ -32,6 +32,8 @@ export interface LinuxOptions {
    * changed, too. Default: no.
    */
   readonly ownsProcess?: boolean;
+  /** Told what the user should know of the target and has not asked for: a sentence each. */
+  readonly onNotice?: (text: string) => void;
 }
 
 /**
@@ -82,7 +84,7 @@ export class LinuxTarget implements Target {
       throw new TargetError(
         `processes can be traced on Linux x86-64 only; this is ${process.platform} ${process.arch}`,
       );
-    const tracer = new Tracer(options.doorbell, options.ownsProcess === true);
+    const tracer = new Tracer(options.doorbell, options.ownsProcess === true, options.onNotice);
     try {
       start(tracer);
     } catch (error) {

@@ -30,7 +30,13 @@ export class Thread {
   trappedAt = 0 as Address;
   /** Its creator's event came, its own first stop not yet. */
   starting:
-    | { readonly parent: ThreadId; readonly newProcess: boolean; readonly copyOf: SpaceId | undefined }
+    | {
+        readonly parent: ThreadId;
+        readonly newProcess: boolean;
+        readonly copyOf: SpaceId | undefined;
+        /** See {@link Thread.cloneCall}. */
+        readonly cloneCall: bigint | undefined;
+      }
     | undefined;
   /** Signal that `deliver` would deliver; 0 none. */
   pendingSignal = 0;
@@ -40,6 +46,8 @@ export class Thread {
   readonly mask = new TrapMask();
   /** A call that changes the mask is under way, itself changed. */
   maskCall: MaskCall | undefined;
+  /** A call that makes a child is under way, changed so that the child is traced: its first argument as it was. */
+  cloneCall: bigint | undefined;
   /** A signal with a handler was delivered, and the stop at the handler's first instruction is to come. */
   entering = false;
   /** In a job-control stop: continue means PTRACE_LISTEN. */

@@ -29,6 +29,7 @@ import { followMask, maskHandler } from "./mask-calls.js";
 import { learnMask } from "./trap-mask.js";
 import { exitStatus, isStopped, stopEvent, stopSignal } from "./wait-status.js";
 import { goesBack, putPendingBack, repairTrap, setBefore, standsForBreakpoint } from "./trap-stops.js";
+import { finishClone, keepChildTraced } from "./untraced-children.js";
 import { Waiter } from "./waiter.js";
 
 /** The only stop of a hot path: one object, refilled. */
@@ -73,7 +74,11 @@ export class Tracer implements Tracing {
   private readonly starter = new Starter();
   private tracingCalls = false;
 
-  constructor(doorbell: SharedArrayBuffer | undefined, ownsProcess: boolean) {
+  constructor(
+    doorbell: SharedArrayBuffer | undefined,
+    ownsProcess: boolean,
+    private readonly onNotice?: (text: string) => void,
+  ) {
     this.waiter = new Waiter(doorbell);
     this.siginfo = this.waiter.siginfo;
     this.scheduling = new Scheduling(this.waiter.bell, ownsProcess);
@@ -139,6 +144,10 @@ export class Tracer implements Tracing {
     if (thread?.trapped === true) setBefore(thread);
   }
 
+  notice(text: string): void {
+    this.onNotice?.(text);
+  }
+
   goes(thread: Thread): void {
     this.waiter.goes(thread.id);
   }
@@ -169,7 +178,8 @@ export class Tracer implements Tracing {
         const signal = thread.pendingSignal === SIG.TRAP ? passOnTrap(this, thread) : thread.pendingSignal;
         if (how.address !== undefined) this.changeAddress(thread, how.address);
         const caught = signal !== 0 && isCaught(thread.id, signal);
-        if (!caught) return this.go(thread, this.usualRequest(thread), signal);
+        // No handler runs: a step that was under way goes on behind it.
+        if (!caught) return this.goOn(thread, signal);
         this.fetchRegisters(thread);
         const { pc, sp } = thread.registers;
         thread.watches?.interruptedAgain(pc, sp);
@@ -400,6 +410,9 @@ export class Tracer implements Tracing {
     if (entry) thread.systemCall = number;
     if (entry && thread.maskCall === undefined) followMask(thread, number, false);
     if (entry) watchCall(thread, number);
+    if (entry) keepChildTraced(thread, number);
+    else finishClone(thread, thread.cloneCall);
+    if (!entry) thread.cloneCall = undefined;
     if (!this.tracingCalls) {
       this.goOn(thread);
       return undefined;
@@ -471,6 +484,7 @@ export class Tracer implements Tracing {
       parent: parent.id,
       newProcess: process === id,
       copyOf: space === parent.space ? undefined : parent.space.id,
+      cloneCall: parent.cloneCall,
     };
     if (!stopped) return undefined;
     child.stopped = true;
@@ -487,7 +501,11 @@ export class Tracer implements Tracing {
         .find(starting.parent)
         ?.space.shelter?.copy(thread.space.memory, thread.process);
     thread.space.stub ??= thread.space.shelter?.stub;
-    return { kind: "thread-start", thread: thread.id, space: thread.space.id, ...starting };
+    const { cloneCall, parent, newProcess, copyOf } = starting;
+    if (cloneCall !== undefined) this.fetchRegisters(thread);
+    finishClone(thread, cloneCall);
+    const space = thread.space.id;
+    return { kind: "thread-start", thread: thread.id, space, copyOf, parent, newProcess };
   }
 
   /**

@@ -10,6 +10,8 @@ export interface Tracing {
   check(thread: Thread, result: number): void;
   /** A thread is set going by a request of the caller's own. */
   goes(thread: Thread): void;
+  /** Tells the user something about the target. */
+  notice(text: string): void;
   fetchRegisters(thread: Thread): void;
   storeRegisters(thread: Thread): void;
   /** A wait status that was met while one thread was waited for: told at the next wait, where it is to be told. */

@@ -249,3 +249,46 @@ testCompiled("only a signal that is caught is watched: a default one ends the pr
   assert.equal([...result.ends.values()][0]?.kind, "killed");
   assert.equal(offsetBy(at, 0), at);
 });
+
+for (const [name, until] of [
+  ["SIGUSR1", "ignored"],
+  ["SIGTSTP", "that stops the program"],
+] as const) {
+  testCompiled(`a signal ${until} does not lose the step that it came into`, () => {
+    const program = compile(
+      "stepped-over",
+      `${HEAD}
+       __attribute__((noinline)) int f(int x) { __asm__ volatile("nop; nop" : "+r"(x)); return x; }
+       int main() { signal(SIGUSR1, SIG_IGN); return f(0); }`,
+    );
+    const at = symbol(program, "f");
+    const target = launchTo(temporary("stepped-over.out"), [program]);
+    const thread = mainThread(target);
+    const space = target.memory(target.spaceOf(thread));
+    const original = new Uint8Array(1);
+    space.read(at, original);
+    space.writeText(at, INT3);
+    const kinds: string[] = [];
+    const { ends } = course(target, (stop) => {
+      if (stop.kind !== "thread-gone" && stop.kind !== "thread-exiting") kinds.push(stop.kind);
+      switch (stop.kind) {
+        case "breakpoint":
+          space.writeText(at, original);
+          target.registers(thread).pc = at;
+          process.kill(thread, name);
+          return { kind: "step" };
+        case "signal":
+          if (name === "SIGTSTP" && stop.signal.name === name) process.kill(thread, "SIGCONT");
+          return { kind: "deliver" };
+        default:
+          return undefined;
+      }
+    });
+    assert.deepEqual(
+      kinds.filter((kind) => kind !== "signal"),
+      ["breakpoint", "step"],
+    );
+    assert.ok(kinds.includes("signal"));
+    assert.deepEqual([...ends.values()], [{ kind: "exited", status: 0 }]);
+  });
+}

@@ -1,0 +1,63 @@
+import { TargetGone } from "../../base/errors.js";
+import { ERRNO, SYS, SharedBytes, systemCall4 } from "./kernel.js";
+import { PTRACE, PTRACE_EVENT, SYSTEM_CALL_STOP, WAIT_OPTIONS, ptrace } from "./ptrace.js";
+import { restartInterrupted } from "./restart.js";
+import type { Thread } from "./threads.js";
+import type { Tracing } from "./tracing.js";
+import { isStopped, stopEvent, stopSignal } from "./wait-status.js";
+
+/** How long a thread of a running program may take to stop before another one is tried; milliseconds. */
+const PATIENCE = 100;
+const WNOHANG = 1;
+
+const status = new SharedBytes(8);
+const nap = new Int32Array(new SharedArrayBuffer(4));
+
+/**
+ * Stops a running thread for a moment. Where it does not stop in time, or ends, nothing is done.
+ * What it stops for on the way is dealt with as always, and told at the next wait.
+ */
+export function withStopped(tracer: Tracing, thread: Thread, body: () => void): void {
+  if (ptrace(PTRACE.INTERRUPT, thread.id) !== 0) return;
+  thread.disturbed = true;
+  const until = performance.now() + PATIENCE;
+  while (!thread.stopped) {
+    const waited = systemCall4(SYS.wait4, thread.id, status.address, WAIT_OPTIONS | WNOHANG, 0);
+    if ((waited < 0 && waited !== -ERRNO.EINTR) || performance.now() > until) return;
+    if (waited <= 0) {
+      Atomics.wait(nap, 0, 0, 0.05);
+      continue;
+    }
+    const value = status.words[0] as number; // 8 bytes long
+    const plain = isStopped(value) && (stopEvent(value) === PTRACE_EVENT.STOP || isSignalStop(value));
+    if (!plain) {
+      tracer.dealWith(thread.id, value);
+      continue;
+    }
+    thread.stopped = true;
+    thread.registersValid = false;
+    // One to be delivered is pending afterwards, and stops the thread again.
+    thread.pendingSignal = isSignalStop(value) ? stopSignal(value) : 0;
+    runStopped(tracer, thread, body);
+    // Whatever becomes of the thread now, it is like any other stop that nobody asked for.
+    if (thread.pendingSignal !== 0 || stopEvent(value) === PTRACE_EVENT.STOP)
+      tracer.pending.push(thread.id, value);
+    else tracer.setGoing(thread);
+    return;
+  }
+}
+
+function isSignalStop(value: number): boolean {
+  return stopEvent(value) === PTRACE_EVENT.NONE && (stopSignal(value) & SYSTEM_CALL_STOP) === 0;
+}
+
+function runStopped(tracer: Tracing, thread: Thread, body: () => void): void {
+  try {
+    tracer.fetchRegisters(thread);
+    if (thread.pendingSignal === 0) restartInterrupted(thread.id, thread.registers);
+    tracer.storeRegisters(thread);
+    body();
+  } catch (error) {
+    if (!(error instanceof TargetGone)) throw error;
+  }
+}
