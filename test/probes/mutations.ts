@@ -43,16 +43,16 @@ export const MUTATIONS: readonly Mutation[] = [
   {
     bug: "a forked copy is not registered with its probes",
     file: "core.ts",
-    find: `    agreeWithMemory(copy);
+    find: `    agreeWithMemory(copy, original.forgotten);
     for (const location of copy.locations.values()) {
       for (const entry of location.entries) this.places.get(entry.probe)?.add(location);
     }`,
-    replace: "    agreeWithMemory(copy);",
+    replace: "    agreeWithMemory(copy, original.forgotten);",
   },
   {
     bug: "a forked copy is not compared with its memory",
     file: "core.ts",
-    find: "    agreeWithMemory(copy);\n",
+    find: "    agreeWithMemory(copy, original.forgotten);\n",
     replace: "",
   },
   {

@@ -4,7 +4,7 @@ import { SYS } from "./kernel.js";
 import { SET_BYTES, TRAP_BIT, type TrapMask } from "./signal-mask.js";
 import { SIG } from "./signals.js";
 import type { Thread } from "./threads.js";
-import { setTrapBlocked } from "./trap-mask.js";
+import { learnMask, setTrapBlocked } from "./trap-mask.js";
 
 /** First argument of rt_sigprocmask(2). */
 const HOW = { block: 0, unblock: 1, set: 2 } as const;
@@ -61,11 +61,14 @@ export function finishMaskCall(thread: Thread): void {
 }
 
 /**
- * A handler begins: its mask was just learned. SIGTRAP is held back in it, too, and what it sees of
- * the interrupted mask is what the program thinks that was.
+ * A handler begins. SIGTRAP is held back in it, too, and what it sees of the interrupted mask is what
+ * the program thinks that was. Registers are fetched.
  */
-export function maskHandler(thread: Thread, heldBefore: boolean): void {
+export function maskHandler(thread: Thread): void {
   const { mask, registers } = thread;
+  const heldBefore = mask.held;
+  mask.enter(registers.sp);
+  learnMask(thread);
   const frame = offsetBy(registers.sp, FRAME_SIGMASK);
   if (heldBefore && readSet(thread, frame)) writeSet(thread, frame, (setWords[0] as number) | TRAP_BIT); // 8 bytes long
   if (!mask.inEarnest) return;

@@ -27,7 +27,7 @@ import { type Space, type Thread, ThreadBook } from "./threads.js";
 import { isCaught, sharesMemory } from "./kinship.js";
 import { followMask, maskHandler } from "./mask-calls.js";
 import { learnMask } from "./trap-mask.js";
-import { exitStatus, isStopped, stopEvent, stopSignal } from "./wait-status.js";
+import { TRAP_STOP, exitStatus, isStopped, stopEvent, stopSignal } from "./wait-status.js";
 import { goesBack, putPendingBack, repairTrap, setBefore, standsForBreakpoint } from "./trap-stops.js";
 import { finishClone, keepChildTraced } from "./untraced-children.js";
 import { Waiter } from "./waiter.js";
@@ -132,9 +132,8 @@ export class Tracer implements Tracing {
    */
   private rewindTrapped(id: number, status: number): void {
     const thread = this.book.find(id as ThreadId);
-    if (thread === undefined || !isStopped(status) || stopEvent(status) !== PTRACE_EVENT.NONE) return;
-    if (stopSignal(status) !== SIG.TRAP || ptrace(PTRACE.GETSIGINFO, id, 0, this.looked.address) !== 0)
-      return;
+    if (thread === undefined || status !== TRAP_STOP) return;
+    if (ptrace(PTRACE.GETSIGINFO, id, 0, this.looked.address) !== 0) return;
     if (codeOf(this.looked.view) === SI.KERNEL) setBefore(thread);
   }
 
@@ -347,10 +346,7 @@ export class Tracer implements Tracing {
     thread.entering = false;
     if (signal === SIG.TRAP && code === SIG.TRAP && entering) {
       this.fetchRegisters(thread);
-      const held = thread.mask.held;
-      thread.mask.enter(thread.registers.sp);
-      learnMask(thread);
-      maskHandler(thread, held);
+      maskHandler(thread);
       thread.going = PTRACE.CONT;
       this.goOn(thread);
       return undefined;

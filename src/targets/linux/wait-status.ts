@@ -1,3 +1,4 @@
+import { SIG } from "./signals.js";
 import type { ExitStatus } from "../target.js";
 import { signalName } from "./signals.js";
 
@@ -13,3 +14,6 @@ export function exitStatus(status: number): ExitStatus {
   const number = status & 0x7f;
   return { kind: "killed", signal: signalName(number), number, coreDumped: (status & 0x80) !== 0 };
 }
+
+/** Of a thread that stopped to receive a SIGTRAP, and for no event of ptrace. */
+export const TRAP_STOP = (SIG.TRAP << 8) | 0x7f;
