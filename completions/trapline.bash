@@ -15,7 +15,7 @@ _trapline() {
     -D)
         compopt -o nospace 2>/dev/null
         COMPREPLY=($(compgen -S = -W 'HIST_ELISION HIST_WIDTH MAXACTION MAXACTION_INTERRUPTIBLE MAXCANCELLED
-            MAXERRORS MAXFAULT MAXMAPENTRIES MAXNESTING MAXSKIPPED MAXSTRINGLEN STP_MAX_BUCKETS' -- "$word"))
+            MAXERRORS MAXFAULT MAXHITS MAXMAPENTRIES MAXNESTING MAXSKIPPED MAXSTRINGLEN STP_MAX_BUCKETS' -- "$word"))
         return
         ;;
     -e | -G | -l | -L | -T) return ;;

@@ -1,7 +1,7 @@
 # fish completion for trapline(1). Install as /usr/share/fish/vendor_completions.d/trapline.fish.
 
 complete -c trapline -s e -x -d 'Run this text instead of a script file'
-complete -c trapline -s D -x -d 'Set a limit or another definition' -a 'HIST_ELISION= HIST_WIDTH= MAXACTION= MAXACTION_INTERRUPTIBLE= MAXCANCELLED= MAXERRORS= MAXFAULT= MAXMAPENTRIES= MAXNESTING= MAXSKIPPED= MAXSTRINGLEN= STP_MAX_BUCKETS='
+complete -c trapline -s D -x -d 'Set a limit or another definition' -a 'HIST_ELISION= HIST_WIDTH= MAXACTION= MAXACTION_INTERRUPTIBLE= MAXCANCELLED= MAXERRORS= MAXFAULT= MAXHITS= MAXMAPENTRIES= MAXNESTING= MAXSKIPPED= MAXSTRINGLEN= STP_MAX_BUCKETS='
 complete -c trapline -s G -x -d 'Set the initial value of a global of the script'
 complete -c trapline -s p -x -d 'Stop after a pass' -a '1\tparse 2\tresolve 3\ttranslate 4\tcompile 5\trun'
 complete -c trapline -s l -x -d 'List the probe points that match'

@@ -34,8 +34,15 @@ export interface Session extends Run {
   readonly probes: readonly ProbeReport[];
 }
 
-/** A session on a command of words without spaces and quotes. @throws Error the session itself failed */
-export function probed(script: string, command: readonly string[]): Session {
+/** @throws Error the session itself failed */
+export function probed(
+  script: string,
+  command: readonly string[],
+  {
+    options = [],
+    limitSeconds = PATIENCE_MS / 1000,
+  }: { options?: readonly string[]; limitSeconds?: number } = {},
+): Session {
   const folder = mkdtempSync(join(tmpdir(), "trapline-transparency-"));
   try {
     const report = join(folder, "report.json");
@@ -43,14 +50,15 @@ export function probed(script: string, command: readonly string[]): Session {
       join(ROOT, "dist/cli/main.js"),
       "--json",
       "-w",
+      ...options,
       "-o",
       report,
       "-e",
       script,
       "-c",
-      command.join(" "),
+      command.map((word) => `'${word.replaceAll("'", `'\\''`)}'`).join(" "),
     ];
-    const done = spawnSync(process.execPath, args, { maxBuffer: MOST_OUTPUT, timeout: PATIENCE_MS });
+    const done = spawnSync(process.execPath, args, { maxBuffer: MOST_OUTPUT, timeout: limitSeconds * 1000 });
     if (done.error !== undefined) throw done.error;
     const events = readFileSync(report, "utf8")
       .split("\n")
