@@ -15,6 +15,7 @@ import { isProgramsOwn } from "./arming.js";
 import type { HandlerCalls } from "./handler-calls.js";
 import type { InstructionFault, Phase } from "./instruction-fault.js";
 import type { Displaceable, Location, Slot } from "./location.js";
+import { beforeDeath } from "./last-words.js";
 import { pointAt, settle, slotForm, writeSlot } from "./out-of-line.js";
 import type { Probe } from "./probe.js";
 import type { ProbedSpace } from "./space.js";
@@ -109,6 +110,7 @@ export class HitEngine {
   /** A breakpoint trap where we have no breakpoint (now). */
   onStrayTrap(thread: ThreadId, at: Address, space: ProbedSpace): void {
     if (isProgramsOwn(space, at)) {
+      beforeDeath(this.target, thread, space, OWN_BREAKPOINT);
       this.target.resume(thread, { kind: "deliver" });
       return;
     }
@@ -128,6 +130,7 @@ export class HitEngine {
     const registers = this.target.registers(thread);
     const slot = space?.slots.at(registers.pc);
     if (space === undefined || slot === undefined) {
+      if (space !== undefined) beforeDeath(this.target, thread, space, signal);
       this.target.resume(thread, { kind: "deliver" });
       return;
     }
@@ -319,6 +322,7 @@ export class HitEngine {
       if (fault.retryable) watch = this.interrupt(state, "faulted");
     }
     arrival.state = "idle";
+    beforeDeath(this.target, thread, space, signal);
     this.target.resume(
       thread,
       fault.address === undefined
@@ -374,6 +378,7 @@ export class HitEngine {
     } else if (ours && arrival.state === "stepping") {
       this.end(thread, arrival);
     }
+    beforeDeath(this.target, thread, space, signal);
     this.target.resume(thread, { kind: "deliver", watch });
   }
 
