@@ -1,4 +1,5 @@
 import type { Address } from "../base/address.js";
+import { TargetGone } from "../base/errors.js";
 import { assertNever } from "../base/assert-never.js";
 import {
   CONTINUE,
@@ -215,10 +216,11 @@ export class ProbeCore {
    * leaving.ts, which stops the threads first.
    */
   restoreAllText(): void {
-    for (const space of this.spaces.values()) {
-      this.giveUpChanged(space, changedLocations(space));
-      for (const location of space.locations.values()) disarmAt(space, location);
-    }
+    for (const space of this.spaces.values())
+      unlessGone(() => {
+        this.giveUpChanged(space, changedLocations(space));
+        for (const location of space.locations.values()) disarmAt(space, location);
+      });
   }
 
   /**
@@ -350,6 +352,15 @@ export class ProbeCore {
       }
       this.spaces.delete(id);
     }
+  }
+}
+
+/** One space that is gone is no reason to leave others as they are. */
+function unlessGone(body: () => void): void {
+  try {
+    body();
+  } catch (error) {
+    if (!(error instanceof TargetGone)) throw error;
   }
 }
 

@@ -17,6 +17,7 @@ export interface AsideRequest {
 
 /** What it said at its end. */
 export interface AsideResult {
+  readonly warnings: readonly string[];
   readonly status: ExitStatus | null;
   readonly probes: readonly { hits: number; completed: number; disarmedBecause: string | null }[];
 }
@@ -85,6 +86,7 @@ async function main(request: AsideRequest): Promise<void> {
   const status = await Promise.race([target.run(), left]);
   await target[Symbol.asyncDispose]();
   const result: AsideResult = {
+    warnings: target.warnings,
     status: status ?? null,
     probes: probes.map(({ hits, completed, disarmedBecause }) => ({
       hits,
