@@ -13,6 +13,8 @@ export interface AsideRequest {
   readonly launch?: readonly string[];
   /** Functions that get a probe with a post-handler, which needs a slot. */
   readonly symbols: readonly string[];
+  /** Without that post-handler. */
+  readonly plain?: boolean;
 }
 
 /** What it said at its end. */
@@ -78,7 +80,7 @@ async function main(request: AsideRequest): Promise<void> {
       await target.registerKprobe({
         symbolName,
         preHandler: () => undefined,
-        postHandler: () => undefined,
+        ...(request.plain === true ? {} : { postHandler: () => undefined }),
       }),
     );
   console.log("armed");
