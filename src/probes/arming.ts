@@ -45,17 +45,21 @@ export function armAt(space: ProbedSpace, address: Address, entry: Entry, option
 /**
  * Takes the breakpoint out again, if it is still there: text that somebody else replaced meanwhile
  * is not ours to restore.
+ *
+ * @returns false where the text is there, and somebody else's
  */
-export function disarmAt(space: ProbedSpace, location: Location): void {
-  if (!location.armed) return;
+export function disarmAt(space: ProbedSpace, location: Location): boolean {
+  if (!location.armed) return true;
   location.armed = false;
   const now = new Uint8Array(1);
-  if (space.memory.readSome(location.address, now) !== 1 || now[0] !== BREAKPOINT) return;
+  if (space.memory.readSome(location.address, now) === 0) return true;
+  if (now[0] !== BREAKPOINT) return false;
   try {
     space.memory.writeText(location.address, Uint8Array.of(location.originalByte));
   } catch (error) {
     if (!(error instanceof MemoryFault)) throw error; // unmapped since it was read
   }
+  return true;
 }
 
 /** Is the breakpoint instruction that trapped here, where none of ours is now, the program's own? */

@@ -10,6 +10,7 @@ import {
 } from "../targets/target.js";
 import { ThreadState } from "./arrival.js";
 import { type ArmOptions, armAt, disarmAt, isProgramsOwn } from "./arming.js";
+import { changedLocations, sayChanged } from "./changed-text.js";
 import { agreeWithMemory, dropLongForgotten, noteForgotten } from "./fork.js";
 import { HandlerCalls } from "./handler-calls.js";
 import { type EventDetails, HitEngine } from "./hit-engine.js";
@@ -26,6 +27,8 @@ export interface CoreListener {
   probeDisarmed(probe: Probe, why: string): void;
   /** A handler ended otherwise than by returning. */
   handlerFailed(probe: Probe, outcome: HandlerOutcome): void;
+  /** Text that was probed was changed by somebody else: the probes there are given up. */
+  textChanged?(why: string, probes: readonly Probe[]): void;
   /** A location had to be given up at its first hit: no slot could be had. */
   locationLost(location: Location, why: string): void;
 }
@@ -196,6 +199,7 @@ export class ProbeCore {
         this.dropEmptySpaces();
         return false;
       case "thread-exiting":
+        this.lookAtTextOfLast(stop.thread);
         this.engine.onExiting(
           stop.thread,
           this.threadState(stop.thread),
@@ -215,6 +219,7 @@ export class ProbeCore {
 
   /** Puts every byte of a space back. For detaching: see leaving.ts. */
   restoreText(space: ProbedSpace): void {
+    this.giveUpChanged(space, changedLocations(space));
     for (const location of space.locations.values()) disarmAt(space, location);
   }
 
@@ -261,7 +266,36 @@ export class ProbeCore {
   private leave(location: Location, probe: Probe): void {
     location.entries = location.entries.filter((entry) => entry.probe !== probe);
     const space = this.spaces.get(location.space);
-    if (location.entries.length === 0 && space !== undefined) disarmAt(space, location);
+    if (location.entries.length === 0 && space !== undefined && !disarmAt(space, location))
+      this.tellChanged([location], [probe]);
+  }
+
+  /** What a program did to its text while nobody looked is told with its end. Its children have said nothing of their own. */
+  private lookAtTextOfLast(thread: ThreadId): void {
+    const space = this.spaces.get(this.target.spaceOf(thread));
+    if (space === undefined || space.isCopy) return;
+    for (const other of this.target.threadsOf(space.id)) if (other !== thread) return;
+    this.giveUpChanged(space, changedLocations(space));
+  }
+
+  private giveUpChanged(space: ProbedSpace, changed: readonly Location[]): void {
+    const probes = new Set<Probe>();
+    for (const location of changed) {
+      for (const { probe } of location.entries) {
+        probes.add(probe);
+        this.places.get(probe)?.delete(location);
+      }
+      location.armed = false;
+      location.entries = [];
+      space.locations.delete(location.address);
+      space.guard?.forget(space.id, location.address);
+    }
+    this.tellChanged(changed, [...probes]);
+  }
+
+  private tellChanged(locations: readonly Location[], probes: readonly Probe[]): void {
+    const why = sayChanged(locations, probes);
+    if (why !== undefined) this.listener.textChanged?.(why, probes);
   }
 
   private giveUp(location: Location): void {

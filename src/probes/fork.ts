@@ -1,8 +1,7 @@
 import { type Address, offsetBy } from "../base/address.js";
 import { BREAKPOINT, type Location } from "./location.js";
+import { PAGE, byPage } from "./pages.js";
 import type { ProbedSpace } from "./space.js";
-
-const PAGE = 4096;
 
 /**
  * Makes a forked copy of a space be what its books say. The books are copied when the child is
@@ -57,17 +56,6 @@ function restoreForgotten(space: ProbedSpace, forgotten: ProbedSpace["forgotten"
     if (space.memory.readSome(address, now) === 1 && now[0] === BREAKPOINT)
       space.memory.writeText(address, Uint8Array.of(each.originalByte));
   }
-}
-
-function byPage(locations: Iterable<Location>): Map<Address, Location[]> {
-  const pages = new Map<Address, Location[]>();
-  for (const location of locations) {
-    const page = (Math.floor(location.address / PAGE) * PAGE) as Address;
-    const list = pages.get(page);
-    if (list === undefined) pages.set(page, [location]);
-    else list.push(location);
-  }
-  return pages;
 }
 
 function agreeOnPage(space: ProbedSpace, page: Address, locations: readonly Location[]): void {

@@ -14,7 +14,8 @@ import { Arrival, type OpenArrival, type ThreadState } from "./arrival.js";
 import { isProgramsOwn } from "./arming.js";
 import type { HandlerCalls } from "./handler-calls.js";
 import type { InstructionFault, Phase } from "./instruction-fault.js";
-import type { Displaceable, Location, Slot } from "./location.js";
+import type { Location, Slot } from "./location.js";
+import { beforeDeath } from "./last-words.js";
 import { pointAt, settle, slotForm, writeSlot } from "./out-of-line.js";
 import type { Probe } from "./probe.js";
 import type { ProbedSpace } from "./space.js";
@@ -109,6 +110,7 @@ export class HitEngine {
   /** A breakpoint trap where we have no breakpoint (now). */
   onStrayTrap(thread: ThreadId, at: Address, space: ProbedSpace): void {
     if (isProgramsOwn(space, at)) {
+      beforeDeath(this.target, thread, space, OWN_BREAKPOINT);
       this.target.resume(thread, { kind: "deliver" });
       return;
     }
@@ -128,6 +130,7 @@ export class HitEngine {
     const registers = this.target.registers(thread);
     const slot = space?.slots.at(registers.pc);
     if (space === undefined || slot === undefined) {
+      if (space !== undefined) beforeDeath(this.target, thread, space, signal);
       this.target.resume(thread, { kind: "deliver" });
       return;
     }
@@ -216,7 +219,7 @@ export class HitEngine {
     const { displacement } = location;
     const stop = wantsPost(arrival);
     let because: Obstacle | undefined;
-    const emulate = emulationFor(displacement, stop);
+    const emulate = emulationFor(location, stop);
     if (emulate !== undefined) {
       const outcome = emulate(registers, space.memory);
       if (outcome === "done") {
@@ -229,6 +232,10 @@ export class HitEngine {
     const step = stop && displacement.facts.endsFlow;
     const slot = this.slotFor(thread, space, location, stop && !step, because);
     if (slot === undefined) {
+      if (emulationFor(location, stop) !== emulate) {
+        this.execute(thread, state, space, location);
+        return;
+      }
       // Nobody will see the instruction run, or fault.
       this.abandon(arrival);
       this.target.resume(thread, CONTINUE);
@@ -263,6 +270,11 @@ export class HitEngine {
       return writeSlot(this.target, thread, space, location, stopAfter, because);
     } catch (error) {
       if (!(error instanceof ProbeRefused)) throw error;
+      if (location.displacement.kind === "emulate" && because === undefined && !location.slotless) {
+        // It costs more, and needs no memory.
+        location.slotless = true;
+        return undefined;
+      }
       // The original byte comes back, and the thread executes the instruction in its place.
       this.giveUp(location, error.message);
       return undefined;
@@ -319,6 +331,7 @@ export class HitEngine {
       if (fault.retryable) watch = this.interrupt(state, "faulted");
     }
     arrival.state = "idle";
+    beforeDeath(this.target, thread, space, signal);
     this.target.resume(
       thread,
       fault.address === undefined
@@ -374,6 +387,7 @@ export class HitEngine {
     } else if (ours && arrival.state === "stepping") {
       this.end(thread, arrival);
     }
+    beforeDeath(this.target, thread, space, signal);
     this.target.resume(thread, { kind: "deliver", watch });
   }
 
@@ -423,9 +437,9 @@ export class HitEngine {
 
 type Obstacle = Exclude<Emulated, "done">;
 
-function emulationFor(displacement: Displaceable, stop: boolean): Emulate | undefined {
+function emulationFor({ displacement, slotless }: Location, stop: boolean): Emulate | undefined {
   if (displacement.kind === "emulate")
-    return stop || !displacement.slotIsCheaper ? displacement.emulate : undefined;
+    return stop || slotless || !displacement.slotIsCheaper ? displacement.emulate : undefined;
   return stop && displacement.after.by === "emulation" ? displacement.after.emulate : undefined;
 }
 

@@ -43,6 +43,8 @@ export class Location {
   entries: readonly Entry[] = [];
   /** The breakpoint instruction is in the text. */
   armed = false;
+  /** No slot can be had, and none is needed: the instruction is emulated, whatever that costs. */
+  slotless = false;
   /** Where the displaced instruction executes, once a thread had to. */
   readonly slots = new Map<SlotForm, Slot>();
 

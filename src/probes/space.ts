@@ -24,13 +24,15 @@ export class ProbedSpace {
     readonly id: SpaceId,
     readonly memory: Memory,
     readonly guard?: Guard,
+    /** Of a program's forked child: its text was the program's. */
+    readonly isCopy = false,
   ) {
     this.program = new ProgramMemory(memory, this.locations);
   }
 
   /** The books of a forked copy: its text already holds the same breakpoints. */
   copy(id: SpaceId, memory: Memory): ProbedSpace {
-    const space = new ProbedSpace(id, memory, this.guard);
+    const space = new ProbedSpace(id, memory, this.guard, true);
     for (const [address, location] of this.locations) space.locations.set(address, location.copyTo(id));
     space.slots = this.slots.copy((original) => space.locations.get(original.address));
     return space;

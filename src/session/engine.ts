@@ -97,6 +97,7 @@ export class Engine {
   /** Leaves the target as it would be without us. */
   async leave(): Promise<void> {
     try {
+      for (const space of this.programs.allSpaces()) unlessGone(() => this.programs.forgetReplaced(space));
       leave(this.core, this.target, (stop) => {
         if (stop.kind === "thread-gone") this.onGone(stop);
       });

@@ -81,9 +81,7 @@ export class Programs {
 
   /** The image whose text holds this address. */
   at(space: SpaceId, address: Address): Image | undefined {
-    return this.images(space).find((image) =>
-      image.text.some((range) => address >= range.start && address < range.end),
-    );
+    return this.images(space).find((image) => image.text.some((range) => isIn(address, range)));
   }
 
   /** Reads the mappings again; tells when something came or went. */
@@ -96,7 +94,7 @@ export class Programs {
     if (gone.length > 0) {
       this.lastGone.set(space, performance.now());
       this.core.forget(space, (address) =>
-        gone.some((image) => image.text.some((range) => address >= range.start && address < range.end)),
+        gone.some((image) => image.text.some((range) => isIn(address, range))),
       );
     }
     if (before === undefined || gone.length > 0 || now.some((image) => !before.includes(image))) {
@@ -112,6 +110,22 @@ export class Programs {
       to,
       this.images(from).map((image) => ({ ...image, space: to })),
     );
+  }
+
+  /**
+   * Probes go with text where another file is mapped now, whoever did that: what stands there is not
+   * ours to change. Programs that do so behind the dynamic linker's back are looked at at the end.
+   * Text that was copied elsewhere and back (to large pages), or whose file has another name now, is
+   * what it was.
+   */
+  forgetReplaced(space: SpaceId): void {
+    const now = this.target.mappings(space).filter((mapping) => mapping.path !== "");
+    this.core.forget(space, (address) => {
+      const before = this.at(space, address)?.text.find((each) => isIn(address, each));
+      const mapping = now.find((each) => isIn(address, each));
+      if (before === undefined || mapping === undefined || mapping.path === before.path) return false;
+      return mapping.offset - mapping.start !== before.offset - before.start;
+    });
   }
 
   /** A copy may still map what its original has unmapped since: it is looked at by itself then. */
@@ -225,4 +239,8 @@ export class Programs {
         throw error;
     }
   }
+}
+
+function isIn(address: Address, range: Mapping): boolean {
+  return address >= range.start && address < range.end;
 }

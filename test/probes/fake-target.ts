@@ -218,11 +218,11 @@ export class FakeTarget implements Target {
 
   /** Lets go of every thread, as a tracer that detaches. */
   detach(): void {
-    for (const thread of this.known.values()) {
-      if (thread.state === "gone") continue;
-      if (thread.state !== "stopped") throw new Error("a thread was not stopped before it was let go");
-      this.goOn(thread.id);
-    }
+    const living = [...this.known.values()].filter(({ state }) => state !== "gone");
+    if (living.some(({ state }) => state !== "stopped"))
+      throw new Error("a thread was not stopped before it was let go");
+    // One may die of the signal that it is let go with, and the others of its process with it.
+    for (const thread of living) if (thread.state === "stopped") this.goOn(thread.id);
   }
 
   /** Nobody traces it: what would be stops are none. */
@@ -402,6 +402,13 @@ export class FakeTarget implements Target {
     this.stops.push({ kind: "thread-gone", thread: thread.id, space: thread.space, processExit: undefined });
   }
 
+  /** Of a signal all threads of a process die; the others on their way are told of. */
+  private endProcess(dying: Thread): void {
+    this.end(dying);
+    for (const other of this.known.values())
+      if (other.space === dying.space && other !== dying) this.kill(other.id, true);
+  }
+
   private raise(thread: Thread, signal: SignalInfo, handling: SignalHandling): void {
     thread.pending = { signal, handling };
     thread.steps = false;
@@ -534,7 +541,7 @@ export class FakeTarget implements Target {
   ): void {
     const { registers, id } = thread;
     if (handling === "ignore") return;
-    if (handling === "die") return this.end(thread);
+    if (handling === "die") return this.endProcess(thread);
     // What a signal frame shows.
     if (registers.pc !== offsetBy(TEXT, thread.place))
       throw new Error(`a signal handler sees the program counter 0x${registers.pc.toString(16)}`);

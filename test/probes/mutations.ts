@@ -31,8 +31,8 @@ export const MUTATIONS: readonly Mutation[] = [
   {
     bug: "the first probe that leaves takes the breakpoint with it",
     file: "core.ts",
-    find: "if (location.entries.length === 0 && space !== undefined) disarmAt(space, location);",
-    replace: "if (space !== undefined) disarmAt(space, location);",
+    find: "if (location.entries.length === 0 && space !== undefined && !disarmAt(space, location))",
+    replace: "if (space !== undefined && !disarmAt(space, location))",
   },
   {
     bug: "a probe that is armed twice at a place is called twice there",

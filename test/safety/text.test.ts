@@ -11,6 +11,8 @@ import { SUCCESS, traced } from "../support/traced.js";
 
 const GCC = needs("gcc");
 
+const CHANGED = /text was changed at 0x[0-9a-f]+, not by us: 1 probe given up there/;
+
 const CHILDREN = {
   memory: "a child in the same memory (CLONE_VM)",
   vfork: "a vfork child",
@@ -90,8 +92,26 @@ test("text that the program wrote over a probe is left as it wrote it", GCC, asy
     await until("it has written", () => after.hits > 0);
     assert.equal(probe.hits, 10);
     await probe.disarm();
+    assert.match(running.warnings.join(), CHANGED);
     process.kill(pid, "SIGUSR1");
     await going;
   }
   assert.equal(await ended, 0);
+});
+
+test("of text that the program wrote over a probe the user is told at the program's end", GCC, async () => {
+  const { pid, ended } = await startStopping([target("rewritten")]);
+  await using running = await attach({ pid, write: () => undefined, ...PATIENT });
+  const probe = await running.registerKprobe({ symbolName: "rewritten", preHandler: () => undefined });
+  const after = await running.registerKprobe({ symbolName: "after_writing", preHandler: () => undefined });
+  process.kill(pid, "SIGCONT");
+  const going = running.run();
+  await until("it has written", () => after.hits > 0);
+  process.kill(pid, "SIGUSR1");
+  await going;
+  assert.equal(await ended, 0);
+  assert.equal(probe.hits, 10);
+  assert.match(probe.disarmedBecause ?? "", CHANGED);
+  assert.equal(after.disarmedBecause, undefined);
+  assert.match(running.warnings.join(), CHANGED);
 });

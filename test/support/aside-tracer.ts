@@ -13,10 +13,13 @@ export interface AsideRequest {
   readonly launch?: readonly string[];
   /** Functions that get a probe with a post-handler, which needs a slot. */
   readonly symbols: readonly string[];
+  /** Without that post-handler. */
+  readonly plain?: boolean;
 }
 
 /** What it said at its end. */
 export interface AsideResult {
+  readonly warnings: readonly string[];
   readonly status: ExitStatus | null;
   readonly probes: readonly { hits: number; completed: number; disarmedBecause: string | null }[];
 }
@@ -77,7 +80,7 @@ async function main(request: AsideRequest): Promise<void> {
       await target.registerKprobe({
         symbolName,
         preHandler: () => undefined,
-        postHandler: () => undefined,
+        ...(request.plain === true ? {} : { postHandler: () => undefined }),
       }),
     );
   console.log("armed");
@@ -85,6 +88,7 @@ async function main(request: AsideRequest): Promise<void> {
   const status = await Promise.race([target.run(), left]);
   await target[Symbol.asyncDispose]();
   const result: AsideResult = {
+    warnings: target.warnings,
     status: status ?? null,
     probes: probes.map(({ hits, completed, disarmedBecause }) => ({
       hits,

@@ -98,7 +98,7 @@ git log --stat; git gc -q; git fsck; git log --oneline | cat`,
     needs: { "/usr/bin/gcc": "gcc" },
     probed: ["/usr/bin/gcc", `${COMPILER}/cc1`, "/usr/bin/as", "/usr/bin/ld"],
     maxHits: 100,
-    prepare: (folder) => {
+    prepare: (folder: string): void => {
       const lines = Array.from({ length: 5000 }, (_, i) =>
         i % 5 === 0
           ? `int f${String(i)}(int a, int *b) { for (int i = 0; i < a; i++) *b += i ^ ${String(i)}; return *b; }`
@@ -229,7 +229,7 @@ redis-cli -s s shutdown nosave; wait $server; echo "server $?"`,
     needs: { "/usr/sbin/nginx": "nginx-light", "/usr/bin/wrk": "wrk" },
     probed: ["/usr/sbin/nginx"],
     maxHits: 1000,
-    prepare: (folder) => {
+    prepare: (folder: string): void => {
       writeFileSync(join(folder, "page"), "a page\n".repeat(2000));
       writeFileSync(
         join(folder, "nginx.conf"),
@@ -255,7 +255,7 @@ kill -QUIT $server; wait $server; echo "server $?"; rm -f socket`,
     script: () => `rm -rf data; chmod 777 .; as() { setpriv --reuid 65534 --regid 65534 --clear-groups "$@"; }
 as ${POSTGRES}/initdb -D $D/data -A trust -U me --no-sync >init; echo "initdb $?"
 as ${POSTGRES}/postgres -D $D/data -k $D -c listen_addresses= -c fsync=off >log 2>&1 & server=$!
-until ${POSTGRES}/pg_isready -q -h $D; do sleep 0.2; done
+for i in $(seq 100); do ${POSTGRES}/pg_isready -q -h $D && break; sleep 0.2; done
 ${POSTGRES}/pgbench -h $D -U me -i -q postgres >made 2>&1; echo "made $?"
 ${POSTGRES}/pgbench -h $D -U me -c 4 -j 2 -t 50 postgres >bench 2>&1; echo "pgbench $?"; grep -E "actually processed|failed" bench
 ${POSTGRES}/psql -h $D -U me -Atc 'select count(*) from pgbench_accounts; select count(*) from pgbench_history; select 1/0' postgres 2>&1

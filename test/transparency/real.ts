@@ -1,5 +1,5 @@
-import { existsSync, mkdirSync } from "node:fs";
-import { join } from "node:path";
+import { chmodSync, existsSync, mkdirSync } from "node:fs";
+import { dirname, join } from "node:path";
 import type { Material } from "./material.js";
 import type { RealProgram } from "./programs.js";
 import { bare, probed } from "./session.js";
@@ -26,6 +26,8 @@ export function missing(program: RealProgram): string[] {
 /** Runs it bare, and then probed. @param folder its own, made here @throws Error the session failed */
 export function runReal(program: RealProgram, material: Material, folder: string): Outcome {
   mkdirSync(folder, { recursive: true });
+  // A program may give up its privileges.
+  for (const each of [dirname(folder), folder]) chmodSync(each, 0o755);
   program.prepare?.(folder);
   const script = `D=${folder}; cd $D; ${program.script(material)}`;
   const command = ["bash", "-c", script];

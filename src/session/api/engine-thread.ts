@@ -129,6 +129,12 @@ class EngineThread implements EngineListener {
     this.tell({ kind: "handler-error", probe: registration.id, message: outcome.message });
   }
 
+  textChanged(why: string, probes: readonly Probe[]): void {
+    this.warn(why);
+    for (const probe of probes)
+      if (probe.armed && this.engine.core.locationsOf(probe).size === 0) this.probeDisarmed(probe, why);
+  }
+
   locationLost(location: Location, why: string): void {
     for (const entry of location.entries) this.probeDisarmed(entry.probe, why);
   }

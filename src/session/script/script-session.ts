@@ -126,6 +126,10 @@ export class ScriptSession implements EngineListener, SessionServices {
     this.sink.warning(fromText(`${probe.definition.name}: disarmed: ${why}`));
   }
 
+  textChanged(why: string): void {
+    this.sink.warning(fromText(why));
+  }
+
   locationLost(location: Location, why: string): void {
     for (const entry of location.entries)
       this.sink.warning(fromText(`${entry.probe.definition.name}: ${why}`));

@@ -3,7 +3,7 @@ import { TargetGone } from "../../base/errors.js";
 import { PTRACE, ptrace } from "./ptrace.js";
 import { ERRNO } from "./kernel.js";
 import { endShelter } from "./sheltering.js";
-import type { Thread } from "./threads.js";
+import { type Thread, isLastOfProcess } from "./threads.js";
 import type { Tracer } from "./tracer.js";
 import { setTrapBlocked } from "./trap-mask.js";
 
@@ -53,18 +53,12 @@ function rewindStale(tracer: Tracer, thread: Thread): boolean {
   return true;
 }
 
-function isLastOfProcess(tracer: Tracer, thread: Thread): boolean {
-  for (const other of tracer.book.all())
-    if (other !== thread && other.process === thread.process) return false;
-  return true;
-}
-
 function letGo(tracer: Tracer, thread: Thread): void {
   try {
     let signal = signalToDeliver(tracer, thread);
     tracer.storeRegisters(thread);
     if (thread.mask.held) setTrapBlocked(thread, true);
-    if (isLastOfProcess(tracer, thread)) {
+    if (isLastOfProcess(tracer.book, thread)) {
       thread.pendingSignal = signal;
       thread.trapped = false;
       // What is to be delivered is pending afterwards: by whichever action, it is the kernel's to deliver.

@@ -47,7 +47,11 @@ function mapIn(tracer: Tracing, thread: Thread, near: Address, size: number): Ad
     // Kernels before 4.17 take the flag for a hint and map elsewhere.
     if (result >= 0) systemCallIn(tracer, thread, near, SYS.munmap, [result, size]);
     else if (result !== -ERRNO.EEXIST)
-      throw new ProbeRefused(near, "no-room", `the program cannot map memory for it: ${errorName(result)}`);
+      throw new ProbeRefused(
+        near,
+        "no-room",
+        `the program cannot map memory for it: ${errorName(result)}${atItsLimit(thread, result)}`,
+      );
     // Another thread was faster: look again.
     mappings = thread.space.memory.mappings();
   }
@@ -58,6 +62,14 @@ const RLIMIT_AS = 9;
 const UNLIMITED = 2n ** 64n - 1n;
 const formerLimit = new SharedBytes(16); // struct rlimit64: soft, hard
 const raisedLimit = new SharedBytes(16);
+
+/** What may be the reason, and is not ours to change. */
+function atItsLimit(thread: Thread, result: number): string {
+  if (result !== -ERRNO.ENOMEM) return "";
+  if (systemCall4(SYS.prlimit64, thread.id, RLIMIT_AS, 0, formerLimit.address) !== 0) return "";
+  const limit = formerLimit.view.getBigUint64(0, true);
+  return limit === UNLIMITED ? "" : ` (its address space is limited to ${limit} bytes, RLIMIT_AS)`;
+}
 
 /**
  * A program at its address-space limit is a damaged environment like others: the limit is lifted

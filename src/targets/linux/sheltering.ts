@@ -127,6 +127,14 @@ function giveShelterBack(tracer: Tracing, thread: Thread, shelter: Shelter): voi
   }
 }
 
+/** A thread executes a program that is not traced: a SIGTRAP that it ignores is ignored there. */
+export function leaveIgnored(tracer: Tracing, thread: Thread): void {
+  const { shelter } = thread.space;
+  if (shelter === undefined || shelter.strayed.has(thread.process)) return;
+  const wish = shelter.wishOf(thread.process);
+  if (wish.handler === SIG_IGN && mayCall(thread, SYS.rt_sigaction)) setAction(tracer, thread, shelter, wish);
+}
+
 /**
  * A breakpoint was hit, or a step done, while the thread blocks SIGTRAP: the kernel has reset the
  * action for the whole process.

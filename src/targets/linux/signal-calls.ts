@@ -6,10 +6,18 @@ import type { Tracer } from "./tracer.js";
 import { finishClone, keepChildTraced } from "./untraced-children.js";
 import { learnMaskOfRunning } from "./trap-mask.js";
 
-/** The calls that change what becomes of SIGTRAP, or that make children, told before they are made. */
+/** The calls that change what becomes of SIGTRAP, make children or execute programs, told before they are made. */
 export function signalCalls(tracer: Tracer): SignalCalls {
   return {
-    numbers: new Set([SYS.rt_sigaction, SYS.rt_sigprocmask, SYS.rt_sigreturn, SYS.clone, SYS.clone3]),
+    numbers: new Set([
+      SYS.rt_sigaction,
+      SYS.rt_sigprocmask,
+      SYS.rt_sigreturn,
+      SYS.clone,
+      SYS.clone3,
+      SYS.execve,
+      SYS.execveat,
+    ]),
     begin: (space) => {
       // Those that stand are known; what one that runs did so far nobody told.
       for (const id of tracer.book.threadsOf(space)) {
@@ -28,6 +36,7 @@ export function signalCalls(tracer: Tracer): SignalCalls {
       }
       followMask(thread, number, true);
       keepChildTraced(thread, number);
+      tracer.departures.aboutToCall(thread, number);
       return thread.maskCall !== undefined || thread.cloneCall !== undefined;
     },
     done: (id) => {

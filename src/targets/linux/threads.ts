@@ -46,6 +46,8 @@ export class Thread {
   readonly mask = new TrapMask();
   /** A call that changes the mask is under way, itself changed. */
   maskCall: MaskCall | undefined;
+  /** It is to be let go for good where it goes on: see set-user-id.ts. */
+  leaves = false;
   /** A call that makes a child is under way, changed so that the child is traced: its first argument as it was. */
   cloneCall: bigint | undefined;
   /** A signal with a handler was delivered, and the stop at the handler's first instruction is to come. */
@@ -185,4 +187,10 @@ export class ThreadBook {
   clear(): void {
     for (const thread of [...this.byId.values()]) this.remove(thread);
   }
+}
+
+/** Whether no other thread of its process is traced. */
+export function isLastOfProcess(book: ThreadBook, thread: Thread): boolean {
+  for (const other of book.all()) if (other !== thread && other.process === thread.process) return false;
+  return true;
 }

@@ -2,9 +2,11 @@ import { type Address, offsetBy } from "../../base/address.js";
 import { TargetGone } from "../../base/errors.js";
 import type { Resume, ReturnToken, Stop, ThreadId } from "../target.js";
 import { phaseOfCall, watchCall } from "./call-stops.js";
+import { Departures } from "./departures.js";
 import { hasPendingTrap } from "./pending-trap.js";
 import { readFacts } from "./facts.js";
 import { ERRNO, SharedBytes, errorName } from "./kernel.js";
+import { type Early, adoptOrphans } from "./orphans.js";
 import { PTRACE, PTRACE_EVENT, SYSTEM_CALL_STOP, ptrace } from "./ptrace.js";
 import { restartInterrupted } from "./restart.js";
 import { ReturnWatches } from "./return-watch.js";
@@ -19,6 +21,7 @@ import {
   setAddress,
   signalOf,
 } from "./signals.js";
+import { sayLost } from "./set-user-id.js";
 import { buildShelter, passOnTrap, wantsShelter } from "./sheltering.js";
 import { Starter } from "./starter.js";
 import { StatusQueue } from "./status-queue.js";
@@ -59,13 +62,14 @@ export class Tracer implements Tracing {
   private lastThread = 0;
   private inARow = 0;
   /** First stops of threads whose creator's event has not come yet, and ends of such threads. */
-  private readonly early = new Map<number, "stopped" | "gone">();
+  private readonly early: Early = new Map();
   private readonly breakpoint: BreakpointStop = {
     kind: "breakpoint",
     thread: 0 as ThreadId,
     at: 0 as Address,
     returned: 0,
   };
+  readonly departures = new Departures(this);
   private readonly message = new SharedBytes(8);
   private readonly siginfo: SharedBytes;
   /** Of a thread that is only looked at: the other one may be fetched already, for the thread whose turn it is. */
@@ -170,6 +174,7 @@ export class Tracer implements Tracing {
     const thread = this.stoppedThread(id);
     switch (how.kind) {
       case "continue":
+        if (thread.leaves) return this.departures.letGo(thread);
         return this.go(thread, this.usualRequest(thread), 0);
       case "step":
         return this.go(thread, PTRACE.SINGLESTEP, 0);
@@ -285,6 +290,7 @@ export class Tracer implements Tracing {
   private interpret(id: ThreadId, status: number): Stop | undefined {
     const thread = this.book.find(id);
     if (thread === undefined) {
+      if (this.departures.has(id)) return this.departures.endOf(id, status);
       this.noteStranger(id, status);
       return undefined;
     }
@@ -398,6 +404,8 @@ export class Tracer implements Tracing {
       const former = thread.execFrom;
       thread.execFrom = undefined;
       learnMask(thread);
+      const lost = sayLost(thread);
+      if (lost !== undefined) this.notice(lost);
       return { kind: "exec", thread: thread.id, former, space: thread.space.id };
     }
     this.fetchRegisters(thread);
@@ -407,6 +415,7 @@ export class Tracer implements Tracing {
     if (entry && thread.maskCall === undefined) followMask(thread, number, false);
     if (entry) watchCall(thread, number);
     if (entry) keepChildTraced(thread, number);
+    if (entry && this.tracingCalls) this.departures.aboutToCall(thread, number);
     else finishClone(thread, thread.cloneCall);
     if (!entry) thread.cloneCall = undefined;
     if (!this.tracingCalls) {
@@ -527,34 +536,6 @@ export class Tracer implements Tracing {
     return this.ready.shift();
   }
 
-  /** Processes whose creator was killed before its event could be told: they stand, and nobody would know. */
-  private adoptOrphans(ended: Thread): void {
-    const processes = new Set<number>();
-    for (const thread of this.book.all()) processes.add(thread.process);
-    for (const [id, seen] of this.early) {
-      if (seen === "gone") continue;
-      try {
-        const facts = readFacts(id);
-        // Its creator lives, and the event is still to come; or it is a thread, and dies with the others.
-        if (processes.has(facts.parentProcess) || facts.process !== id) continue;
-      } catch (error) {
-        if (error instanceof TargetGone) continue;
-        throw error;
-      }
-      this.early.delete(id);
-      const child = this.book.add(id as ThreadId, id, this.book.newSpace());
-      child.stopped = true;
-      this.later({
-        kind: "thread-start",
-        thread: child.id,
-        space: child.space.id,
-        copyOf: ended.space.id,
-        parent: ended.id,
-        newProcess: true,
-      });
-    }
-  }
-
   /** A thread that exec ended without a word. */
   private forget(thread: Thread): void {
     this.later({ kind: "thread-gone", thread: thread.id, space: thread.space.id, processExit: undefined });
@@ -563,7 +544,7 @@ export class Tracer implements Tracing {
 
   private ended(thread: Thread, status: number): Stop {
     this.remove(thread);
-    if (this.early.size > 0) this.adoptOrphans(thread);
+    if (this.early.size > 0) adoptOrphans(this, this.early, thread);
     return {
       kind: "thread-gone",
       thread: thread.id,

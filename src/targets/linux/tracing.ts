@@ -1,3 +1,4 @@
+import type { Stop } from "../target.js";
 import type { StatusQueue } from "./status-queue.js";
 import type { Thread, ThreadBook } from "./threads.js";
 
@@ -10,6 +11,10 @@ export interface Tracing {
   check(thread: Thread, result: number): void;
   /** A thread is set going by a request of the caller's own. */
   goes(thread: Thread): void;
+  /** Forgets a thread that is not traced any more. */
+  remove(thread: Thread): void;
+  /** Reports a stop at the next wait. */
+  later(stop: Stop): void;
   /** Tells the user something about the target. */
   notice(text: string): void;
   fetchRegisters(thread: Thread): void;
