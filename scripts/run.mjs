@@ -20,6 +20,7 @@ const COMMANDS = {
   bench: { needs: "build", script: "build/bench/main.js", traces: true },
   transparency: { needs: "build", script: "build/test/transparency/main.js", traces: true },
   soak: { needs: "build", script: "build/test/soak/main.js", traces: true },
+  fuzz: { needs: "build", script: "build/test/fuzz/main.js" },
   lint: { script: "scripts/lint.mjs" },
   matrix: { script: "scripts/matrix.mjs" },
 };

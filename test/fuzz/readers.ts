@@ -1,0 +1,7 @@
+import { elfReaders } from "./elf-readers.js";
+import type { Reader } from "./reader.js";
+
+/** All readers, with what they start from. */
+export function makeReaders(folder: string, hasCompiler: boolean): Reader[] {
+  return [...elfReaders(folder, hasCompiler)];
+}
