@@ -1,7 +1,8 @@
 import { elfReaders } from "./elf-readers.js";
+import { procReaders } from "./proc-readers.js";
 import type { Reader } from "./reader.js";
 
 /** All readers, with what they start from. */
 export function makeReaders(folder: string, hasCompiler: boolean): Reader[] {
-  return [...elfReaders(folder, hasCompiler)];
+  return [...elfReaders(folder, hasCompiler), ...procReaders()];
 }

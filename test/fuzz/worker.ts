@@ -81,6 +81,7 @@ function judge(error: unknown, reader: Reader): string | undefined {
 function kindOf(error: unknown): string {
   if (!(error instanceof Error)) return "not an Error";
   return `${error.name}: ${error.message.split("\n", 1)[0] ?? ""}`
+    .replace(/(understood|mask|number): .*/s, "$1: …")
     .replaceAll(/\S*\/\S*|the-input/g, "FILE")
     .replaceAll(/'[^']*'/g, "'…'")
     .replaceAll(/(0x)?-?[0-9a-f]*[0-9][0-9a-f]*/g, "N")

@@ -19,6 +19,7 @@ import {
   systemCall4,
 } from "./kernel.js";
 import { mappingAt, readMappings } from "./mappings.js";
+import { showsUserfaultfd } from "./smaps.js";
 
 const PAGE = 4096;
 const O_RDONLY = 0;
@@ -263,7 +264,6 @@ export class SpaceMemory implements Memory {
   }
 
   private hasUserfaultfd(start: Address): boolean {
-    const head = start.toString(16).padStart(8, "0");
     for (const thread of this.liveThreads()) {
       let text: string;
       try {
@@ -273,11 +273,7 @@ export class SpaceMemory implements Memory {
         continue;
       }
       if (text === "") continue;
-      const from = text.startsWith(`${head}-`) ? 0 : text.indexOf(`\n${head}-`);
-      if (from < 0) return false;
-      const flags = /\nVmFlags: (.*)/.exec(text.slice(from))?.[1] ?? "";
-      // um: pages missing, uw: write-protected, ui: minor. proc_pid_smaps(5).
-      return /\bu[mwi]\b/.test(flags);
+      return showsUserfaultfd(text, start);
     }
     return false;
   }
