@@ -21,12 +21,17 @@ for (const [what, odd] of Object.entries({
       copyFileSync(target("steady"), copy);
       // Arguments of a program are text to Node: the shell finds the name.
       const program = await startAside("sh", "-c", 'exec "$1"/*', "sh", folder);
-      await until("both threads run", () => readdirSync(`/proc/${String(program.pid)}/task`).length === 2);
-      if (lose) unlinkSync(copy);
-      const script = `global n probe process.function("beat") { if (++n == 3) { printf("beats\\n"); exit() } }`;
-      const outcome = trapline("-e", script, "-x", String(program.pid));
-      assert.deepEqual([outcome.stdout, outcome.stderr, outcome.status], ["beats\n", "", 0]);
-      assert.deepEqual(await program.end(), { output: "every beat was right", status: 7 });
+      let ended;
+      try {
+        await until("both threads run", () => readdirSync(`/proc/${String(program.pid)}/task`).length === 2);
+        if (lose) unlinkSync(copy);
+        const script = `global n probe process.function("beat") { if (++n == 3) { printf("beats\\n"); exit() } }`;
+        const outcome = trapline("-e", script, "-x", String(program.pid));
+        assert.deepEqual([outcome.stdout, outcome.stderr, outcome.status], ["beats\n", "", 0]);
+      } finally {
+        ended = await program.end();
+      }
+      assert.deepEqual(ended, { output: "every beat was right", status: 7 });
     } finally {
       rmSync(folder, { recursive: true });
     }

@@ -44,7 +44,7 @@ function oneChange(
   originals: readonly Original[],
 ): Edit {
   const at = random.below(bytes.length + 1);
-  const word = (): Buffer => Buffer.from(random.pick(random.once(2) && words.length > 0 ? words : WORDS));
+  const word = (): Buffer => Buffer.from(random.pick(words.length === 0 || random.once(4) ? WORDS : words));
   switch (random.below(12)) {
     case 0:
       return { at, remove: 1, insert: Buffer.of((bytes[at] ?? 0) ^ (1 << random.below(8))) };
