@@ -7,6 +7,8 @@ const CPU_MS_PER_MEGABYTE = 100;
 const MOST_WALL_MS = 60_000;
 const LOOK_EVERY_MS = 100;
 const HEAP_MB = 512;
+/** What the main thread has: less than a worker is given otherwise. */
+const STACK_MB = 1;
 
 /** Keeps a worker, gives it orders, and ends it where an input does not end by itself. */
 export class Watchman implements AsyncDisposable {
@@ -23,7 +25,7 @@ export class Watchman implements AsyncDisposable {
 
   async start(): Promise<void> {
     const workerData = { folder: this.folder, hasCompiler: this.hasCompiler, watch: this.buffer };
-    const limits = { maxOldGenerationSizeMb: HEAP_MB };
+    const limits = { maxOldGenerationSizeMb: HEAP_MB, stackSizeMb: STACK_MB };
     const worker = new Worker(new URL("./worker.js", import.meta.url), {
       workerData,
       resourceLimits: limits,
