@@ -2,6 +2,7 @@ import { type Address, offsetBy } from "../../base/address.js";
 import { TargetGone } from "../../base/errors.js";
 import type { Resume, ReturnToken, Stop, ThreadId } from "../target.js";
 import { phaseOfCall, watchCall } from "./call-stops.js";
+import { hasPendingTrap } from "./pending-trap.js";
 import { readFacts } from "./facts.js";
 import { ERRNO, SharedBytes, errorName } from "./kernel.js";
 import { PTRACE, PTRACE_EVENT, SYSTEM_CALL_STOP, ptrace } from "./ptrace.js";
@@ -419,6 +420,11 @@ export class Tracer implements Tracing {
     learnMask(thread);
     if (thread.starting !== undefined) return this.started(thread);
     const disturbed = thread.disturbed;
+    if (disturbed && !thread.groupStopped && hasPendingTrap(thread)) {
+      // A stop as good as any, and one at which the thread may be left: it comes at once.
+      this.goOn(thread);
+      return undefined;
+    }
     thread.disturbed = false;
     if (disturbed && !thread.groupStopped) {
       this.fetchRegisters(thread);
