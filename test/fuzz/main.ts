@@ -22,7 +22,7 @@ for (const [name, value] of [
   ["inputs", inputs],
 ] as const) {
   if (value > 0) continue;
-  process.stderr.write(`--${name}=${String(values[name])}: a number more than 0 is needed\n`);
+  process.stderr.write(`--${name}=${values[name]}: a number more than 0 is needed\n`);
   process.exit(2);
 }
 if (!Number.isSafeInteger(seed) || seed < 0) {

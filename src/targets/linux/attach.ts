@@ -2,8 +2,7 @@ import { closeSync, openSync, readFileSync, readSync, readdirSync } from "node:f
 import { TargetError, TargetGone } from "../../base/errors.js";
 import type { ThreadId } from "../target.js";
 import { ERRNO, SYS, errorName, systemCall3 } from "./kernel.js";
-import { isGone } from "./memory.js";
-import { readFile, readStat, readStatus, type StatusFields } from "./process-files.js";
+import { isGone, readFile, readStat, readStatus, type StatusFields } from "./process-files.js";
 import { PTRACE, SEIZE_OPTIONS, ptrace } from "./ptrace.js";
 import type { Tracer } from "./tracer.js";
 import { learnMaskOfRunning } from "./trap-mask.js";

@@ -1,7 +1,6 @@
 import { readlinkSync } from "node:fs";
 import { fileNameOf } from "../../base/file-name.js";
 import type { ThreadFacts } from "../target.js";
-import { isGone } from "./memory.js";
 import { readFile, readStat, readStatus } from "./process-files.js";
 
 /** Field 39 of `/proc/TID/stat`, counted from field 3. */
@@ -33,7 +32,8 @@ function executableOf(thread: number): string {
   try {
     return fileNameOf(readlinkSync(`/proc/${thread}/exe`, "buffer"));
   } catch (error) {
-    if (isGone(error)) return "";
+    // Gone, or not ours to look at.
+    if (error instanceof Error && "code" in error) return "";
     throw error;
   }
 }

@@ -1,8 +1,8 @@
-import { readFileSync } from "node:fs";
 import type { Address } from "../../base/address.js";
 import { TargetError } from "../../base/errors.js";
 import { fileNameOf, withoutDeleted } from "../../base/file-name.js";
 import type { Mapping } from "../target.js";
+import { readBytes } from "./process-files.js";
 
 /** The last part is whatever a file can be called: carriage returns and Unicode's separators of lines, too. */
 const LINE =
@@ -66,10 +66,9 @@ export function parseMappings(text: string, file: string): Mapping[] {
   return mappings;
 }
 
-/** The mappings of the space that a live thread is in. @throws Error as readFileSync does @throws TargetError as {@link parseMappings} */
+/** The mappings of the space that a live thread is in. @throws TargetGone no such thread @throws TargetError as {@link parseMappings}, or it cannot be read */
 export function readMappings(thread: number): Mapping[] {
-  const file = `/proc/${thread}/maps`;
-  return parseMappings(fileNameOf(readFileSync(file)), file);
+  return parseMappings(fileNameOf(readBytes(thread, "maps")), `/proc/${thread}/maps`);
 }
 
 /** The mapping that an address lies in. */

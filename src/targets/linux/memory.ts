@@ -232,14 +232,15 @@ export class SpaceMemory implements Memory {
 
   /** All mappings, as they are now. */
   mappings(): readonly Mapping[] {
-    let refusal: Error | undefined;
+    let refusal: TargetError | undefined;
     for (const thread of this.liveThreads()) {
       try {
         const mappings = readMappings(thread);
         // Empty: of a thread that has exited while others of its process live on.
         if (mappings.length > 0) return mappings;
       } catch (error) {
-        if (!isGone(error)) refusal = error instanceof Error ? error : new Error(String(error));
+        if (!(error instanceof TargetError)) throw error;
+        if (!(error instanceof TargetGone)) refusal = error;
       }
     }
     throw refusal ?? this.gone();
@@ -277,12 +278,6 @@ export class SpaceMemory implements Memory {
     }
     return false;
   }
-}
-
-/** True for what reading /proc gives about a thread that ended. */
-export function isGone(error: unknown): boolean {
-  const code = error instanceof Error && "code" in error ? error.code : undefined;
-  return code === "ENOENT" || code === "ESRCH";
 }
 
 const SMALL = 64;

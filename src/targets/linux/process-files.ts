@@ -1,6 +1,6 @@
 import { readFileSync } from "node:fs";
 import { TargetError, TargetGone } from "../../base/errors.js";
-import { isGone } from "./memory.js";
+import { errorName } from "./kernel.js";
 
 const HEXADECIMAL = /^[0-9a-f]{1,16}$/;
 const DECIMAL = /^-?[0-9]{1,20}$/;
@@ -54,14 +54,27 @@ export function readStatus(thread: number): StatusFields {
   return new StatusFields(readFile(thread, "status"), `/proc/${thread}/status`);
 }
 
-/** A file of `/proc/TID`. @throws TargetGone no such thread */
+/** A file of `/proc/TID` as text. @throws TargetGone no such thread @throws TargetError it cannot be read */
 export function readFile(thread: number, name: string): string {
+  return readBytes(thread, name).toString("utf8");
+}
+
+/** As {@link readFile}, where names of files are in it. */
+export function readBytes(thread: number, name: string): Buffer {
+  const path = `/proc/${thread}/${name}`;
   try {
-    return readFileSync(`/proc/${thread}/${name}`, "utf8");
+    return readFileSync(path);
   } catch (error) {
     if (isGone(error)) throw new TargetGone(`thread ${thread} is gone`, { cause: error });
-    throw error;
+    if (!(error instanceof Error && "errno" in error && typeof error.errno === "number")) throw error;
+    throw new TargetError(`cannot read ${path}: ${errorName(error.errno)}`, { cause: error });
   }
+}
+
+/** True for what reading /proc gives about a thread that ended. */
+export function isGone(error: unknown): boolean {
+  const code = error instanceof Error && "code" in error ? error.code : undefined;
+  return code === "ENOENT" || code === "ESRCH";
 }
 
 /** @throws TargetGone no such thread @throws TargetError as {@link parseStat} */
