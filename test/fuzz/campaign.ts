@@ -7,8 +7,8 @@ import { applyEdits, minimise } from "./edits.js";
 import { emptyTally, type Failure, type Tally } from "./protocol.js";
 import { Random } from "./random.js";
 import { inputOf, type Reader } from "./reader.js";
-import { makeReaders } from "./readers.js";
-import { Watchman } from "./watchman.js";
+import { makeReaders, type ReaderSet } from "./readers.js";
+import { type Bounds, BOUNDS, Watchman } from "./watchman.js";
 
 const FAILURES = fileURLToPath(new URL("../../fuzz/", import.meta.url));
 /** A share of time, after which it is another reader's turn. */
@@ -38,17 +38,30 @@ export class Campaign implements AsyncDisposable {
   private readonly hasCompiler = ["gcc", "objcopy"].every(
     (tool) => spawnSync(tool, ["--version"], { stdio: "ignore" }).status === 0,
   );
-  private readonly watchman = new Watchman(this.folder, this.hasCompiler);
+  private readonly watchman: Watchman;
   private made: readonly Reader[] | undefined;
 
-  constructor(private readonly tell: (line: string) => void) {}
+  constructor(
+    private readonly tell: (line: string) => void,
+    private readonly set: ReaderSet = "real",
+    bounds: Bounds = BOUNDS,
+  ) {
+    this.watchman = new Watchman(set, this.folder, this.hasCompiler, bounds);
+  }
 
   /** @param name undefined for all */
   async readers(name: string | undefined): Promise<readonly Reader[]> {
     // The worker's first: it makes the programs that both start from.
     if (this.made === undefined) await this.watchman.start();
-    this.made ??= makeReaders(this.folder, this.hasCompiler);
+    this.made ??= makeReaders(this.set, this.folder, this.hasCompiler);
     return this.made.filter((one) => one.originals.length > 0 && (name === undefined || one.name === name));
+  }
+
+  /** Reads one input that was kept. @returns what is wrong, undefined where nothing is */
+  async readFile(reader: Reader, bytes: Buffer, seed: number): Promise<string | undefined> {
+    const edits = [{ at: 0, remove: reader.originals[0]?.bytes.length ?? 0, insert: bytes }];
+    const order = { kind: "attempt", reader: reader.name, seed, input: { original: 0, edits } } as const;
+    return (await this.watchman.ask(order, bytes.length / 2 ** 20)).failure?.what;
   }
 
   async run(plan: Plan): Promise<ReaderResult[]> {

@@ -1,4 +1,5 @@
 import type { Input, Outcome } from "./reader.js";
+import type { ReaderSet } from "./readers.js";
 
 /** What a worker is asked to do. */
 export type Order =
@@ -38,6 +39,7 @@ export interface Answer {
 export const WATCH = { started: 0, seed: 1, words: 2 } as const;
 
 export interface WorkerSettings {
+  readonly set: ReaderSet;
   readonly folder: string;
   readonly hasCompiler: boolean;
   readonly watch: SharedArrayBuffer;

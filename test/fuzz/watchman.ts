@@ -1,12 +1,21 @@
 import { Worker } from "node:worker_threads";
-import { type Answer, emptyTally, type Order, WATCH } from "./protocol.js";
+import { type Answer, emptyTally, type Order, WATCH, type WorkerSettings } from "./protocol.js";
+import type { ReaderSet } from "./readers.js";
 
-/** Processor time that one input may take, and the time on the clock after which it is stuck. */
-const MOST_CPU_MS = 2000;
+/** What one input may take. */
+export interface Bounds {
+  /** Processor time. */
+  readonly milliseconds: number;
+  /** Of the whole worker. */
+  readonly heapMegabytes: number;
+}
+
+export const BOUNDS: Bounds = { milliseconds: 2000, heapMegabytes: 512 };
+
 const CPU_MS_PER_MEGABYTE = 100;
+/** Time on the clock after which it is stuck. */
 const MOST_WALL_MS = 60_000;
 const LOOK_EVERY_MS = 100;
-const HEAP_MB = 512;
 /** What the main thread has: less than a worker is given otherwise. */
 const STACK_MB = 1;
 
@@ -15,27 +24,36 @@ export class Watchman implements AsyncDisposable {
   private worker: Worker | undefined;
   private readonly buffer = new SharedArrayBuffer(4 * WATCH.words);
   private readonly words = new Int32Array(this.buffer);
-  /** Names and numbers of originals. */
-  readers: readonly { readonly name: string; readonly originals: number }[] = [];
 
   constructor(
+    private readonly set: ReaderSet,
     private readonly folder: string,
     private readonly hasCompiler: boolean,
+    private readonly bounds: Bounds,
   ) {}
 
   async start(): Promise<void> {
-    const workerData = { folder: this.folder, hasCompiler: this.hasCompiler, watch: this.buffer };
-    const limits = { maxOldGenerationSizeMb: HEAP_MB, stackSizeMb: STACK_MB };
+    // The one before may have ended within an input.
+    Atomics.store(this.words, WATCH.started, 0);
+    const workerData: WorkerSettings = {
+      set: this.set,
+      folder: this.folder,
+      hasCompiler: this.hasCompiler,
+      watch: this.buffer,
+    };
+    const limits = { maxOldGenerationSizeMb: this.bounds.heapMegabytes, stackSizeMb: STACK_MB };
     const worker = new Worker(new URL("./worker.js", import.meta.url), {
       workerData,
       resourceLimits: limits,
     });
     this.worker = worker;
-    this.readers = await new Promise((resolve, reject) => {
+    await new Promise((resolve, reject) => {
       worker.once("message", resolve);
       worker.once("error", reject);
     });
     worker.removeAllListeners("message").removeAllListeners("error");
+    // One that is being ended can still come to the end of its memory.
+    worker.on("error", () => undefined);
   }
 
   /** @param megabytes of the reader's largest input: what must all be looked at takes its time */
@@ -43,8 +61,9 @@ export class Watchman implements AsyncDisposable {
     if (this.worker === undefined) await this.start();
     const worker = this.worker;
     if (worker === undefined) throw new Error("the worker did not start");
-    const mostCpu = MOST_CPU_MS + CPU_MS_PER_MEGABYTE * megabytes;
+    const mostCpu = this.bounds.milliseconds + CPU_MS_PER_MEGABYTE * megabytes;
     let timer: NodeJS.Timeout | undefined;
+    let onError: ((error: Error) => void) | undefined;
     const failed = (what: string): Answer => {
       const seed = Atomics.load(this.words, WATCH.seed);
       this.worker = undefined;
@@ -53,9 +72,10 @@ export class Watchman implements AsyncDisposable {
     try {
       return await new Promise<Answer>((resolve) => {
         worker.once("message", resolve);
-        worker.once("error", (error: Error) => {
+        onError = (error) => {
           resolve(failed(`memory: ${error.message}`));
-        });
+        };
+        worker.on("error", onError);
         worker.postMessage(order);
         let started = -1;
         let cpu = process.cpuUsage();
@@ -79,7 +99,8 @@ export class Watchman implements AsyncDisposable {
       });
     } finally {
       clearInterval(timer);
-      worker.removeAllListeners("message").removeAllListeners("error");
+      worker.removeAllListeners("message");
+      if (onError !== undefined) worker.off("error", onError);
     }
   }
 

@@ -12,7 +12,7 @@ const settings = workerData as WorkerSettings;
 const port = parentPort;
 if (port === null) throw new Error("this is started as a worker");
 const watch = new Int32Array(settings.watch);
-const readers = makeReaders(settings.folder, settings.hasCompiler);
+const readers = makeReaders(settings.set, settings.folder, settings.hasCompiler);
 const allocations = Allocations.watch();
 const NAME = "the-input";
 
@@ -25,7 +25,7 @@ port.on("message", (order: Order) => {
   if (reader === undefined) throw new Error(`no reader ${order.reader}`);
   port.postMessage(order.kind === "run" ? runAll(reader, order) : attempt(reader, order));
 });
-port.postMessage(readers.map(({ name, originals }) => ({ name, originals: originals.length })));
+port.postMessage("ready");
 
 function runAll(reader: Reader, order: Extract<Order, { kind: "run" }>): Answer {
   const tally = emptyTally();
