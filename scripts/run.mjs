@@ -21,6 +21,7 @@ const COMMANDS = {
   transparency: { needs: "build", script: "build/test/transparency/main.js", traces: true },
   "transparency:full": { needs: "build", script: "build/test/transparency/full.js", traces: true },
   soak: { needs: "build", script: "build/test/soak/main.js", traces: true },
+  fuzz: { needs: "build", script: "build/test/fuzz/main.js" },
   lint: { script: "scripts/lint.mjs" },
   matrix: { script: "scripts/matrix.mjs" },
 };

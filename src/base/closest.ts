@@ -1,5 +1,7 @@
 /** How many edits (insert, delete, replace, swap neighbours) may lie between a slip and what was meant. */
 const MOST_EDITS = 3;
+/** Longer names, which take the square of their length to compare, are nobody's slip. */
+const LONGEST = 500;
 
 /**
  * The candidate that a mistyped name most likely meant, for "did you mean …?".
@@ -7,6 +9,7 @@ const MOST_EDITS = 3;
  * @returns undefined where nothing is near enough (a third of the name's length, at most 3 edits)
  */
 export function closest(name: string, candidates: Iterable<string>): string | undefined {
+  if (name.length > LONGEST) return undefined;
   let best: string | undefined;
   let fewest = Math.min(MOST_EDITS, Math.ceil(name.length / 3)) + 1;
   for (const candidate of candidates) {

@@ -1,4 +1,4 @@
-import { readFileSync, readSync } from "node:fs";
+import { closeSync, openSync, readSync } from "node:fs";
 import { closest } from "../base/closest.js";
 import { UsageError } from "../base/errors.js";
 import type { SessionOptions } from "../session/options.js";
@@ -15,17 +15,23 @@ export function readScript(source: ScriptSource): SessionOptions["script"] {
     case "text":
       return { name: UNNAMED, text: source.text };
     case "standard-input":
-      return { name: UNNAMED, text: decode(readStandardInput(), "standard input") };
+      return { name: UNNAMED, text: decode(readToEnd(0, "standard input"), "standard input") };
     case "file":
       return { name: source.path, text: decode(readFile(source.path), source.path) };
   }
 }
 
 function readFile(path: string): Uint8Array {
+  let file: number;
   try {
-    return readFileSync(path);
+    file = openSync(path, "r");
   } catch (error) {
     throw unreadable(path, error as NodeJS.ErrnoException);
+  }
+  try {
+    return readToEnd(file, path);
+  } finally {
+    closeSync(file);
   }
 }
 
@@ -58,19 +64,25 @@ function decode(bytes: Uint8Array, name: string): string {
 
 const RETRY_MILLISECONDS = 10;
 
+/** Nobody writes a longer script; a device such as /dev/zero has no end at all. */
+const MOST_MEGABYTES = 16;
+
 /** Not `process.stdin`: that makes a pipe non-blocking for a launched command, which shares it. */
-function readStandardInput(): Uint8Array {
+function readToEnd(file: number, name: string): Uint8Array {
   const parts: Uint8Array[] = [];
-  for (;;) {
+  for (let total = 0; ;) {
     const part = new Uint8Array(65_536);
     try {
-      const length = readSync(0, part);
+      const length = readSync(file, part);
       if (length === 0) return Buffer.concat(parts);
+      total += length;
       parts.push(part.subarray(0, length));
     } catch (error) {
       const failure = error as NodeJS.ErrnoException;
-      if (failure.code !== "EAGAIN") throw unreadable("standard input", failure);
+      if (failure.code !== "EAGAIN") throw unreadable(name, failure);
       Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, RETRY_MILLISECONDS);
     }
+    if (total > MOST_MEGABYTES << 20)
+      throw new UsageError(`cannot read script '${name}': it is longer than ${String(MOST_MEGABYTES)} MiB`);
   }
 }

@@ -3,6 +3,8 @@ import type { Sources } from "./errors.js";
 
 /** How deep aliases may stand for aliases. */
 const MOST_NESTED = 32;
+/** How many points the points of one probe may come to: aliases of two aliases each double them every time. */
+const MOST_POINTS = 10_000;
 
 /** A probe with all aliases gone: its points, and the bodies that its handler runs one after the other. */
 export interface PlainProbe {
@@ -28,9 +30,9 @@ export function expandAliases(
   sources: Sources,
 ): PlainProbe[] {
   const plain: { node: ast.ProbeNode; points: ast.PointNode[]; blocks: readonly ast.Block[] }[] = [];
-  for (const { point, blocks } of probe.points.flatMap((each) =>
-    expand(each, [probe.body], aliases, sources, 0),
-  )) {
+  const expanded: Expanded[] = [];
+  for (const each of probe.points) expand(each, [probe.body], aliases, sources, 0, expanded);
+  for (const { point, blocks } of expanded) {
     const same = plain.find(
       (each) =>
         each.blocks.length === blocks.length && each.blocks.every((block, index) => block === blocks[index]),
@@ -47,9 +49,17 @@ function expand(
   aliases: readonly ast.AliasNode[],
   sources: Sources,
   depth: number,
-): Expanded[] {
+  expanded: Expanded[],
+): void {
   const alias = aliases.find((each) => stands(each, point));
-  if (alias === undefined) return [{ point, blocks }];
+  if (alias === undefined) {
+    expanded.push({ point, blocks });
+    return;
+  }
+  if (expanded.length >= MOST_POINTS) {
+    const problem = `alias expansion of ${alias.name.join(".")} gives more than ${String(MOST_POINTS)} points`;
+    throw sources.problem("semantic", problem, point.position);
+  }
   if (depth === MOST_NESTED)
     throw sources.problem(
       "semantic",
@@ -58,18 +68,19 @@ function expand(
     );
   const rest = point.components.slice(alias.name.length);
   const around = alias.epilogue ? [...blocks, alias.body] : [alias.body, ...blocks];
-  return alias.points.flatMap((each) => {
+  for (const each of alias.points) {
     const components = [...each.components, ...rest];
     const optional = point.optional || each.optional;
     const sufficient = point.sufficient || each.sufficient;
-    return expand(
+    expand(
       { components, position: point.position, optional, sufficient },
       around,
       aliases,
       sources,
       depth + 1,
+      expanded,
     );
-  });
+  }
 }
 
 function stands({ name }: ast.AliasNode, { components }: ast.PointNode): boolean {

@@ -84,9 +84,10 @@ export function compile(options: CompileOptions, parsed: Parsed = parseScript(op
     final: false,
   };
   const locals = bodies.map(() => new Map<string, Variable>());
-  const lowerAll = (): ir.Program => ({
+  const symbols = [...functions.values()];
+  const lowerAll = (order: readonly FunctionSymbol[]): ir.Program => ({
     globals: [],
-    functions: [...functions.values()].map((symbol) => lowerFunction(scope, symbol)),
+    functions: order.map((symbol) => lowerFunction(scope, symbol)),
     handlers: bodies.map((body, index) => {
       const own = locals[index] ?? new Map<string, Variable>();
       return {
@@ -95,12 +96,14 @@ export function compile(options: CompileOptions, parsed: Parsed = parseScript(op
       };
     }),
   });
-  while (scope.changed) {
+  // There and back: a chain of functions that give their types on, in either order, takes two rounds and not one each.
+  const orders = [symbols, symbols.toReversed()] as const;
+  for (let round = 0; scope.changed; round = 1 - round) {
     scope.changed = false;
-    lowerAll();
+    lowerAll(orders[round] ?? symbols);
   }
   scope.final = true;
-  const program = lowerAll();
+  const program = lowerAll(symbols);
   const nodes = new Map([...library.globals, ...script.globals].map((node) => [node.name, node]));
   return {
     script,
@@ -115,7 +118,7 @@ export function compile(options: CompileOptions, parsed: Parsed = parseScript(op
       node,
       points,
       phases: node.phases,
-      mentionsFault: mentions(blocks, functions, new Set()),
+      mentionsFault: mentionsFault(blocks, functions),
     })),
     warnings: neverAssigned(script, globals, functions, locals, sources),
   };
@@ -127,6 +130,9 @@ function refuseUnknownGlobals(options: CompileOptions, globals: ReadonlyMap<stri
     if (!globals.has(name)) throw new UsageError(problem);
   }
 }
+
+/** Each hint looks at all names: a script with so many slips is told of them without. */
+const MOST_HINTS = 20;
 
 /** Variables that are read and never written: most likely another was meant. Only of the script itself. */
 function neverAssigned(
@@ -141,10 +147,8 @@ function neverAssigned(
   const look = (kind: string, variables: Iterable<Variable>, names: readonly string[]): void => {
     for (const variable of variables) {
       if (variable.assigned) continue;
-      const hint = similarNames(
-        variable.name,
-        names.filter((name) => name !== variable.name),
-      );
+      const others = warnings.length < MOST_HINTS ? names.filter((name) => name !== variable.name) : [];
+      const hint = similarNames(variable.name, others);
       warnings.push(
         `never-assigned ${kind} variable '${variable.name}'${hint}: ${sources.near(variable.position)}`,
       );
@@ -281,16 +285,22 @@ function constant(node: ast.Expression | undefined): bigint | string | undefined
 }
 
 /** Does any of this code, or of the functions it calls, name a fault function? */
-function mentions(code: unknown, functions: ReadonlyMap<string, FunctionSymbol>, seen: Set<string>): boolean {
-  if (Array.isArray(code)) return code.some((each) => mentions(each, functions, seen));
-  if (typeof code !== "object" || code === null) return false;
-  if ("kind" in code && code.kind === "call" && "name" in code && typeof code.name === "string") {
-    if (FAULT_FUNCTIONS.has(code.name)) return true;
-    const callee = functions.get(code.name);
-    if (callee !== undefined && !seen.has(code.name)) {
-      seen.add(code.name);
-      if (mentions(callee.node.body, functions, seen)) return true;
+function mentionsFault(code: unknown, functions: ReadonlyMap<string, FunctionSymbol>): boolean {
+  const seen = new Set<string>();
+  // No recursion: functions can call one another in a chain of any length.
+  const left: unknown[] = [code];
+  while (left.length > 0) {
+    const part = left.pop();
+    if (typeof part !== "object" || part === null) continue;
+    if ("kind" in part && part.kind === "call" && "name" in part && typeof part.name === "string") {
+      if (FAULT_FUNCTIONS.has(part.name)) return true;
+      const callee = functions.get(part.name);
+      if (callee !== undefined && !seen.has(part.name)) {
+        seen.add(part.name);
+        left.push(callee.node.body);
+      }
     }
+    for (const each of Object.values(part)) left.push(each);
   }
-  return Object.values(code).some((each) => mentions(each, functions, seen));
+  return false;
 }

@@ -74,9 +74,10 @@ const OPERATORS = [
 const IDENTIFIER = /[A-Za-z_][A-Za-z0-9_]*/y;
 const NUMBER = /0[xX][0-9A-Fa-f]+|[0-9]+/y;
 const SPECIAL = /[$@](?:[A-Za-z_][A-Za-z0-9_]*|[0-9]+|#)(?:\$\$?)?|\$\$[A-Za-z_]+/y;
-/** Embedded C is one token, so that whoever meets it can say what it is. */
-const EMBEDDED = /%\{[^]*?%\}/y;
-const BLANK = /(?:\s+|#[^\n]*|\/\/[^\n]*|\/\*[^]*?\*\/)+/y;
+/** Embedded C is one token, closed or not, so that whoever meets it can say what it is. */
+const EMBEDDED = /%\{[^]*?(?:%\}|$)/y;
+/** One at a time: a repetition of it overflows the stack of the matcher after a million comments. */
+const BLANK = /\s+|#[^\n]*|\/\/[^\n]*|\/\*[^]*?\*\//y;
 
 /** Splits a script into tokens. @throws ScriptProblem */
 export function lex(file: string, text: string, sources: Sources): Token[] {
@@ -97,13 +98,14 @@ export function lex(file: string, text: string, sources: Sources): Token[] {
     at += passed.length;
   };
   for (;;) {
-    const blank = match(BLANK);
-    if (blank !== undefined) advance(blank);
+    for (let blank = match(BLANK); blank !== undefined; blank = match(BLANK)) advance(blank);
     const position: Position = { file, line, column: at - lineStart + 1 };
     if (at >= text.length) {
       tokens.push({ kind: "end", text: "", position });
       return tokens;
     }
+    // Once, not again at each that follows: every search for the end goes through all of the rest.
+    if (text.startsWith("/*", at)) throw sources.problem("parse", "comment without an end", position);
     const identifier = match(IDENTIFIER);
     if (identifier !== undefined) {
       tokens.push({ kind: "identifier", text: identifier, position });

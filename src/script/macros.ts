@@ -64,6 +64,15 @@ export function readArguments(source: TokenSource, use: Token, sources: Sources)
   }
 }
 
+/** How many tokens {@link expandMacro} would give at most, told without making them. */
+export function expandedSize({ body, parameters }: Macro, args: readonly Token[][]): number {
+  let size = body.length;
+  for (const token of body) {
+    if (token.text.startsWith("@")) size += args[parameters.indexOf(token.text.slice(1))]?.length ?? 0;
+  }
+  return size;
+}
+
 /** The body of a macro with its arguments in place. @throws ScriptProblem too few or too many of them */
 export function expandMacro(use: Token, macro: Macro, args: readonly Token[][], sources: Sources): Token[] {
   const { parameters, body } = macro;

@@ -1,10 +1,14 @@
 import { release } from "node:os";
 import { type Sources, similarNames } from "./errors.js";
 import { lex, type Token } from "./lex.js";
-import { expandMacro, type Macro, readArguments, readMacro, TokenSource } from "./macros.js";
+import { expandedSize, expandMacro, type Macro, readArguments, readMacro, TokenSource } from "./macros.js";
 
 /** How many macros may be expanded in one script: a macro that uses itself would never end. */
 const MOST_EXPANSIONS = 10_000;
+/** And to how many tokens together: ten thousand large ones would fill the memory. */
+const MOST_TOKENS = 1_000_000;
+/** Conditionals in one another. They are read by recursion. */
+const DEEPEST = 500;
 
 /**
  * Script arguments (`$1`, `@1`, `$#`), macros (`@define`) and conditionals `%( … %? … %: … %)`.
@@ -26,6 +30,8 @@ class Preprocessor {
   private readonly source: TokenSource;
   private readonly own = new Set<string>();
   private expansions = 0;
+  private expanded = 0;
+  private depth = 0;
 
   constructor(
     tokens: readonly Token[],
@@ -62,14 +68,22 @@ class Preprocessor {
   }
 
   private conditional(out: Token[], live: boolean, start: Token): void {
+    if (++this.depth > DEEPEST)
+      throw this.sources.problem(
+        "parse",
+        `more than ${String(DEEPEST)} conditionals in one another`,
+        start.position,
+      );
     const condition = this.condition(start);
     const holds = live && this.holds(condition, start);
     const then = this.branch(live && holds, start);
     const otherwise = then.ended === "%:" ? this.branch(live && !holds, start) : then;
     if (otherwise.ended === "%:")
       throw this.sources.problem("parse", "invalid conditional - duplicate '%:'", start.position);
-    if (live && holds) out.push(...then.tokens);
-    else if (live && otherwise !== then) out.push(...otherwise.tokens);
+    this.depth--;
+    // Not as arguments of one call: a branch can hold more than a call takes.
+    if (live && holds) for (const token of then.tokens) out.push(token);
+    else if (live && otherwise !== then) for (const token of otherwise.tokens) out.push(token);
   }
 
   private branch(live: boolean, start: Token): { readonly tokens: Token[]; readonly ended: string } {
@@ -199,6 +213,11 @@ class Preprocessor {
     if (takes && this.source.peek().text !== "(")
       throw this.sources.problem("parse", "expected '(' in invocation of macro", use.position);
     const args = takes ? readArguments(this.source, use, this.sources) : [];
+    this.expanded += expandedSize(macro, args);
+    if (this.expanded > MOST_TOKENS) {
+      const problem = `macros expand to more than ${String(MOST_TOKENS)} tokens`;
+      throw this.sources.problem("parse", problem, use.position);
+    }
     this.source.insert(expandMacro(use, macro, args, this.sources));
   }
 

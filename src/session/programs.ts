@@ -1,4 +1,5 @@
 import type { Address } from "../base/address.js";
+import { withoutDeleted } from "../base/file-name.js";
 import { MemoryFault, ProbeRefused, TargetGone, TraplineError } from "../base/errors.js";
 import type { ProbeCore } from "../probes/core.js";
 import { RETURNED } from "../probes/outcome.js";
@@ -207,7 +208,10 @@ export class Programs {
   }
 
   private mainPath(space: SpaceId): string | undefined {
-    for (const thread of this.target.threadsOf(space)) return this.target.facts(thread).executable;
+    for (const thread of this.target.threadsOf(space)) {
+      // As mappings have it.
+      return withoutDeleted(this.target.facts(thread).executable);
+    }
     return undefined;
   }
 

@@ -53,6 +53,7 @@ export function compileGlob(pattern: string): Glob {
 
 function tokenize(pattern: string): Token[] {
   const tokens: Token[] = [];
+  const unclosed = new Set<number>();
   let at = 0;
   while (at < pattern.length) {
     const character = pattern.charAt(at);
@@ -66,7 +67,7 @@ function tokenize(pattern: string): Token[] {
       tokens.push({ kind: "character", character: pattern.charAt(at) });
       at += 1;
     } else {
-      const set = character === "[" ? parseSet(pattern, at) : undefined;
+      const set = character === "[" ? parseSet(pattern, at, unclosed) : undefined;
       if (set === undefined) {
         tokens.push({ kind: "character", character });
       } else {
@@ -78,18 +79,34 @@ function tokenize(pattern: string): Token[] {
   return tokens;
 }
 
-/** A bracket expression whose `[` stands before `at`; undefined where it is not closed: then `[` is a character. */
-function parseSet(pattern: string, at: number): { token: Token; end: number } | undefined {
+const NAMED_CLASS = /\[:([a-z]+):\]/y;
+
+/**
+ * A bracket expression whose `[` stands before `at`; undefined where it is not closed: then `[` is a character.
+ *
+ * @param unclosed places of members from which no end was found: looked for once, however many `[` stand before them
+ */
+function parseSet(
+  pattern: string,
+  at: number,
+  unclosed: Set<number>,
+): { token: Token; end: number } | undefined {
   const members: SetMember[] = [];
   const negated = pattern.charAt(at) === "!" || pattern.charAt(at) === "^";
   const first = negated ? at + 1 : at;
+  const passed: number[] = [];
   let next = first;
   while (next < pattern.length) {
     // A `]` in the first place is a member.
     if (pattern.charAt(next) === "]" && next > first) {
       return { token: { kind: "set", negated, members }, end: next + 1 };
     }
-    const named = /^\[:([a-z]+):\]/.exec(pattern.slice(next));
+    if (next > first) {
+      if (unclosed.has(next)) break;
+      passed.push(next);
+    }
+    NAMED_CLASS.lastIndex = next;
+    const named = pattern.charAt(next) === "[" ? NAMED_CLASS.exec(pattern) : null;
     const test = named?.[1] === undefined ? undefined : CHARACTER_CLASSES[named[1]];
     if (named !== null && test !== undefined) {
       members.push({ test });
@@ -108,6 +125,7 @@ function parseSet(pattern: string, at: number): { token: Token; end: number } | 
       members.push({ from, to: from });
     }
   }
+  for (const each of passed) unclosed.add(each);
   return undefined;
 }
 

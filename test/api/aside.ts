@@ -13,7 +13,7 @@ export interface Aside {
   end(): Promise<{ readonly output: string; readonly status: number | null }>;
 }
 
-async function startAside(...command: readonly string[]): Promise<Aside> {
+export async function startAside(...command: readonly string[]): Promise<Aside> {
   const shell = spawn("sh", ["-c", '"$0" "$@" & echo $!; wait $!', ...command], {
     stdio: ["ignore", "pipe", "inherit"],
   });

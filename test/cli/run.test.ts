@@ -89,4 +89,5 @@ void test("a script that cannot be read says why, and what may have been meant",
   assert.match(await error("docter"), /did you mean 'trapline doctor'\?/);
   assert.match(await error("probe begin {}"), /goes behind -e/);
   assert.match(await error("/"), /directory/);
+  assert.match(await error("/dev/zero"), /cannot read script '\/dev\/zero': it is longer than 16 MiB\n/);
 });

@@ -48,3 +48,15 @@ test("many stars against a long name that does not match take no exponential tim
   assert.equal(compileGlob(`${"*a".repeat(50)}*b`).matches("a".repeat(5000)), false);
   assert.ok(performance.now() - start < 2000);
 });
+
+test("brackets that nothing closes are looked through once, however many there are", () => {
+  const start = performance.now();
+  for (const unit of ["[^?", "[\\]", "[[:a", "[a-"]) {
+    const pattern = unit.repeat(20_000);
+    assert.equal(compileGlob(pattern).matches("x"), false);
+  }
+  assert.ok(performance.now() - start < 5000);
+  // What the first bracket cannot close, a later one can.
+  assert.equal(compileGlob("[[:alpha:]").matches("[a"), true);
+  assert.equal(compileGlob("[!a[b-]").matches("c"), true);
+});

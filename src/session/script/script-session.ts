@@ -1,4 +1,5 @@
 import { performance } from "node:perf_hooks";
+import { withoutDeleted } from "../../base/file-name.js";
 import { formatAddress } from "../../base/address.js";
 import { UsageError } from "../../base/errors.js";
 import { assertNever } from "../../base/assert-never.js";
@@ -227,7 +228,7 @@ export class ScriptSession implements EngineListener, SessionServices {
       const facts = target.facts(first);
       this.mainProcess = facts.process;
       this.scene.targetProcess = facts.process;
-      this.names.target ??= facts.executable;
+      this.names.target ??= withoutDeleted(facts.executable);
     }
     this.sink.begin({ script: this.options.script.name, probes: this.probes.length });
     this.begun = true;

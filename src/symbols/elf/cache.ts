@@ -1,5 +1,6 @@
 import { statSync } from "node:fs";
 import { TargetError } from "../../base/errors.js";
+import { fileNameBytes } from "../../base/file-name.js";
 import { ElfImage, type ElfImageOptions } from "./image.js";
 import { reasonOf } from "./source.js";
 
@@ -31,7 +32,7 @@ export class ImageCache implements Disposable {
 
 function identityOf(path: string): string {
   try {
-    const stats = statSync(path, { bigint: true });
+    const stats = statSync(fileNameBytes(path), { bigint: true });
     return `${stats.dev}:${stats.ino}:${stats.size}:${stats.mtimeNs}`;
   } catch (cause) {
     throw new TargetError(`cannot open ${path}: ${reasonOf(cause)}`, { cause });

@@ -59,7 +59,11 @@ function placesOf(
   if (name.includes("/")) return isAbsolute(name) ? [name] : [];
   const origin = dirname(image.realPath);
   const runPath = image.runPath.map((folder) => folder.replace(/\$(ORIGIN|\{ORIGIN\})/g, () => origin));
-  const folders = [...libraryPath.split(":"), ...runPath].filter(isAbsolute);
+  // Each once, as the linker looks: a damaged path of two thousand must not be gone through for each library.
+  const folders = [...new Set([...libraryPath.split(":"), ...runPath].filter(isAbsolute))].slice(
+    0,
+    MOST_FOLDERS,
+  );
   const known = cached.get(name);
   return [
     ...folders.map((folder) => join(folder, name)),
@@ -120,5 +124,6 @@ function readCache(path: string): ReadonlyMap<string, string> {
   return found;
 }
 
+const MOST_FOLDERS = 100;
 /** PATH_MAX. */
 const MAX_NAME = 4096;

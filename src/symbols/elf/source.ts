@@ -1,5 +1,6 @@
 import { closeSync, constants, fstatSync, openSync, readSync, realpathSync, type BigIntStats } from "node:fs";
 import { TargetError } from "../../base/errors.js";
+import { fileNameBytes, fileNameOf } from "../../base/file-name.js";
 
 /** Bytes of an ELF file, read piece by piece: a debug file can be larger than memory. */
 export interface ByteSource {
@@ -38,7 +39,10 @@ export function openSource(path: string): ByteSource & { readonly identity: File
   let descriptor: number;
   try {
     // O_NONBLOCK: a name that turns out to be a FIFO must not hold us until somebody writes to it.
-    descriptor = openSync(path, constants.O_RDONLY | constants.O_NONBLOCK | constants.O_NOCTTY);
+    descriptor = openSync(
+      fileNameBytes(path),
+      constants.O_RDONLY | constants.O_NONBLOCK | constants.O_NOCTTY,
+    );
   } catch (cause) {
     throw new TargetError(`cannot open ${path}: ${reasonOf(cause)}`, { cause });
   }
@@ -55,7 +59,9 @@ export function openSource(path: string): ByteSource & { readonly identity: File
 /** A path without symbolic links; unchanged where that cannot be told, as when the file has just been deleted. */
 export function realPathOf(path: string): string {
   try {
-    return realpathSync(path);
+    const name = fileNameBytes(path);
+    // Node's own realpath takes names for text, the system's does not; it is for those that are none.
+    return typeof name === "string" ? realpathSync(name) : fileNameOf(realpathSync.native(name, "buffer"));
   } catch (cause) {
     if (cause instanceof Error && "code" in cause) return path;
     throw cause;

@@ -2,7 +2,7 @@ import os from "node:os";
 import koffi from "koffi";
 import { TargetGone } from "../../base/errors.js";
 import { SYS, SharedBytes, systemCall3, systemCall4 } from "./kernel.js";
-import { readStatus, statusField } from "./process-files.js";
+import { readStatus } from "./process-files.js";
 import { WAKE_SIGNAL } from "./waiter.js";
 
 /**
@@ -68,7 +68,7 @@ export function ownThread(): number {
 /** Whether a thread of this process is in that handler: it blocks SIGABRT, but not as who forks blocks all. */
 export function isAborting(thread: number): boolean {
   try {
-    const blocked = BigInt(`0x${statusField(readStatus(thread), "SigBlk")}`);
+    const blocked = readStatus(thread).mask("SigBlk");
     const blocks = (signal: number): boolean => (blocked & (1n << BigInt(signal - 1))) !== 0n;
     return blocks(SIGABRT) && !blocks(SIGTERM);
   } catch (error) {

@@ -2,8 +2,7 @@ import { closeSync, openSync, readFileSync, readSync, readdirSync } from "node:f
 import { TargetError, TargetGone } from "../../base/errors.js";
 import type { ThreadId } from "../target.js";
 import { ERRNO, SYS, errorName, systemCall3 } from "./kernel.js";
-import { isGone } from "./memory.js";
-import { readFile, readStat, readStatus, statusField } from "./process-files.js";
+import { isGone, readFile, readStat, readStatus, type StatusFields } from "./process-files.js";
 import { PTRACE, SEIZE_OPTIONS, ptrace } from "./ptrace.js";
 import { sharesMemory } from "./kinship.js";
 import type { Space } from "./threads.js";
@@ -107,25 +106,25 @@ function threadsOf(process: number): ThreadId[] {
 
 /** Refuses what cannot or must not be traced, before anything is changed. @returns the process ID */
 function refuse(pid: number): number {
-  let status: ReadonlyMap<string, string>;
+  let status: StatusFields;
   try {
     status = readStatus(pid);
   } catch (error) {
     if (error instanceof TargetGone) throw new TargetError(`no such process: ${pid}`);
     throw error;
   }
-  const group = Number(statusField(status, "Tgid"));
+  const group = status.number("Tgid");
   if (group === process.pid) throw new TargetError(`${pid} is Trapline itself: it cannot trace itself`);
   if ((Number(readStat(pid)[FLAGS]) & PF_KTHREAD) !== 0)
     throw new TargetError(
-      `${pid} (${statusField(status, "Name")}) is a kernel thread: only processes can be traced`,
+      `${pid} (${status.text("Name")}) is a kernel thread: only processes can be traced`,
       {
         remedy: "probe the kernel through a GDB stub instead",
       },
     );
   if (threadsOf(group).every(isEnding))
     throw new TargetError(`process ${group} has already ended (a zombie that its parent has not waited for)`);
-  const tracing = Number(statusField(status, "TracerPid"));
+  const tracing = status.number("TracerPid");
   if (tracing !== 0)
     throw new TargetError(`process ${group} is already traced by process ${tracing}${nameOf(tracing)}`, {
       remedy: "a process can have one tracer only: end the other one first",
@@ -155,7 +154,7 @@ function nameOf(pid: number): string {
 
 function tracedBy(thread: number): number {
   try {
-    return Number(statusField(readStatus(thread), "TracerPid"));
+    return readStatus(thread).number("TracerPid");
   } catch (error) {
     if (error instanceof TargetGone) return 0;
     throw error;
@@ -190,7 +189,7 @@ function notPermitted(pid: number, thread: number, result: number): TargetError 
   const other = tracedBy(thread);
   if (other !== 0)
     return new TargetError(`process ${pid} is already traced by process ${other}${nameOf(other)}`);
-  const theirs = Number(statusField(readStatus(pid), "Uid").split("\t")[0]);
+  const theirs = readStatus(pid).number("Uid");
   const ours = process.geteuid?.() ?? -1;
   if (ours !== 0 && theirs !== ours)
     return new TargetError(

@@ -1,5 +1,5 @@
 import type { Disposition, SignalInfo } from "../target.js";
-import { readStatus, statusField } from "./process-files.js";
+import { readStatus } from "./process-files.js";
 import { SIG_IGN } from "./shelter.js";
 import { SIG, isStopSignal } from "./signals.js";
 import type { Thread } from "./threads.js";
@@ -19,8 +19,7 @@ export function dispositionOf(thread: Thread, signal: SignalInfo): Disposition {
     return handler === 0n ? "fatal" : handler === SIG_IGN ? "ignored" : "handled";
   }
   const status = readStatus(thread.id);
-  const has = (field: string): boolean =>
-    (BigInt(`0x${statusField(status, field)}`) & (1n << BigInt(signal.number - 1))) !== 0n;
+  const has = (field: string): boolean => (status.mask(field) & (1n << BigInt(signal.number - 1))) !== 0n;
   if (has("SigCgt")) return "handled";
   if (has("SigIgn")) return "ignored";
   if (isStopSignal(signal.number)) return "stops";

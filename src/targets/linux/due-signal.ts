@@ -4,7 +4,7 @@ import type { DueSignal } from "../target.js";
 import { dispositionOf } from "./disposition.js";
 import { systemCallIn } from "./injection.js";
 import { SYS } from "./kernel.js";
-import { readStatus, statusField } from "./process-files.js";
+import { readStatus } from "./process-files.js";
 import { LAST_SIGNAL, SIG, signalName } from "./signals.js";
 import type { Thread } from "./threads.js";
 import type { Tracer } from "./tracer.js";
@@ -24,10 +24,9 @@ const REST = Array.from({ length: LAST_SIGNAL }, (_, index) => index + 1).filter
  */
 export function dueSignal(tracer: Tracer, thread: Thread): DueSignal | undefined {
   const status = readStatus(thread.id);
-  const mask = (field: string): bigint => BigInt(`0x${statusField(status, field)}`);
-  const open = ~mask("SigBlk");
+  const open = ~status.mask("SigBlk");
   for (const field of ["SigPnd", "ShdPnd"]) {
-    const pending = mask(field) & open;
+    const pending = status.mask(field) & open;
     if (pending === 0n) continue;
     for (const number of [...SYNCHRONOUS, ...REST]) {
       if ((pending & (1n << BigInt(number - 1))) === 0n) continue;

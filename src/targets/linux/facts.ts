@@ -1,7 +1,7 @@
 import { readlinkSync } from "node:fs";
+import { fileNameOf } from "../../base/file-name.js";
 import type { ThreadFacts } from "../target.js";
-import { isGone } from "./memory.js";
-import { readFile, readStat, readStatus, statusField } from "./process-files.js";
+import { readFile, readStat, readStatus } from "./process-files.js";
 
 /** Field 39 of `/proc/TID/stat`, counted from field 3. */
 const PROCESSOR = 39 - 3;
@@ -10,15 +10,15 @@ const PROCESSOR = 39 - 3;
 export function readFacts(thread: number): ThreadFacts {
   const status = readStatus(thread);
   return {
-    process: Number(statusField(status, "Tgid")),
+    process: status.number("Tgid"),
     thread,
-    parentProcess: Number(statusField(status, "PPid")),
+    parentProcess: status.number("PPid"),
     processor: processorOf(thread),
     executable: executableOf(thread),
     // The status escapes the name, this file does not.
     name: readFile(thread, "comm").replace(/\n$/, ""),
-    user: Number(statusField(status, "Uid").split("\t")[0]),
-    group: Number(statusField(status, "Gid").split("\t")[0]),
+    user: status.number("Uid"),
+    group: status.number("Gid"),
   };
 }
 
@@ -30,9 +30,10 @@ function processorOf(thread: number): number {
 /** Path of the main program as the kernel shows it (` (deleted)` included); `""` where it may not be seen. */
 function executableOf(thread: number): string {
   try {
-    return readlinkSync(`/proc/${thread}/exe`);
+    return fileNameOf(readlinkSync(`/proc/${thread}/exe`, "buffer"));
   } catch (error) {
-    if (isGone(error)) return "";
+    // Gone, or not ours to look at.
+    if (error instanceof Error && "code" in error) return "";
     throw error;
   }
 }

@@ -1,6 +1,6 @@
 import { TargetError, TargetGone } from "../../base/errors.js";
 import { ERRNO, SYS, errorName, systemCall } from "./kernel.js";
-import { readStatus, statusField } from "./process-files.js";
+import { readStatus } from "./process-files.js";
 
 /** kcmp(2), `KCMP_VM`. */
 const KCMP_VM = 1;
@@ -20,6 +20,6 @@ export function sharesMemory(one: number, other: number): boolean {
 
 /** Whether the target has a handler of its own for a signal: then a return from it can be watched for. */
 export function isCaught(thread: number, signal: number): boolean {
-  const mask = BigInt(`0x${statusField(readStatus(thread), "SigCgt")}`);
+  const mask = readStatus(thread).mask("SigCgt");
   return (mask & (1n << BigInt(signal - 1))) !== 0n;
 }

@@ -12,6 +12,7 @@ import {
   systemCall3,
   systemCall4,
 } from "./kernel.js";
+import { type OpenFilesLimit, parseOpenFilesLimit } from "./open-files.js";
 import { PTRACE, SEIZE_OPTIONS, ptrace } from "./ptrace.js";
 import { LAST_SIGNAL, SIG } from "./signals.js";
 import type { Tracer } from "./tracer.js";
@@ -172,7 +173,7 @@ function shellDescriptorLimit(): SharedBytes | undefined {
   return limit;
 }
 
-function openFilesLimit(pid: number | "self"): { soft: bigint; hard: bigint } | undefined {
+function openFilesLimit(pid: number | "self"): OpenFilesLimit | undefined {
   let text: string;
   try {
     text = readFileSync(`/proc/${pid}/limits`, "utf8");
@@ -180,11 +181,7 @@ function openFilesLimit(pid: number | "self"): { soft: bigint; hard: bigint } | 
     // Gone, or not ours to see: the caller does without.
     return undefined;
   }
-  const match = /^Max open files +(\S+) +(\S+)/m.exec(text);
-  if (match === null) return undefined;
-  const value = (word: string | undefined): bigint =>
-    word === undefined || word === "unlimited" ? 2n ** 64n - 1n : BigInt(word);
-  return { soft: value(match[1]), hard: value(match[2]) };
+  return parseOpenFilesLimit(text);
 }
 
 /** The child starts with our mask, and no handler of ours may ever run in it. */

@@ -1,9 +1,12 @@
-import { readFileSync } from "node:fs";
 import type { Address } from "../../base/address.js";
+import { TargetError } from "../../base/errors.js";
+import { fileNameOf, withoutDeleted } from "../../base/file-name.js";
 import type { Mapping } from "../target.js";
+import { readBytes } from "./process-files.js";
 
-const LINE = /^([0-9a-f]+)-([0-9a-f]+) (.)(.)(.)(.) ([0-9a-f]+) \S+ \d+ *(.*)$/;
-const DELETED = " (deleted)";
+/** The last part is whatever a file can be called: carriage returns and Unicode's separators of lines, too. */
+const LINE =
+  /^([0-9a-f]{1,16})-([0-9a-f]{1,16}) ([r-])([w-])([x-])([sp]) ([0-9a-f]{1,16}) [0-9a-f]+:[0-9a-f]+ \d+(?: +(.*))?$/s;
 const SIGN_BIT = 0x8000;
 const HIGH_HALF = 2 ** 32;
 
@@ -14,21 +17,28 @@ function parseAddress(hex: string): Address {
   return ((high >= SIGN_BIT ? high | 0 : high) * HIGH_HALF + low) as Address;
 }
 
-/** Backslash, newline and others come as octal escapes. fs/seq_file.c, mangle_path. */
+/** A newline comes as an octal escape, and nothing else does, not even a backslash. fs/proc/task_mmu.c, show_map_vma. */
 function unescapePath(path: string): string {
-  return path.includes("\\")
-    ? path.replace(/\\([0-7]{3})/g, (_, octal: string) => String.fromCharCode(Number.parseInt(octal, 8)))
-    : path;
+  return path.replaceAll("\\012", "\n");
 }
 
-/** Parses `/proc/PID/maps`. proc_pid_maps(5). */
-function parseMappings(text: string): Mapping[] {
+/**
+ * Parses `/proc/PID/maps`. proc_pid_maps(5).
+ *
+ * @param file for error messages
+ * @throws TargetError a line is not understood
+ */
+export function parseMappings(text: string, file: string): Mapping[] {
   const mappings: Mapping[] = [];
-  for (const line of text.split("\n")) {
+  const lines = text.split("\n");
+  // Each line ends by a newline: behind the last there is nothing.
+  if (lines.at(-1) === "") lines.pop();
+  for (const [index, line] of lines.entries()) {
     const match = LINE.exec(line);
-    if (match === null) continue;
-    // A match has all its groups.
-    const [, start, end, r, w, x, p, offset, name] = match as unknown as readonly [
+    if (match === null)
+      throw new TargetError(`${file}, line ${index + 1} is not understood: ${line.slice(0, 80)}`);
+    // A match has all its groups but the last.
+    const [, start, end, r, w, x, p, offset, name = ""] = match as unknown as readonly [
       string,
       string,
       string,
@@ -37,10 +47,10 @@ function parseMappings(text: string): Mapping[] {
       string,
       string,
       string,
-      string,
+      string | undefined,
     ];
     const path = unescapePath(name);
-    const deleted = path.endsWith(DELETED);
+    const before = withoutDeleted(path);
     mappings.push({
       start: parseAddress(start),
       end: parseAddress(end),
@@ -49,16 +59,16 @@ function parseMappings(text: string): Mapping[] {
       executable: x === "x",
       shared: p === "s",
       offset: Number.parseInt(offset, 16),
-      path: deleted ? path.slice(0, -DELETED.length) : path,
-      deleted,
+      path: before,
+      deleted: before !== path,
     });
   }
   return mappings;
 }
 
-/** The mappings of the space that a live thread is in. @throws Error as readFileSync does */
+/** The mappings of the space that a live thread is in. @throws TargetGone no such thread @throws TargetError as {@link parseMappings}, or it cannot be read */
 export function readMappings(thread: number): Mapping[] {
-  return parseMappings(readFileSync(`/proc/${thread}/maps`, "utf8"));
+  return parseMappings(fileNameOf(readBytes(thread, "maps")), `/proc/${thread}/maps`);
 }
 
 /** The mapping that an address lies in. */

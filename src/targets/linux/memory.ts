@@ -19,6 +19,7 @@ import {
   systemCall4,
 } from "./kernel.js";
 import { mappingAt, readMappings } from "./mappings.js";
+import { showsUserfaultfd } from "./smaps.js";
 
 const PAGE = 4096;
 const O_RDONLY = 0;
@@ -231,14 +232,15 @@ export class SpaceMemory implements Memory {
 
   /** All mappings, as they are now. */
   mappings(): readonly Mapping[] {
-    let refusal: Error | undefined;
+    let refusal: TargetError | undefined;
     for (const thread of this.liveThreads()) {
       try {
         const mappings = readMappings(thread);
         // Empty: of a thread that has exited while others of its process live on.
         if (mappings.length > 0) return mappings;
       } catch (error) {
-        if (!isGone(error)) refusal = error instanceof Error ? error : new Error(String(error));
+        if (!(error instanceof TargetError)) throw error;
+        if (!(error instanceof TargetGone)) refusal = error;
       }
     }
     throw refusal ?? this.gone();
@@ -263,7 +265,6 @@ export class SpaceMemory implements Memory {
   }
 
   private hasUserfaultfd(start: Address): boolean {
-    const head = start.toString(16).padStart(8, "0");
     for (const thread of this.liveThreads()) {
       let text: string;
       try {
@@ -273,20 +274,10 @@ export class SpaceMemory implements Memory {
         continue;
       }
       if (text === "") continue;
-      const from = text.startsWith(`${head}-`) ? 0 : text.indexOf(`\n${head}-`);
-      if (from < 0) return false;
-      const flags = /\nVmFlags: (.*)/.exec(text.slice(from))?.[1] ?? "";
-      // um: pages missing, uw: write-protected, ui: minor. proc_pid_smaps(5).
-      return /\bu[mwi]\b/.test(flags);
+      return showsUserfaultfd(text, start);
     }
     return false;
   }
-}
-
-/** True for what reading /proc gives about a thread that ended. */
-export function isGone(error: unknown): boolean {
-  const code = error instanceof Error && "code" in error ? error.code : undefined;
-  return code === "ENOENT" || code === "ESRCH";
 }
 
 const SMALL = 64;

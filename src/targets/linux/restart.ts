@@ -1,7 +1,7 @@
 import type { RegisterFile } from "../../arch/x86_64/registers.js";
 import { TargetGone } from "../../base/errors.js";
 import { ERRNO } from "./kernel.js";
-import { readStatus, statusField } from "./process-files.js";
+import { readStatus } from "./process-files.js";
 
 /**
  * System calls that end with EINTR when a thread is stopped in them, even though no signal handler
@@ -50,8 +50,7 @@ export function restartInterrupted(thread: number, registers: RegisterFile): voi
 function signalIsDue(thread: number): boolean {
   try {
     const status = readStatus(thread);
-    const mask = (name: string): bigint => BigInt(`0x${statusField(status, name)}`);
-    return ((mask("SigPnd") | mask("ShdPnd")) & ~mask("SigBlk")) !== 0n;
+    return ((status.mask("SigPnd") | status.mask("ShdPnd")) & ~status.mask("SigBlk")) !== 0n;
   } catch (error) {
     if (error instanceof TargetGone) return false;
     throw error;

@@ -2,7 +2,7 @@ import { readFileSync } from "node:fs";
 import { DOORBELL } from "./doorbell-words.js";
 import { ERRNO, SYS, SharedBytes, closeFile, openFile, systemCall3, systemCall4 } from "./kernel.js";
 import { OtherThreads } from "./other-threads.js";
-import { readStatus, statusField } from "./process-files.js";
+import { readStatus } from "./process-files.js";
 
 /**
  * A stop and its resumption cost 4 µs when tracer and tracee share a processor and 80 µs when they
@@ -231,7 +231,7 @@ function setPolicy(thread: number, policy: number): void {
  * a hit costs up to ten times as much; `ulimit -e 20` or CAP_SYS_NICE allows it.
  */
 export function canRunBeside(): boolean {
-  const capabilities = BigInt(`0x${statusField(readStatus(process.pid), "CapEff")}`);
+  const capabilities = readStatus(process.pid).mask("CapEff");
   if ((capabilities & (1n << CAP_SYS_NICE)) !== 0n) return true;
   const limit = new SharedBytes(16); // struct rlimit64
   return (

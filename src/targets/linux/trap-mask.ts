@@ -1,6 +1,6 @@
 import { TargetGone } from "../../base/errors.js";
 import { SharedBytes } from "./kernel.js";
-import { readStatus, statusField } from "./process-files.js";
+import { readStatus } from "./process-files.js";
 import { PTRACE, ptrace } from "./ptrace.js";
 import { SET_BYTES, TRAP_BIT } from "./signal-mask.js";
 import type { Thread } from "./threads.js";
@@ -39,7 +39,7 @@ export function learnMask(thread: Thread): void {
 /** As {@link learnMask}, for a thread that runs. */
 export function learnMaskOfRunning(thread: Thread): void {
   try {
-    const blocked = BigInt(`0x${statusField(readStatus(thread.id), "SigBlk")}`);
+    const blocked = readStatus(thread.id).mask("SigBlk");
     thread.mask.learn(Number(BigInt.asIntN(32, blocked)), Number(BigInt.asIntN(32, blocked >> 32n)));
   } catch (error) {
     if (!(error instanceof TargetGone)) throw error; // its end is told by itself

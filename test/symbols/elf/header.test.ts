@@ -106,6 +106,10 @@ test("paths that cannot be read say why, and a FIFO does not hold us", needsGcc,
   assert.throws(open(fifo), /it is a FIFO, not a file/);
   assert.throws(open(join(folder, "folder")), /it is a directory/);
   assert.throws(open("/dev/null"), /it is a device/);
+  assert.throws(open("/dev/zero"), /cannot read \/dev\/zero: it is a device/);
+  assert.throws(open("/proc/self/mem"), /\/proc\/self\/mem is not an ELF file/);
+  symlinkSync("loop", join(folder, "loop"));
+  assert.throws(open(join(folder, "loop")), /cannot open .*loop: too many symbolic links/);
   assert.throws(open(join(folder, "none")), /cannot open .*none: no such file/);
   assert.throws(open(join(folder, "file", "x")), /not a directory/);
   assert.throws(open("/proc/4194999/exe"), TargetError);

@@ -1,0 +1,24 @@
+// Ten seconds of `npm run fuzz`, with the same seed each time.
+import assert from "node:assert/strict";
+import { test } from "node:test";
+import { Campaign, describeReader } from "./campaign.js";
+
+const SEED = 1;
+const MILLISECONDS = 10_000;
+
+test("damaged input, for every reader: an answer or a sentence, in bounded time and memory", async (t) => {
+  const told: string[] = [];
+  await using campaign = new Campaign((line) => told.push(line));
+  const readers = await campaign.readers(undefined);
+  const results = await campaign.run({ readers, seed: SEED, inputs: Infinity, milliseconds: MILLISECONDS });
+  for (const result of results) t.diagnostic(describeReader(result));
+  assert.deepEqual(told, []);
+  for (const { name, tally, failures } of results) {
+    assert.equal(failures.length, 0, name);
+    assert.ok(tally.inputs > 0, `${name} was given nothing`);
+    assert.ok(tally.outcomes.answered + tally.outcomes.warned > 0, `${name} refused everything`);
+  }
+  // A busy machine reads less; none reads so little.
+  const inputs = results.reduce((sum, { tally }) => sum + tally.inputs, 0);
+  assert.ok(inputs > 500, `${String(inputs)} inputs`);
+});
