@@ -252,14 +252,14 @@ kill -QUIT $server; wait $server; echo "server $?"; rm -f socket`,
     needs: { [`${POSTGRES}/postgres`]: "postgresql" },
     probed: [`${POSTGRES}/postgres`, `${POSTGRES}/initdb`, `${POSTGRES}/pgbench`],
     maxHits: 100,
-    script: () => `rm -rf data; chmod 777 .; as() { setpriv --reuid 65534 --regid 65534 --clear-groups "$@"; }
-as ${POSTGRES}/initdb -D $D/data -A trust -U me --no-sync >init; echo "initdb $?"
-as ${POSTGRES}/postgres -D $D/data -k $D -c listen_addresses= -c fsync=off >log 2>&1 & server=$!
+    script: () => `rm -rf data; chmod 777 .; as="setpriv --reuid 65534 --regid 65534 --clear-groups"
+$as ${POSTGRES}/initdb -D $D/data -A trust -U me --no-sync >init; echo "initdb $?"
+$as ${POSTGRES}/postgres -D $D/data -k $D -c listen_addresses= -c fsync=off >log 2>&1 & server=$!
 for i in $(seq 100); do ${POSTGRES}/pg_isready -q -h $D && break; sleep 0.2; done
 ${POSTGRES}/pgbench -h $D -U me -i -q postgres >made 2>&1; echo "made $?"
 ${POSTGRES}/pgbench -h $D -U me -c 4 -j 2 -t 50 postgres >bench 2>&1; echo "pgbench $?"; grep -E "actually processed|failed" bench
 ${POSTGRES}/psql -h $D -U me -Atc 'select count(*) from pgbench_accounts; select count(*) from pgbench_history; select 1/0' postgres 2>&1
-kill -INT $server; wait $server; echo "server $?"`,
+kill -TERM $server; wait $server; echo "server $?"`,
   },
 ];
 

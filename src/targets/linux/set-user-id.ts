@@ -3,8 +3,7 @@ import { addressOf } from "../../base/address.js";
 import { TargetGone } from "../../base/errors.js";
 import { SYS, SharedBytes, systemCall3, systemCall4 } from "./kernel.js";
 import { readFacts } from "./facts.js";
-import { isGone } from "./memory.js";
-import { readStatus, statusField } from "./process-files.js";
+import { isGone, readStatus } from "./process-files.js";
 import type { Thread } from "./threads.js";
 
 /*
@@ -27,8 +26,7 @@ let mayGrant: boolean | undefined;
 
 /** Whether programs that we trace get their privileges: we have CAP_SYS_PTRACE. */
 function grantsPrivileges(): boolean {
-  mayGrant ??=
-    ((BigInt(`0x${statusField(readStatus(process.pid), "CapEff")}`) >> CAP_SYS_PTRACE) & 1n) === 1n;
+  mayGrant ??= ((readStatus(process.pid).mask("CapEff") >> CAP_SYS_PTRACE) & 1n) === 1n;
   return mayGrant;
 }
 
