@@ -88,9 +88,9 @@ function privilegeOf(thread: number, path: string): Privilege | undefined {
   try {
     const { mode, uid, gid } = statSync(path);
     const status = readStatus(thread);
-    if (statusField(status, "NoNewPrivs") === "1" || isWithoutPrivileges(path)) return undefined;
+    if (status.get("NoNewPrivs") === "1" || isWithoutPrivileges(path)) return undefined;
     if (!isExecutable(path) || isScript(path)) return undefined;
-    const effective = (field: string): number => Number(statusField(status, field).split("\t")[1]);
+    const effective = (field: string): number => Number(status.text(field).split("\t")[1]);
     if ((mode & S_ISUID) !== 0 && uid !== effective("Uid")) return "set-user-ID";
     if ((mode & S_ISGID) !== 0 && (mode & S_IXGRP) !== 0 && gid !== effective("Gid")) return "set-group-ID";
     return hasCapabilities(path) ? "given capabilities by its file" : undefined;
