@@ -31,8 +31,8 @@ export const MUTATIONS: readonly Mutation[] = [
   {
     bug: "the first probe that leaves takes the breakpoint with it",
     file: "core.ts",
-    find: "if (location.entries.length === 0 && space !== undefined) disarmAt(space, location);",
-    replace: "if (space !== undefined) disarmAt(space, location);",
+    find: "location.entries.length === 0 && space !== undefined && !disarmAt(",
+    replace: "space !== undefined && !disarmAt(",
   },
   {
     bug: "a probe that is armed twice at a place is called twice there",
@@ -43,16 +43,16 @@ export const MUTATIONS: readonly Mutation[] = [
   {
     bug: "a forked copy is not registered with its probes",
     file: "core.ts",
-    find: `    agreeWithMemory(copy);
+    find: `    agreeWithMemory(copy, original.forgotten);
     for (const location of copy.locations.values()) {
       for (const entry of location.entries) this.places.get(entry.probe)?.add(location);
     }`,
-    replace: "    agreeWithMemory(copy);",
+    replace: "    agreeWithMemory(copy, original.forgotten);",
   },
   {
     bug: "a forked copy is not compared with its memory",
     file: "core.ts",
-    find: "    agreeWithMemory(copy);\n",
+    find: "    agreeWithMemory(copy, original.forgotten);\n",
     replace: "",
   },
   {
@@ -119,7 +119,7 @@ export const MUTATIONS: readonly Mutation[] = [
   {
     bug: "the original byte is not written back",
     file: "arming.ts",
-    find: "    space.memory.writeText(location.address, Uint8Array.of(location.originalByte));\n",
+    find: "  space.memory.writeText(location.address, Uint8Array.of(location.originalByte));\n",
     replace: "",
   },
   {
