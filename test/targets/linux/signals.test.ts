@@ -271,18 +271,15 @@ for (const [name, until] of [
     const kinds: string[] = [];
     const { ends } = course(target, (stop) => {
       if (stop.kind !== "thread-gone" && stop.kind !== "thread-exiting") kinds.push(stop.kind);
-      switch (stop.kind) {
-        case "breakpoint":
-          space.writeText(at, original);
-          target.registers(thread).pc = at;
-          process.kill(thread, name);
-          return { kind: "step" };
-        case "signal":
-          if (name === "SIGTSTP" && stop.signal.name === name) process.kill(thread, "SIGCONT");
-          return { kind: "deliver" };
-        default:
-          return undefined;
+      if (stop.kind === "breakpoint") {
+        space.writeText(at, original);
+        target.registers(thread).pc = at;
+        process.kill(thread, name);
+        return { kind: "step" };
       }
+      if (stop.kind !== "signal") return undefined;
+      if (name === "SIGTSTP" && stop.signal.name === name) process.kill(thread, "SIGCONT");
+      return { kind: "deliver" };
     });
     assert.deepEqual(
       kinds.filter((kind) => kind !== "signal"),
