@@ -230,6 +230,12 @@ export interface Capabilities {
    */
   readonly dueSignal?: (thread: ThreadId) => DueSignal | undefined;
 
+  /**
+   * Whether a program ends as soon as a stopped thread receives this signal, and leaves an image of its
+   * memory, which nobody shares. Absent where targets do not.
+   */
+  readonly dumpsMemory?: (thread: ThreadId, signal: SignalInfo) => boolean;
+
   /** One thread can step while the others run. */
   readonly stepsAlone: boolean;
 

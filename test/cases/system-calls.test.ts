@@ -57,7 +57,8 @@ const OVER = /^pre 0, over 0, EINTR, = -4$/;
 const STOPPED = "pre 0, again 0, ERESTART, pre 1, (again 1, ERESTART, pre 2, )?";
 const INTERRUPTIONS: readonly (readonly [call: string, how: string, came: string, seen: RegExp])[] = [
   ["read", "restart", "done after 1 signals", /^pre 0, again 0, ERESTART, pre 1, post 1, = 1$/],
-  // A filter that may not be read might kill who is made to ask: then nobody counts on a retry, and it is one all the same.
+  // A filter that cannot be read might kill who is made to ask: then nobody can count on it, and the
+  // retry is one all the same.
   [
     "read",
     "restart seccomp",

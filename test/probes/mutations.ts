@@ -119,7 +119,7 @@ export const MUTATIONS: readonly Mutation[] = [
   {
     bug: "the original byte is not written back",
     file: "arming.ts",
-    find: "    space.memory.writeText(location.address, Uint8Array.of(location.originalByte));\n",
+    find: "  space.memory.writeText(location.address, Uint8Array.of(location.originalByte));\n",
     replace: "",
   },
   {

@@ -67,10 +67,17 @@ interface Core {
   at(address: bigint, length: number): Buffer;
 }
 
-/** elf(5); `struct elf_prstatus` of linux/elfcore.h, whose registers begin at 112. */
-function readCore(file: Buffer): Core {
-  const [PT_LOAD, PT_NOTE, PRSTATUS_RIP] = [1, 4, 112 + 16 * 8];
-  const headers = Array.from({ length: file.readUInt16LE(56) }, (_, index) => {
+interface Segment {
+  readonly type: number;
+  readonly offset: number;
+  readonly address: bigint;
+  /** In the file. */
+  readonly length: number;
+}
+
+/** elf(5), "Program header". */
+function segmentsOf(file: Buffer): Segment[] {
+  return Array.from({ length: file.readUInt16LE(56) }, (_, index) => {
     const header = Number(file.readBigUInt64LE(32)) + 56 * index;
     return {
       type: file.readUInt32LE(header),
@@ -79,6 +86,20 @@ function readCore(file: Buffer): Core {
       length: Number(file.readBigUInt64LE(header + 32)),
     };
   });
+}
+
+function segmentAt(segments: readonly Segment[], address: bigint): Segment | undefined {
+  const PT_LOAD = 1;
+  return segments.find(
+    (each) =>
+      each.type === PT_LOAD && address >= each.address && address < each.address + BigInt(each.length),
+  );
+}
+
+/** elf(5); `struct elf_prstatus` of linux/elfcore.h, whose registers begin at 112. */
+function readCore(file: Buffer): Core {
+  const [PT_NOTE, PRSTATUS_RIP] = [4, 112 + 16 * 8];
+  const headers = segmentsOf(file);
   const note = headers.find(({ type }) => type === PT_NOTE);
   assert.ok(note !== undefined);
   // The first note is the dying thread's status: name "CORE", padded to 8 bytes, behind 12 bytes of header.
@@ -86,10 +107,7 @@ function readCore(file: Buffer): Core {
   return {
     programCounter,
     at(address, length) {
-      const segment = headers.find(
-        (each) =>
-          each.type === PT_LOAD && address >= each.address && address < each.address + BigInt(each.length),
-      );
+      const segment = segmentAt(headers, address);
       assert.ok(segment !== undefined, `0x${address.toString(16)} was not dumped`);
       const from = segment.offset + Number(address - segment.address);
       return file.subarray(from, from + length);
@@ -101,12 +119,13 @@ function readCore(file: Buffer): Core {
 function symbolsOf(program: string): (name: string) => { address: bigint; bytes: Buffer } {
   const file = readFileSync(program);
   const lines = execFileSync("nm", ["-S", program], { encoding: "latin1" }).split("\n");
-  const sections = execFileSync("readelf", ["-lW", program], { encoding: "latin1" });
-  const [, offset = "", start = ""] = /LOAD\s+0x(\w+) 0x(\w+) 0x\w+ 0x\w+ 0x\w+ R E/.exec(sections) ?? [];
+  const segments = segmentsOf(file);
   return (name) => {
     const [value = "", size = ""] = lines.find((line) => line.endsWith(` ${name}`))?.split(" ") ?? [];
     const address = BigInt(`0x${value}`);
-    const from = Number(address - BigInt(`0x${start}`)) + parseInt(offset, 16);
+    const segment = segmentAt(segments, address);
+    assert.ok(segment !== undefined);
+    const from = segment.offset + Number(address - segment.address);
     return { address, bytes: file.subarray(from, from + parseInt(size, 16)) };
   };
 }

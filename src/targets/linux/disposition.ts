@@ -7,6 +7,33 @@ import type { Thread } from "./threads.js";
 /** Signals whose default action is to do nothing: SIGCHLD, SIGCONT, SIGURG, SIGWINCH. signal(7). */
 const IGNORED_BY_DEFAULT: ReadonlySet<number> = new Set([17, 18, 23, 28]);
 
+/** Signals whose default action dumps core. signal(7). */
+const DUMPING: ReadonlySet<number> = new Set([
+  3, // SIGQUIT
+  SIG.ILL,
+  SIG.TRAP,
+  6, // SIGABRT
+  SIG.BUS,
+  SIG.FPE,
+  SIG.SEGV,
+  24, // SIGXCPU
+  25, // SIGXFSZ
+  SIG.SYS,
+]);
+
+/**
+ * Whether the process of a stopped thread dies when it receives this signal now, with a core dump. By
+ * what the kernel has, not by what the program wants: a SIGTRAP that it wants to die of goes through
+ * the shelter's handler first. Not where another process shares the memory: that one lives on.
+ */
+export function dumpsMemory(thread: Thread, signal: SignalInfo): boolean {
+  if (!DUMPING.has(signal.number)) return false;
+  for (const other of thread.space.threads.values()) if (other.process !== thread.process) return false;
+  const status = readStatus(thread.id);
+  const bit = 1n << BigInt(signal.number - 1);
+  return ["SigCgt", "SigIgn"].every((field) => (status.mask(field) & bit) === 0n);
+}
+
 /**
  * What a signal would do to a thread that is about to receive it. A synchronous signal that the
  * program blocks or ignores was given the default action by the kernel before we were told

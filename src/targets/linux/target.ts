@@ -14,7 +14,7 @@ import type {
   ThreadId,
 } from "../target.js";
 import { attach } from "./attach.js";
-import { dispositionOf } from "./disposition.js";
+import { dispositionOf, dumpsMemory } from "./disposition.js";
 import { dueSignal } from "./due-signal.js";
 import { detachAll } from "./detach.js";
 import { readFacts } from "./facts.js";
@@ -55,6 +55,7 @@ export class LinuxTarget implements Target {
       stepsAlone: true,
       mapNear: (thread, near, length) => mapNear(tracer, tracer.stoppedThread(thread), near, length),
       dueSignal: (thread) => dueSignal(tracer, tracer.stoppedThread(thread)),
+      dumpsMemory: (thread, signal) => dumpsMemory(tracer.stoppedThread(thread), signal),
       unmap: (thread, at, length) => unmap(tracer, tracer.stoppedThread(thread), at, length),
       signalCalls: signalCalls(tracer),
       guard: guard(tracer),

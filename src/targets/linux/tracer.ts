@@ -121,7 +121,7 @@ export class Tracer implements Tracing {
     this.lastThread = thread;
     this.inARow = 0;
     const { waiter } = this;
-    waiter.take();
+    this.takeSeen();
     this.rewindTrapped(thread, waiter.status);
     if (this.book.find(thread as ThreadId)?.rewound === true) waiter.fetched = false;
     while (waiter.poll()) {
@@ -143,12 +143,20 @@ export class Tracer implements Tracing {
 
   /** The stop that was told last is taken, if its thread was not set going: others are waited for now. */
   private takeLast(): void {
-    const thread = this.book.find(this.waiter.take() as ThreadId);
+    const thread = this.book.find(this.takeSeen() as ThreadId);
     if (thread?.trapped === true) setBefore(thread);
   }
 
   notice(text: string): void {
     this.onNotice?.(text);
+  }
+
+  /** What was taken in place of the stop that was seen has its turn. */
+  private takeSeen(): number {
+    const { waiter } = this;
+    const thread = waiter.take();
+    if (thread !== 0 && waiter.takenStatus !== waiter.status) this.pending.push(thread, waiter.takenStatus);
+    return thread;
   }
 
   goes(thread: Thread): void {

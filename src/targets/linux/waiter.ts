@@ -50,6 +50,8 @@ export class Waiter {
   /** The thread that stopped, and its wait status: valid after `wait` returned `"stop"`. */
   thread = 0;
   status = 0;
+  /** What was taken: not what was seen, where the thread was killed in between and stands at its exit. */
+  takenStatus = 0;
   /** The same, after `poll`. */
   polledThread = 0;
   polledStatus = 0;
@@ -121,7 +123,7 @@ export class Waiter {
     if (code === CLD_TRAPPED || code === CLD_STOPPED) {
       this.status = (status << 8) | STOPPED;
       if (status <= LAST_SIGNAL) return;
-      this.take();
+      if (this.take() !== 0) this.status = this.takenStatus;
       return;
     }
     this.status = this.take() === 0 ? 0 : (this.polledWord.words[0] as number); // 8 bytes long
@@ -137,6 +139,7 @@ export class Waiter {
     if (thread === 0) return 0;
     this.untaken = 0;
     const taken = systemCall4(SYS.wait4, thread, this.polledWord.address, WAIT_OPTIONS | WNOHANG, 0);
+    this.takenStatus = taken === thread ? (this.polledWord.words[0] as number) : this.status; // 8 bytes long
     return taken === thread ? thread : 0;
   }
 
