@@ -17,8 +17,8 @@ const EXPECTED: Readonly<Record<string, RegExp>> = {
 test("each kind of defect of a reader is found, told with its seed, and made small", async () => {
   const told: string[] = [];
   await using campaign = new Campaign((line) => told.push(line), "defective", {
-    milliseconds: 1500,
-    heapMegabytes: 64,
+    milliseconds: 700,
+    heapMegabytes: 24,
   });
   const readers = await campaign.readers(undefined);
   assert.deepEqual(
