@@ -17,7 +17,7 @@ import { isCaught, sharesMemory } from "./kinship.js";
 import { followMask, maskHandler } from "./mask-calls.js";
 import { learnMask } from "./trap-mask.js";
 import { exitStatus, isStopped, stopEvent, stopSignal } from "./wait-status.js";
-import { goesBack, putPendingBack, repairTrap, setBefore, standsForBreakpoint } from "./trap-stops.js";
+import { goesBack, isRaised, wasException, putPendingBack, repairTrap, setBefore, standsForBreakpoint } from "./trap-stops.js";
 import { Waiter } from "./waiter.js";
 
 /** The only stop of a hot path: one object, refilled. */
@@ -130,8 +130,7 @@ export class Tracer implements Tracing {
     if (thread === undefined || !isStopped(status) || stopEvent(status) !== PTRACE_EVENT.NONE) return;
     if (stopSignal(status) !== SIG.TRAP || ptrace(PTRACE.GETSIGINFO, id, 0, this.siginfo.address) !== 0)
       return;
-    if (codeOf(this.siginfo.view) !== SI.KERNEL) return;
-    setBefore(thread);
+    if (codeOf(this.siginfo.view) === SI.KERNEL && wasException(thread)) setBefore(thread);
   }
 
   /** The stop that was told last is taken, if its thread was not set going: others are waited for now. */
@@ -349,9 +348,10 @@ export class Tracer implements Tracing {
     thread.pendingSignal = signal;
     thread.interruptAsked = false;
     this.waiter.expect(thread);
-    const forced = signal === SIG.TRAP && code > 0;
+    this.fetchRegisters(thread);
+    const stepping = thread.going === PTRACE.SINGLESTEP;
+    const forced = signal === SIG.TRAP && code > 0 && ((stepping && code !== SI.KERNEL) || isRaised(thread));
     if (!forced) {
-      this.fetchRegisters(thread);
       thread.mask.leave(thread.registers.sp);
       if (signal === SIG.TRAP && goesBack(thread)) {
         this.goOn(thread, SIG.TRAP);
@@ -363,13 +363,12 @@ export class Tracer implements Tracing {
       }
       learnMask(thread);
     } else if (thread.mask.inEarnest) repairTrap(this, thread, code === SI.KERNEL);
-    if (signal === SIG.TRAP && code === SI.KERNEL) {
-      this.fetchRegisters(thread);
+    if (forced && code === SI.KERNEL) {
       const stop = this.breakpointStop(thread);
       if (wantsShelter(thread.space)) buildShelter(this, thread);
       return stop;
     }
-    if (signal === SIG.TRAP && code > 0 && thread.going === PTRACE.SINGLESTEP) {
+    if (forced && stepping) {
       thread.going = PTRACE.CONT;
       return { kind: "step", thread: thread.id };
     }
