@@ -17,7 +17,15 @@ import { isCaught, sharesMemory } from "./kinship.js";
 import { followMask, maskHandler } from "./mask-calls.js";
 import { learnMask } from "./trap-mask.js";
 import { exitStatus, isStopped, stopEvent, stopSignal } from "./wait-status.js";
-import { goesBack, isRaised, wasException, putPendingBack, repairTrap, setBefore, standsForBreakpoint } from "./trap-stops.js";
+import {
+  goesBack,
+  isRaised,
+  wasException,
+  putPendingBack,
+  repairTrap,
+  setBefore,
+  standsForBreakpoint,
+} from "./trap-stops.js";
 import { Waiter } from "./waiter.js";
 
 /** The only stop of a hot path: one object, refilled. */
