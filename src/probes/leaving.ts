@@ -1,6 +1,9 @@
 import { ProbeRefused, TargetGone } from "../base/errors.js";
 import type { ProbeCore } from "./core.js";
-import type { Stop, Target, ThreadId } from "../targets/target.js";
+import type { Region } from "./slots.js";
+import type { Capabilities, Stop, Target, ThreadId } from "../targets/target.js";
+
+type Unmap = NonNullable<Capabilities["unmap"]>;
 
 /** How long a thread may take to stop; one that sleeps in the kernel for ever must not keep us. */
 const PATIENCE = 1000;
@@ -31,26 +34,22 @@ export function leave(core: ProbeCore, target: Target, onStop: (stop: Stop) => v
   for (const space of core.probedSpaces()) {
     const threads = [...target.threadsOf(space.id)];
     if (!threads.every((thread) => stopped.has(thread))) continue;
-    for (const region of space.slots.regions())
-      unlessGone(() => {
-        unmapByAny(threads, (thread) => {
-          unmap(thread, region.start, region.end - region.start);
-        });
-      });
+    for (const region of space.slots.regions()) unmapByAny(target, unmap, threads, region);
   }
 }
 
 /**
- * Threads under a seccomp filter may not be made to unmap; another of the same space may do it.
- * Where none may, the slots stay: nobody runs there any more.
+ * Threads under a seccomp filter may not be made to unmap, and one may be killed meanwhile: another
+ * of the same space may do it. Where none may, the slots stay: nobody runs there any more.
  */
-function unmapByAny(threads: readonly ThreadId[], unmap: (thread: ThreadId) => void): void {
+function unmapByAny(target: Target, unmap: Unmap, threads: readonly ThreadId[], region: Region): void {
   for (const thread of threads) {
+    if (!target.isStopped(thread)) continue;
     try {
-      unmap(thread);
+      unmap(thread, region.start, region.end - region.start);
       return;
     } catch (error) {
-      if (!(error instanceof ProbeRefused)) throw error;
+      if (!(error instanceof ProbeRefused) && !(error instanceof TargetGone)) throw error;
     }
   }
 }

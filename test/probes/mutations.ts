@@ -252,9 +252,8 @@ export const MUTATIONS: readonly Mutation[] = [
   {
     bug: "leaving unmaps no slots",
     file: "leaving.ts",
-    find: "for (const region of space.slots.regions()) unmap(first, region.start, region.end - region.start);",
-    replace:
-      "for (const region of space.slots.regions()) unmap(first, region.end, region.end - region.start);",
+    find: "unmap(thread, region.start, region.end - region.start);",
+    replace: "unmap(thread, region.end, region.end - region.start);",
   },
   {
     bug: "leaving forgets the stops that come meanwhile",

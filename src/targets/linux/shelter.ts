@@ -36,6 +36,7 @@ const IGNORED: SignalAction = { handler: SIG_IGN, flags: 0n, restorer: 0n, mask:
 
 /** Flags that the kernel knows. include/uapi/asm-generic/signal-defs.h, UAPI_SA_FLAGS. */
 const KNOWN_FLAGS = 0xdc00_0807n;
+const ALL_SIGNALS = 2n ** 64n - 1n;
 const UNBLOCKABLE = (1n << BigInt(SIG.KILL - 1)) | (1n << BigInt(SIG.STOP - 1));
 
 /** An action as rt_sigaction(2) keeps it. */
@@ -150,7 +151,11 @@ export class Shelter {
     this.memory.writeText(this.data(DATA.wish), encodeAction(wish));
   }
 
-  /** The action that the kernel is to have while we are here: the program's own in all but the handler. */
+  /**
+   * The action that the kernel is to have while we are here: the program's own in all but the handler.
+   * Where it has none, nothing interrupts the shelter: a handler of another signal would begin before
+   * the shelter's first instruction, and meet breakpoints while SIGTRAP is blocked.
+   */
   lent(wish: SignalAction): SignalAction {
     const restorer = toBigInt(offsetBy(this.base, RESTORER));
     const own = wish.handler !== SIG_DFL && wish.handler !== SIG_IGN;
@@ -159,7 +164,7 @@ export class Shelter {
       handler: toBigInt(this.base),
       flags: flags | SA.restorer,
       restorer: own && (wish.flags & SA.restorer) !== 0n ? wish.restorer : restorer,
-      mask: own ? wish.mask : 0n,
+      mask: own ? wish.mask : ~UNBLOCKABLE & ALL_SIGNALS,
     };
   }
 

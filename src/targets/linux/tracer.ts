@@ -1,13 +1,24 @@
 import { type Address, offsetBy } from "../../base/address.js";
 import { TargetGone } from "../../base/errors.js";
 import type { Resume, ReturnToken, Stop, ThreadId } from "../target.js";
+import { phaseOfCall, watchCall } from "./call-stops.js";
+import { hasPendingTrap } from "./pending-trap.js";
 import { readFacts } from "./facts.js";
-import { ERRNO, SYS, SharedBytes, errorName } from "./kernel.js";
+import { ERRNO, SharedBytes, errorName } from "./kernel.js";
 import { PTRACE, PTRACE_EVENT, SYSTEM_CALL_STOP, ptrace } from "./ptrace.js";
 import { restartInterrupted } from "./restart.js";
 import { ReturnWatches } from "./return-watch.js";
 import { Scheduling } from "./scheduling.js";
-import { SIG, SI, codeOf, decodeSignal, isStopSignal, setAddress, signalOf } from "./signals.js";
+import {
+  SIG,
+  SI,
+  SIGINFO_BYTES,
+  codeOf,
+  decodeSignal,
+  isStopSignal,
+  setAddress,
+  signalOf,
+} from "./signals.js";
 import { buildShelter, passOnTrap, wantsShelter } from "./sheltering.js";
 import { Starter } from "./starter.js";
 import { StatusQueue } from "./status-queue.js";
@@ -39,18 +50,8 @@ interface BreakpointStop {
 /** So many stops in a row may come from one thread before the others are looked for. */
 const FAIR_AFTER = 16;
 
-/** `struct ptrace_syscall_info`: op is the first byte, 1 entry, 2 exit. ptrace(2). */
-const PTRACE_GET_SYSCALL_INFO = 0x420e;
-const SYSCALL_INFO_BYTES = 88;
-const SYSCALL_NONE = 0;
-const SYSCALL_ENTRY = 1;
-
 /** `si_code` of the siginfo of an exit stop. ptrace(2), PTRACE_EVENT stops. */
 const EXIT_STOP_CODE = (PTRACE_EVENT.EXIT << 8) | SIG.TRAP;
-
-/** Where rt_sigreturn finds the interrupted registers: `struct ucontext`, asm/sigcontext.h. */
-const UCONTEXT_RSP = 160;
-const UCONTEXT_RIP = 168;
 
 /**
  * Owns ptrace: turns wait statuses into stops, and sets threads going again. What is only ptrace's
@@ -73,12 +74,11 @@ export class Tracer implements Tracing {
     returned: 0,
   };
   private readonly message = new SharedBytes(8);
-  private readonly callInfo = new SharedBytes(SYSCALL_INFO_BYTES);
   private readonly siginfo: SharedBytes;
+  /** Of a thread that is only looked at: the other one may be fetched already, for the thread whose turn it is. */
+  private readonly looked = new SharedBytes(SIGINFO_BYTES);
   private readonly scheduling: Scheduling;
   private readonly starter = new Starter();
-  private readonly frame = new Uint8Array(8 * 2);
-  private readonly frameView = new DataView(this.frame.buffer);
   private tracingCalls = false;
 
   constructor(doorbell: SharedArrayBuffer | undefined, ownsProcess: boolean) {
@@ -136,9 +136,9 @@ export class Tracer implements Tracing {
   private rewindTrapped(id: number, status: number): void {
     const thread = this.book.find(id as ThreadId);
     if (thread === undefined || !isStopped(status) || stopEvent(status) !== PTRACE_EVENT.NONE) return;
-    if (stopSignal(status) !== SIG.TRAP || ptrace(PTRACE.GETSIGINFO, id, 0, this.siginfo.address) !== 0)
+    if (stopSignal(status) !== SIG.TRAP || ptrace(PTRACE.GETSIGINFO, id, 0, this.looked.address) !== 0)
       return;
-    if (codeOf(this.siginfo.view) === SI.KERNEL && wasException(thread)) setBefore(thread);
+    if (codeOf(this.looked.view) === SI.KERNEL && wasException(thread)) setBefore(thread);
   }
 
   /** The stop that was told last is taken, if its thread was not set going: others are waited for now. */
@@ -395,10 +395,7 @@ export class Tracer implements Tracing {
   }
 
   private systemCallStop(thread: Thread): Stop | undefined {
-    this.check(thread, ptrace(PTRACE_GET_SYSCALL_INFO, thread.id, SYSCALL_INFO_BYTES, this.callInfo.address));
-    const operation = this.callInfo.bytes[0];
-    if (operation === SYSCALL_NONE) throw new TargetGone(`thread ${thread.id} is ending`);
-    const entry = operation === SYSCALL_ENTRY;
+    const entry = phaseOfCall(this, thread) === "entry";
     if (!entry && thread.execFrom !== undefined) {
       const former = thread.execFrom;
       thread.execFrom = undefined;
@@ -410,7 +407,7 @@ export class Tracer implements Tracing {
     const number = Number(BigInt.asIntN(32, thread.registers.read("orig_rax")));
     if (entry) thread.systemCall = number;
     if (entry && thread.maskCall === undefined) followMask(thread, number, false);
-    if (entry && thread.watches?.active === true) this.watchSystemCall(thread, number);
+    if (entry) watchCall(thread, number);
     if (!this.tracingCalls) {
       this.goOn(thread);
       return undefined;
@@ -425,25 +422,17 @@ export class Tracer implements Tracing {
     };
   }
 
-  private watchSystemCall(thread: Thread, number: number): void {
-    const sp = thread.registers.sp;
-    if (number !== SYS.rt_sigreturn) {
-      thread.watches?.systemCall(sp);
-      return;
-    }
-    if (thread.space.memory.readSome(offsetBy(sp, UCONTEXT_RSP), this.frame) < this.frame.length) return;
-    thread.watches?.sigreturn(
-      Number(this.frameView.getBigInt64(UCONTEXT_RIP - UCONTEXT_RSP, true)) as Address,
-      Number(this.frameView.getBigInt64(0, true)) as Address,
-    );
-  }
-
   /** PTRACE_EVENT_STOP: a job-control stop, its end, an interrupt, or a new thread's first stop. */
   private eventStop(thread: Thread, signal: number): Stop | undefined {
     thread.groupStopped = isStopSignal(signal);
     learnMask(thread);
     if (thread.starting !== undefined) return this.started(thread);
     const disturbed = thread.disturbed;
+    if (disturbed && !thread.groupStopped && hasPendingTrap(thread)) {
+      // A stop as good as any, and one at which the thread may be left: it comes at once.
+      this.goOn(thread);
+      return undefined;
+    }
     thread.disturbed = false;
     if (disturbed && !thread.groupStopped) {
       this.fetchRegisters(thread);

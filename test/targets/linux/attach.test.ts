@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { execFileSync } from "node:child_process";
-import { readFileSync, readdirSync } from "node:fs";
+import { readFileSync, readdirSync, writeFileSync } from "node:fs";
 import { TargetError } from "../../../src/base/errors.js";
 import { LinuxTarget } from "../../../src/targets/linux/target.js";
 import { CONTINUE } from "../../../src/targets/target.js";
@@ -277,14 +277,15 @@ testCompiled("64 threads are let go in the middle of hits, none lost, no byte ch
      volatile int over; volatile long sums[64], calls[64];
      __attribute__((noinline)) void tick(long *c) { __asm__ volatile("nop"); ++*c; }
      void *work(void *a) { long i = (long)a; while (!over) { calls[i]++; tick((long *)&sums[i]); if (calls[i] % 64 == 0) usleep(1000); } return 0; }
-     int main() { pthread_t t[64]; for (long i = 0; i < 64; i++) pthread_create(&t[i], 0, work, (void *)i);
-       puts("ready"); fflush(stdout); sleep(2); over = 1;
+     int main(int argc, char **argv) { (void)argc; pthread_t t[64]; for (long i = 0; i < 64; i++) pthread_create(&t[i], 0, work, (void *)i);
+       puts("ready"); fflush(stdout); while (access(argv[1], F_OK) != 0) usleep(10000); over = 1;
        int bad = 0; for (int i = 0; i < 64; i++) { pthread_join(t[i], 0); bad += sums[i] != calls[i]; }
        printf("bad %d\\n", bad); return 0; }`,
   );
   // The breakpoint stands on the nop: to go on behind it is to execute it.
   const at = symbol(program, "tick");
-  const running = background([program]);
+  const enough = temporary("enough");
+  const running = background([program, enough]);
   try {
     until("ready", () => running.output().includes("ready"));
     for (let round = 0; round < 3; round++) {
@@ -305,7 +306,9 @@ testCompiled("64 threads are let go in the middle of hits, none lost, no byte ch
       assert.ok(seen.size > 32, `${seen.size} threads were seen`);
       memory.writeText(at, original);
     }
-    until("end", () => running.output().includes("bad 0"));
+    writeFileSync(enough, "");
+    until("the end", () => running.output().includes("bad"), 30_000);
+    assert.equal(running.output(), "ready\nbad 0\n");
   } finally {
     kill(running.pid);
   }
