@@ -105,3 +105,12 @@ test("docs/the-mail.md names files, functions and tests that are there", () => {
   }
   assert.ok(tests > 10);
 });
+
+test("docs/safety.md names tests that are there", () => {
+  const text = readFileSync(join(ROOT, "docs/safety.md"), "utf8");
+  const named = [...text.matchAll(/\[([^\]]+)\]\(\.\.\/(test\/[^)]*)\)/g)];
+  assert.ok(named.length > 15);
+  for (const [, name = "", path = ""] of named) {
+    assert.ok(readFileSync(join(ROOT, path), "utf8").includes(name), `${path} has no test "${name}"`);
+  }
+});

@@ -37,20 +37,6 @@ test("what a program can see of us is what is listed, and each of it shows", nee
   await eachMisfit(t, found, SEEN);
 });
 
-/** What is not yet as it must be. A program that has become a fit belongs beside the others. */
-const OPEN: Readonly<Record<string, RegExp>> = {
-  // An int3 of the program's own, where it blocks or ignores SIGTRAP, does not kill it.
-  "trap-int3-kills": /not so: child_of\(\w+_int3\) == 128 \+ SIGTRAP/,
-  // A SIGTRAP that a program sends itself with the kernel's own si_code is taken for a breakpoint.
-  "trap-kernel-codes": /ended with SIG|not done/,
-};
-
-test("what is known to be wrong is still wrong", needs("gcc"), async (t) => {
-  const found = await verdicts("open");
-  assert.deepEqual(found.map(({ program }) => basename(program)).sort(), Object.keys(OPEN));
-  await eachMisfit(t, found, OPEN);
-});
-
 async function eachMisfit(
   t: { test: (name: string, body: () => void) => Promise<void> },
   found: readonly Verdict[],

@@ -6,7 +6,7 @@ import { basename, join } from "node:path";
 import { test } from "node:test";
 import { needs } from "../support/needs.js";
 import { run, target } from "../support/programs.js";
-import { programsIn, runSuite, type Verdict } from "./suite.js";
+import { programsIn, runSuite, type Verdict, withoutNumbers } from "./suite.js";
 
 test(
   "a folder of programs: those as bare, those that fail bare, and the one that notices",
@@ -51,3 +51,9 @@ test(
     }
   },
 );
+
+test("numbers in a last line are left out, whatever way they are written", () => {
+  assert.equal(withoutNumbers("pid 4711 at 0x7ffd12ab took 1.25 s"), "pid # at # took # s");
+  assert.equal(withoutNumbers("at 00007f3a5c00e000"), "at #");
+  assert.equal(withoutNumbers("passed: dead beef"), "passed: dead beef");
+});

@@ -161,7 +161,10 @@ export function passOnTrap(tracer: Tracing, thread: Thread): number {
   if (may && thread.trapped && (ignored || thread.mask.blocksTrap)) {
     // Its own int3, which nobody can block or ignore: the kernel kills.
     setAction(tracer, thread, shelter, { handler: 0n, flags: 0n, restorer: 0n, mask: 0n });
+    shelter.strayed.add(thread.process);
     setTrapBlocked(thread, false);
+    // It comes again, as one that was sent, and is not to be held back.
+    thread.mask.letTrapIn();
     systemCall4(SYS.tgkill, thread.process, thread.id, SIG.TRAP, 0);
     return 0;
   }

@@ -35,6 +35,11 @@ export class TrapMask {
     this.held = held && this.blocksTrap;
   }
 
+  /** SIGTRAP is not blocked any more, neither for the program nor in the kernel. */
+  letTrapIn(): void {
+    this.become(this.low & ~TRAP_BIT, this.high, false);
+  }
+
   copyFrom(other: TrapMask): void {
     this.become(other.low, other.high, other.held);
   }

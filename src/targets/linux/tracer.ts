@@ -31,7 +31,15 @@ import { isCaught, sharesMemory } from "./kinship.js";
 import { followMask, maskHandler } from "./mask-calls.js";
 import { learnMask } from "./trap-mask.js";
 import { TRAP_STOP, exitStatus, isStopped, stopEvent, stopSignal } from "./wait-status.js";
-import { goesBack, putPendingBack, repairTrap, setBefore, standsForBreakpoint } from "./trap-stops.js";
+import {
+  goesBack,
+  isRaised,
+  putPendingBack,
+  repairTrap,
+  setBefore,
+  standsForBreakpoint,
+  wasException,
+} from "./trap-stops.js";
 import { finishClone, keepChildTraced } from "./untraced-children.js";
 import { Waiter } from "./waiter.js";
 
@@ -138,7 +146,7 @@ export class Tracer implements Tracing {
     const thread = this.book.find(id as ThreadId);
     if (thread === undefined || status !== TRAP_STOP) return;
     if (ptrace(PTRACE.GETSIGINFO, id, 0, this.looked.address) !== 0) return;
-    if (codeOf(this.looked.view) === SI.KERNEL) setBefore(thread);
+    if (codeOf(this.looked.view) === SI.KERNEL && wasException(thread)) setBefore(thread);
   }
 
   /** The stop that was told last is taken, if its thread was not set going: others are waited for now. */
@@ -368,9 +376,10 @@ export class Tracer implements Tracing {
     thread.pendingSignal = signal;
     thread.interruptAsked = false;
     this.waiter.expect(thread);
-    const forced = signal === SIG.TRAP && code > 0;
+    this.fetchRegisters(thread);
+    const stepping = thread.going === PTRACE.SINGLESTEP;
+    const forced = signal === SIG.TRAP && code > 0 && ((stepping && code !== SI.KERNEL) || isRaised(thread));
     if (!forced) {
-      this.fetchRegisters(thread);
       thread.mask.leave(thread.registers.sp);
       if (signal === SIG.TRAP && goesBack(thread)) {
         this.goOn(thread, SIG.TRAP);
@@ -382,13 +391,12 @@ export class Tracer implements Tracing {
       }
       learnMask(thread);
     } else if (thread.mask.inEarnest) repairTrap(this, thread, code === SI.KERNEL);
-    if (signal === SIG.TRAP && code === SI.KERNEL) {
-      this.fetchRegisters(thread);
+    if (forced && code === SI.KERNEL) {
       const stop = this.breakpointStop(thread);
       if (wantsShelter(thread.space)) buildShelter(this, thread);
       return stop;
     }
-    if (signal === SIG.TRAP && code > 0 && thread.going === PTRACE.SINGLESTEP) {
+    if (forced && stepping) {
       thread.going = PTRACE.CONT;
       return { kind: "step", thread: thread.id };
     }

@@ -15,8 +15,29 @@ import { holdTrapBack, setTrapBlocked } from "./trap-mask.js";
 /** Offset of rip in `struct user`. sys/user.h. */
 const RIP_OFFSET = 8 * registerIndex("rip");
 
+/** The lower half of orig_rax, in 32-bit words. */
+const ORIG_RAX_WORD = 2 * registerIndex("orig_rax");
+const TRAP_FLAG = 0x100;
+
 const word = new SharedBytes(8);
 const byte = new Uint8Array(1);
+
+/**
+ * Whether the processor raised the SIGTRAP that a thread stands at: one that the thread sent itself may say
+ * so too (rt_sigqueueinfo(2) lets it choose any `si_code`), but comes at the end of a system call. An exception
+ * leaves -1 in orig_rax; a step over a system call leaves its number. Registers are fetched.
+ */
+export function isRaised(thread: Thread): boolean {
+  return thread.words[ORIG_RAX_WORD] === -1 || (thread.registers.eflags & TRAP_FLAG) !== 0;
+}
+
+/** The same of a thread whose registers are not fetched, at a stop with the code of a breakpoint. */
+export function wasException(thread: Thread): boolean {
+  return (
+    ptrace(PTRACE.PEEKUSER, thread.id, 4 * ORIG_RAX_WORD, word.address) === 0 &&
+    word.view.getInt32(0, true) === -1
+  );
+}
 
 /** Sets a thread that stands behind a breakpoint before it, in the kernel only: should we die, it comes there again. */
 export function setBefore(thread: Thread): void {

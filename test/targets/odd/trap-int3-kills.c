@@ -1,5 +1,5 @@
 // An int3 kills a program that ignores or blocks SIGTRAP: what the processor raises is delivered. signal(7).
-#include "../check.h"
+#include "check.h"
 
 static int child_of(void (*body)(void)) {
   pid_t child = fork();

@@ -1,5 +1,5 @@
 // SIGTRAP that a program sends itself with codes that only the kernel uses. rt_sigqueueinfo(2).
-#include "../check.h"
+#include "check.h"
 
 static volatile int got, code;
 static void note(int signal, siginfo_t *info, void *context) {
