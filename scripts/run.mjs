@@ -19,6 +19,7 @@ const COMMANDS = {
   test: { script: "scripts/test.mjs" },
   bench: { needs: "build", script: "build/bench/main.js", traces: true },
   transparency: { needs: "build", script: "build/test/transparency/main.js", traces: true },
+  "transparency:full": { needs: "build", script: "build/test/transparency/full.js", traces: true },
   soak: { needs: "build", script: "build/test/soak/main.js", traces: true },
   lint: { script: "scripts/lint.mjs" },
   matrix: { script: "scripts/matrix.mjs" },
