@@ -14,6 +14,8 @@ export interface RealProgram {
   readonly prepare?: string;
   /** In bash, with `$W` as the current folder, once bare and once probed: what it prints and its status are compared. */
   readonly run: string;
+  /** What the bare output must match (flags `m`): a program that fails bare is left out, not called equal. */
+  readonly prints: string;
   /** Patterns (flags `gm`) of what differs between two bare runs; they are taken out of the output. */
   readonly differs?: readonly string[];
   /** After so many hits in all, every probe is unregistered and the program goes on without. */
@@ -27,6 +29,7 @@ export interface RealProgram {
 export const PROGRAMS: readonly RealProgram[] = [
   {
     name: "ls",
+    prints: "^tree/c/9:$",
     needs: ["ls"],
     counted: ["ls"],
     prepare: "mkdir -p tree/{a,b,c}/{1..9}; for f in tree/*/*; do seq 20 > $f/x; ln -s x $f/y; done",
@@ -36,15 +39,17 @@ export const PROGRAMS: readonly RealProgram[] = [
   },
   {
     name: "sort",
+    prints: "^2 line$",
     needs: ["sort"],
     counted: ["sort"],
     prepare: "seq 1 20000 | awk '{ print $1 * 7919 % 100003, \"line\" }' > lines",
-    run: "sort --parallel=4 -S 1M lines; sort -c lines",
+    run: "sort --parallel=4 -S 1M lines; echo $?; sort -c lines",
     budget: 120,
     quick: true,
   },
   {
     name: "bash",
+    prints: "^trapped$",
     needs: ["bash"],
     counted: ["bash"],
     run: `bash -c 'for i in {1..20}; do echo $i $((i*i)) | cat | tr 0-9 a-j; done
@@ -55,6 +60,7 @@ trap "echo trapped" USR1; kill -USR1 $$; (exit 3) || echo $?; exit 7'`,
   },
   {
     name: "perl",
+    prints: "^late$",
     needs: ["perl"],
     counted: ["perl"],
     run: `perl -e 'my %n; $n{$_ % 97} .= chr(65 + $_ % 26) for 1 .. 2000;
@@ -66,6 +72,7 @@ print qx(echo child), eval { die { code => 5 } } || $@->{code}; exit 4'`,
   },
   {
     name: "tar+xz",
+    prints: "tree/c/9/x$",
     needs: ["tar", "xz"],
     counted: ["tar", "xz"],
     prepare: "mkdir -p tree/{a,b,c}/{1..9}; for f in tree/*/*; do seq 200 > $f/x; ln -s x $f/y; done",
@@ -75,6 +82,7 @@ print qx(echo child), eval { die { code => 5 } } || $@->{code}; exit 4'`,
   },
   {
     name: "python3",
+    prints: "division by zero",
     needs: ["/usr/bin/python3"],
     counted: ["/usr/bin/python3"],
     prepare: `cat > p.py <<'P'
@@ -99,6 +107,7 @@ P`,
   },
   {
     name: "node",
+    prints: "^42$",
     needs: ["/usr/bin/node"],
     counted: ["/usr/bin/node"],
     run: `/usr/bin/node -e 'const c = require("node:crypto");
@@ -110,6 +119,7 @@ new (require("node:worker_threads").Worker)("require(\\"node:worker_threads\\").
   },
   {
     name: "git",
+    prints: "^packs: 1$",
     needs: ["git"],
     counted: ["git"],
     prepare: `git init -q r; cd r; git config user.name a; git config user.email a@b; git config gc.autoDetach false
@@ -120,6 +130,7 @@ for i in {1..12}; do seq $i 300 > f$((i % 4)); git add .; GIT_AUTHOR_DATE="@$i +
   },
   {
     name: "gcc",
+    prints: "^[0-9a-f]{64}",
     needs: ["gcc"],
     counted: ["gcc", "$(gcc -print-prog-name=cc1)", "as"],
     prepare: `for i in {1..1000}; do printf 'int f%d(int a)\\n{\\n  int b = a * %d + 1;\\n  return b ^ (a >> 2);\\n}\\n' $i $i; done > big.c; wc -l < big.c`,
@@ -129,6 +140,7 @@ for i in {1..12}; do seq $i 300 > f$((i % 4)); git add .; GIT_AUTHOR_DATE="@$i +
   },
   {
     name: "g++",
+    prints: "^\\d+ \\d+$",
     needs: ["g++"],
     counted: ["$W/e"],
     prepare: `cat > e.cc <<'P'
@@ -154,6 +166,7 @@ g++ -g -O1 e.cc -o e`,
   },
   {
     name: "java",
+    prints: "^4000 50$",
     needs: ["java", "javac"],
     counted: ["$(readlink -f $(command -v java))"],
     prepare: `cat > J.java <<'P'
@@ -172,6 +185,7 @@ javac J.java`,
   },
   {
     name: "go",
+    prints: "nil pointer dereference",
     needs: ["go"],
     counted: ["$W/g"],
     prepare: `cat > g.go <<'P'
@@ -191,6 +205,7 @@ GOCACHE=$W/cache GO111MODULE=off go build -o g g.go`,
   },
   {
     name: "sqlite3",
+    prints: "^ok$",
     needs: ["sqlite3"],
     counted: ["sqlite3"],
     run: `rm -f d; sqlite3 d "create table t (a integer primary key, b); with recursive n(x) as (select 1 union all select x + 1 from n where x < 500) insert into t select x, hex(x * x) from n; create index i on t (b); select count(*), min(b), max(b) from t; pragma integrity_check; select nothing;"`,
@@ -199,6 +214,7 @@ GOCACHE=$W/cache GO111MODULE=off go build -o g g.go`,
   },
   {
     name: "redis",
+    prints: "^server 0$",
     needs: ["redis-server", "redis-benchmark", "redis-cli"],
     counted: ["redis-server"],
     run: `redis-server --port 0 --unixsocket $W/s --save '' --dir $W >log 2>&1 & p=$!
@@ -210,28 +226,30 @@ redis-cli -s $W/s incr counter:__rand_int__ ; redis-cli -s $W/s llen mylist; red
   },
   {
     name: "nginx",
+    prints: "^404$",
     needs: ["nginx", "wrk", "curl"],
     counted: ["nginx"],
     prepare: `seq 1000 > index.html; port=$(perl -MIO::Socket::INET -e 'print IO::Socket::INET->new(Listen => 1, LocalAddr => "127.0.0.1")->sockport'); echo $port > port
 cat > c <<P
-daemon off; pid $W/pid; error_log $W/e; worker_processes 2; events {} http { access_log off; server { listen 127.0.0.1:$port; root $W; } }
+daemon off; user root; pid $W/pid; error_log $W/e; worker_processes 2; events {} http { access_log off; server { listen 127.0.0.1:$port; root $W; } }
 P
 chmod 755 $W; grep -q . port`,
     run: `nginx -c $W/c -e $W/e & p=$!; u=http://127.0.0.1:$(cat port)/
 for i in {1..600}; do curl -s $u >/dev/null && break; sleep 0.1; done
-wrk -t1 -c4 -d2s $u | grep -cE 'requests in'; wrk -t1 -c4 -d1s $u | grep -E 'Non-2xx|Socket errors'
+wrk -t1 -c4 -d2s $u | grep -cE 'requests in'; wrk -t1 -c4 -d1s $u | grep -E 'Non-2xx|Socket errors' || echo 'no errors'
 curl -s $u | sha256sum; curl -s -o /dev/null -w '%{http_code}\\n' \${u}none; kill -QUIT $p; wait $p; echo "server $?"`,
     mostHits: 500_000,
     budget: 300,
   },
   {
     name: "postgres",
+    prints: "^100$",
     needs: ["setpriv", "/usr/lib/postgresql", "pgbench"],
     counted: [
       "$(ls -d /usr/lib/postgresql/*/bin/initdb | tail -1)",
       "$(ls -d /usr/lib/postgresql/*/bin/postgres | tail -1)",
     ],
-    prepare: "mkdir -p d; chmod 711 $W; chown 65534 d",
+    prepare: "mkdir -p d; chmod 711 $W $W/..; chown 65534 d",
     run: `b=$(ls -d /usr/lib/postgresql/*/bin | tail -1); as="setpriv --reuid=65534 --regid=65534 --clear-groups"; cd d; rm -rf db
 $as $b/initdb -D $W/d/db -A trust -U u --no-sync --no-instructions --locale=C >/dev/null; echo "initdb $?"
 $as $b/postgres -D $W/d/db -k $W/d -c listen_addresses= -c fsync=off >log 2>&1 & p=$!

@@ -52,6 +52,12 @@ export async function compare(program: RealProgram): Promise<Outcome> {
     writeWrapper(wrapped, folder, program.run);
     const bare = await runOf(["bash", wrapped], folder, BARE_BUDGET_S);
     if (bare.status === "") return { kind: "left out", name, why: "it did not end bare" };
+    if (!new RegExp(program.prints, "m").test(bare.output))
+      return {
+        kind: "left out",
+        name,
+        why: `it fails bare: ${lastLine(bare.errors) || lastLine(bare.output)}`,
+      };
     const report = join(folder, "report.json");
     const probed = await runOf(
       [process.execPath, join(ROOT, "dist/cli/main.js"), "--json", "-w", "-o", report]
@@ -82,7 +88,11 @@ function judged(program: RealProgram, bare: Run, probed: Run, report: string): O
     return misfit(`status ${probed.status}, bare ${bare.status}; ${lastLine(probed.errors)}`, facts);
   for (const stream of ["output", "errors"] as const) {
     const [ours, theirs] = [probed[stream], bare[stream]].map((text) => normalised(text, program));
-    if (ours !== theirs) return misfit(`its ${stream}: ${firstDifference(ours ?? "", theirs ?? "")}`, facts);
+    if (ours !== theirs)
+      return misfit(
+        `its ${stream}: ${firstDifference(ours ?? "", theirs ?? "")}; its last error: ${lastLine(probed.errors)}`,
+        facts,
+      );
   }
   if (facts.hits === 0) return misfit("no probe was hit", facts);
   const share = facts.armed / (facts.armed + refusedIn(facts));
