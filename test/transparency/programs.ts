@@ -39,7 +39,7 @@ export const PROGRAMS: readonly RealProgram[] = [
   },
   {
     name: "sort",
-    prints: "^2 line$",
+    prints: "^0$",
     needs: ["sort"],
     counted: ["sort"],
     prepare: "seq 1 20000 | awk '{ print $1 * 7919 % 100003, \"line\" }' > lines",
