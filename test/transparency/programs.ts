@@ -49,7 +49,7 @@ export const PROGRAMS: readonly RealProgram[] = [
   },
   {
     name: "bash",
-    prints: "^trapped$",
+    prints: "trapped$",
     needs: ["bash"],
     counted: ["bash"],
     run: `bash -c 'for i in {1..20}; do echo $i $((i*i)) | cat | tr 0-9 a-j; done

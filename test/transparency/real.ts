@@ -9,15 +9,15 @@ import type { RealProgram } from "./programs.js";
 const ROOT = fileURLToPath(new URL("../../..", import.meta.url));
 const BARE_BUDGET_S = 120;
 /** Of the functions of a program and its libraries. */
-export const LEAST_ARMED = 0.995;
+const LEAST_ARMED = 0.995;
 
 /** What became of a program; `why` has a sentence. */
 export type Outcome =
   | { readonly kind: "ok" | "misfit"; readonly name: string; readonly why: string; readonly facts?: Facts }
   | { readonly kind: "left out"; readonly name: string; readonly why: string };
 
-/** What a probed run was, in numbers. */
-export interface Facts {
+/** What a probed run was, in numbers. A function counts once in each process that it was armed in. */
+interface Facts {
   readonly armed: number;
   /** Functions that could not take a probe, by the reason's name. */
   readonly refused: Readonly<Record<string, number>>;
