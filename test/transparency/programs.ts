@@ -1,270 +1,263 @@
-// Real programs, and what they are given to do. What they print is the same each time they run: where a program
-// prints times or numbers of processes, its command leaves them out.
-import { writeFileSync } from "node:fs";
-import { join } from "node:path";
-import type { Material } from "./material.js";
+// Programs that nobody here wrote, as data: what each needs, how it is prepared, what it runs.
 
-/** A program that is run bare, and then with every function of it and of its libraries counted. */
+/** A program that is run bare and then with every function of it and of its libraries counted. */
 export interface RealProgram {
   readonly name: string;
-  /** Files that must be there, and the Debian packages that bring them. */
-  readonly needs: Readonly<Record<string, string>>;
-  /** The programs whose functions are counted: paths, or names in `$PATH`. */
-  readonly probed: readonly string[];
-  /** A place is disarmed after so many hits; 0: never. Where counting every call would take hours. */
-  readonly maxHits: number;
-  /** Done before, once: files for the command. */
-  readonly prepare?: (folder: string) => void;
-  /** A shell script. `$D` is a fresh folder of its own, in which it runs. */
-  readonly script: (given: Material) => string;
+  /** Commands without which it is left out. */
+  readonly needs: readonly string[];
+  /**
+   * The executables whose functions are counted: commands, absolute paths, or `$(a shell command that
+   * prints the path)`. `$W` is the program's folder.
+   */
+  readonly counted: readonly string[];
+  /** In bash, once, before the bare run; not traced. */
+  readonly prepare?: string;
+  /** In bash, with `$W` as the current folder, once bare and once probed: what it prints and its status are compared. */
+  readonly run: string;
+  /** What the bare output must match (flags `m`): a program that fails bare is left out, not called equal. */
+  readonly prints: string;
+  /** Patterns (flags `gm`) of what differs between two bare runs; they are taken out of the output. */
+  readonly differs?: readonly string[];
+  /** After so many hits in all, every probe is unregistered and the program goes on without. */
+  readonly mostHits?: number;
+  /** Probed it may take so long, seconds. */
+  readonly budget: number;
+  /** Quick enough to be chosen in `npm test`. */
+  readonly quick?: true;
 }
 
-const POSTGRES = "/usr/lib/postgresql/15/bin";
-const COMPILER = "/usr/lib/gcc/x86_64-linux-gnu/12";
-
 export const PROGRAMS: readonly RealProgram[] = [
-  { name: "ls", needs: {}, probed: ["ls"], maxHits: 0, script: ({ tree }) => `ls -lR ${tree}` },
-  { name: "sort", needs: {}, probed: ["sort"], maxHits: 10_000, script: ({ lines }) => `sort ${lines}` },
-  { name: "bash", needs: {}, probed: ["bash"], maxHits: 10_000, script: ({ pipes }) => `bash ${pipes}` },
-  { name: "perl", needs: {}, probed: ["perl"], maxHits: 10_000, script: ({ words }) => `perl ${words}` },
   {
-    name: "tar and xz",
-    needs: { "/usr/bin/xz": "xz-utils" },
-    probed: ["tar", "xz"],
-    maxHits: 10_000,
-    script: ({ tree }) => `tar -C ${join(tree, "..")} --sort=name --mtime=@0 -cJf - tree | xz -d | cksum`,
+    name: "ls",
+    prints: "^tree/c/9:$",
+    needs: ["ls"],
+    counted: ["ls"],
+    prepare: "mkdir -p tree/{a,b,c}/{1..9}; for f in tree/*/*; do seq 20 > $f/x; ln -s x $f/y; done",
+    run: "ls -lR tree; ls nothing-there",
+    budget: 60,
+    quick: true,
+  },
+  {
+    name: "sort",
+    prints: "^0$",
+    needs: ["sort"],
+    counted: ["sort"],
+    prepare: "seq 1 20000 | awk '{ print $1 * 7919 % 100003, \"line\" }' > lines",
+    run: "sort --parallel=4 -S 1M lines; echo $?; sort -c lines",
+    budget: 120,
+    quick: true,
+  },
+  {
+    name: "bash",
+    prints: "trapped$",
+    needs: ["bash"],
+    counted: ["bash"],
+    run: `bash -c 'for i in {1..20}; do echo $i $((i*i)) | cat | tr 0-9 a-j; done
+f() { local n=$1; [ $n -le 0 ] || { printf %s, $n; f $((n-1)); }; }; f 50
+trap "echo trapped" USR1; kill -USR1 $$; (exit 3) || echo $?; exit 7'`,
+    budget: 120,
+    quick: true,
+  },
+  {
+    name: "perl",
+    prints: "^late$",
+    needs: ["perl"],
+    counted: ["perl"],
+    run: `perl -e 'my %n; $n{$_ % 97} .= chr(65 + $_ % 26) for 1 .. 2000;
+print join(" ", map { "$_=" . length $n{$_} } sort keys %n), "\\n";
+$SIG{ALRM} = sub { die "late\\n" }; eval { alarm 1; select undef, undef, undef, 30; }; print $@;
+print qx(echo child), eval { die { code => 5 } } || $@->{code}; exit 4'`,
+    budget: 120,
+    quick: true,
+  },
+  {
+    name: "tar+xz",
+    prints: "tree/c/9/x$",
+    needs: ["tar", "xz"],
+    counted: ["tar", "xz"],
+    prepare: "mkdir -p tree/{a,b,c}/{1..9}; for f in tree/*/*; do seq 200 > $f/x; ln -s x $f/y; done",
+    run: "tar --sort=name --mtime=@0 -cJf - tree | tee out.tar.xz | sha256sum; tar -tJvf out.tar.xz",
+    budget: 120,
+    quick: true,
   },
   {
     name: "python3",
-    needs: { "/usr/bin/python3": "python3" },
-    probed: ["/usr/bin/python3"],
-    maxHits: 1000,
-    prepare: writes(
-      "program.py",
-      `import sqlite3, subprocess, threading
-results = []
+    prints: "division by zero",
+    needs: ["/usr/bin/python3"],
+    counted: ["/usr/bin/python3"],
+    prepare: `cat > p.py <<'P'
+import hashlib, sqlite3, subprocess, sys, threading
+sums = [0] * 8
 def work(i):
-    results.append(sum(x * x for x in range(2000 + i)))
-threads = [threading.Thread(target=work, args=(i,)) for i in range(6)]
-for t in threads: t.start()
-for t in threads: t.join()
-print(sorted(results))
-print(subprocess.run(["sort", "-r"], input="a\\nb\\nc\\n", capture_output=True, text=True).stdout)
-base = sqlite3.connect(":memory:")
-base.execute("create table t (a integer, b text)")
-base.executemany("insert into t values (?, ?)", [(i, str(i * 7 % 13)) for i in range(300)])
-print(base.execute("select b, count(*), sum(a) from t group by b order by b").fetchall())
-try:
-    base.execute("select nothing")
-except sqlite3.OperationalError as error:
-    print(error)
-`,
-    ),
-    script: () => "/usr/bin/python3 program.py",
+    for k in range(200): sums[i] += k * i
+threads = [threading.Thread(target=work, args=(i,)) for i in range(8)]
+[t.start() for t in threads]; [t.join() for t in threads]
+print(sums, subprocess.run(["echo", "child"], capture_output=True).stdout)
+db = sqlite3.connect(":memory:")
+db.execute("create table t (a integer primary key, b text)")
+db.executemany("insert into t (b) values (?)", [(hashlib.md5(str(i).encode()).hexdigest(),) for i in range(300)])
+print(db.execute("select count(*), min(b), max(b) from t").fetchall())
+try: 1 / 0
+except ZeroDivisionError as e: print(e)
+sys.exit(5)
+P`,
+    run: "/usr/bin/python3 -I p.py",
+    mostHits: 1_000_000,
+    budget: 300,
   },
   {
     name: "node",
-    needs: {},
-    probed: [process.execPath],
-    maxHits: 100,
-    prepare: writes(
-      "program.mjs",
-      `import { gzipSync, gunzipSync } from "node:zlib";
-import { createHash } from "node:crypto";
-import { Worker, isMainThread } from "node:worker_threads";
-import { execFileSync } from "node:child_process";
-const text = Array.from({ length: 2000 }, (_, i) => i * 7919 % 1003).join(" ");
-if (isMainThread) {
-  console.log(createHash("sha256").update(gunzipSync(gzipSync(text))).digest("hex"));
-  console.log(execFileSync("echo", ["from a child"]).toString());
-  await new Promise((done) => new Worker(new URL(import.meta.url)).on("exit", done));
-} else console.log(/9{2}/.exec(text)?.index);
-`,
-    ),
-    script: () => `${process.execPath} program.mjs`,
+    prints: "^42$",
+    needs: ["/usr/bin/node"],
+    counted: ["/usr/bin/node"],
+    run: `/usr/bin/node -e 'const c = require("node:crypto");
+console.log(c.createHash("sha256").update("x".repeat(1e5)).digest("hex"));
+new (require("node:worker_threads").Worker)("require(\\"node:worker_threads\\").parentPort.postMessage(6 * 7)", { eval: true })
+  .on("message", (m) => { console.log(m); setTimeout(() => process.exit(6), 10); })'`,
+    mostHits: 200_000,
+    budget: 400,
   },
   {
     name: "git",
-    needs: { "/usr/bin/git": "git" },
-    probed: ["/usr/bin/git"],
-    maxHits: 1000,
-    script: () => `export HOME=$D GIT_AUTHOR_DATE='1000000000 +0000' GIT_COMMITTER_DATE='1000000000 +0000'
-rm -rf r; git init -q -b main r; cd r; git config user.name n; git config user.email n@e
-for i in 1 2 3 4 5; do seq $i 400 > f$i; git add .; git commit -qm "number $i"; done
-git log --stat; git gc -q; git fsck; git log --oneline | cat`,
+    prints: "^packs: 1$",
+    needs: ["git"],
+    counted: ["git"],
+    prepare: `git init -q r; cd r; git config user.name a; git config user.email a@b; git config gc.autoDetach false
+for i in {1..12}; do seq $i 300 > f$((i % 4)); git add .; GIT_AUTHOR_DATE="@$i +0000" GIT_COMMITTER_DATE="@$i +0000" git commit -qm "c$i"; done; cd ..; cp -a r r0`,
+    run: "rm -rf r; cp -a r0 r; cd r; git --no-pager log --stat --oneline; git gc --quiet; git fsck --no-progress; git count-objects -v | grep -v size",
+    mostHits: 1_000_000,
+    budget: 300,
   },
   {
     name: "gcc",
-    needs: { "/usr/bin/gcc": "gcc" },
-    probed: ["/usr/bin/gcc", `${COMPILER}/cc1`, "/usr/bin/as", "/usr/bin/ld"],
-    maxHits: 100,
-    prepare: (folder: string): void => {
-      const lines = Array.from({ length: 5000 }, (_, i) =>
-        i % 5 === 0
-          ? `int f${String(i)}(int a, int *b) { for (int i = 0; i < a; i++) *b += i ^ ${String(i)}; return *b; }`
-          : `extern int v${String(i)};`,
-      );
-      writeFileSync(
-        join(folder, "program.c"),
-        `${lines.join("\n")}\nint main(void) { int b = 1; return f10(5, &b); }\n`,
-      );
-    },
-    script: () =>
-      `gcc -O1 -o program program.c; ./program; echo "status $?"; objdump -d program | tail -n +4 | cksum`,
+    prints: "^[0-9a-f]{64}",
+    needs: ["gcc"],
+    counted: ["gcc", "$(gcc -print-prog-name=cc1)", "as"],
+    prepare: `for i in {1..1000}; do printf 'int f%d(int a)\\n{\\n  int b = a * %d + 1;\\n  return b ^ (a >> 2);\\n}\\n' $i $i; done > big.c; wc -l < big.c`,
+    run: "gcc -O1 -c big.c -o big.o && sha256sum < big.o; echo 'int x = ;' > bad.c; gcc -c bad.c",
+    mostHits: 1_000_000,
+    budget: 400,
   },
   {
-    name: "g++ and exceptions",
-    needs: { "/usr/bin/g++": "g++" },
-    probed: ["/usr/bin/g++", `${COMPILER}/cc1plus`, "./program"],
-    maxHits: 100,
-    prepare: writes(
-      "program.cc",
-      `#include <iostream>
-#include <map>
+    name: "g++",
+    prints: "^\\d+ \\d+$",
+    needs: ["g++"],
+    counted: ["$W/e"],
+    prepare: `cat > e.cc <<'P'
+#include <cstdio>
 #include <stdexcept>
 #include <string>
 #include <thread>
-#include <vector>
-struct Noisy { int n; ~Noisy() { std::cout << "~" << n << ' '; } };
-int deep(int n) { Noisy here{n}; if (n == 0) throw std::runtime_error("bottom"); return deep(n - 1) + 1; }
+struct Guard { int &n; ~Guard() { ++n; } };
+static int deep(int n, int &unwound) { Guard g{unwound}; if (n == 0) throw std::runtime_error("deep"); return deep(n - 1, unwound) + 1; }
 int main() {
-  try { deep(5); } catch (const std::exception &e) { std::cout << e.what() << '\\n'; }
-  std::map<std::string, int> m;
-  for (int i = 0; i < 200; i++) try { m.at(std::to_string(i % 7)); } catch (const std::out_of_range &) { m[std::to_string(i % 7)] = i; }
-  for (auto &[k, v] : m) std::cout << k << '=' << v << '\\n';
-  std::vector<std::thread> all;
-  int caught[4] = {};
-  for (int t = 0; t < 4; t++) all.emplace_back([t, &caught] { for (int i = 0; i < 50; i++) try { throw i; } catch (int) { caught[t]++; } });
-  for (auto &t : all) t.join();
-  std::cout << caught[0] + caught[1] + caught[2] + caught[3] << '\\n';
+  int unwound = 0, caught = 0;
+  for (int i = 0; i < 200; i++) { try { deep(i % 20, unwound); } catch (const std::exception &e) { caught += std::string(e.what()).size(); } }
+  std::thread t([&] { try { throw 3; } catch (int k) { caught += k; } }); t.join();
+  std::printf("%d %d\\n", unwound, caught); std::fflush(stdout);
+  throw std::logic_error("not caught");
 }
-`,
-    ),
-    script: () => "g++ -O1 -pthread -o program program.cc; ./program",
+P
+g++ -g -O1 e.cc -o e`,
+    run: "ulimit -c 0; ./e",
+    differs: ["^.*Aborted.*$"],
+    budget: 120,
+    quick: true,
   },
   {
     name: "java",
-    needs: { "/usr/bin/java": "default-jre-headless", "/usr/bin/javac": "default-jdk-headless" },
-    probed: ["/usr/bin/java"],
-    maxHits: 20,
-    prepare: writes(
-      "Program.java",
-      `import java.util.*;
-import java.util.stream.*;
-public class Program {
-  static int deep(int n) { return n == 0 ? 0 : 1 + deep(n - 1); }
-  public static void main(String[] args) throws Exception {
-    System.out.println(IntStream.range(0, 5000).parallel().map(i -> i * 7 % 13).sum());
-    Object nothing = args.length > 5 ? "" : null;
-    int caught = 0;
-    for (int i = 0; i < 2000; i++) try { nothing.hashCode(); } catch (NullPointerException e) { caught++; }
-    System.out.println(caught);
-    try { deep(10_000_000); } catch (StackOverflowError e) { System.out.println("overflow"); }
-    List<Thread> all = new ArrayList<>();
-    Map<Integer, Integer> sums = Collections.synchronizedMap(new TreeMap<>());
-    for (int t = 0; t < 6; t++) { int n = t; Thread one = new Thread(() -> sums.merge(n % 3, n, Integer::sum)); all.add(one); one.start(); }
-    for (Thread one : all) one.join();
-    System.gc();
-    System.out.println(sums);
-  }
-}
-`,
-    ),
-    script: () => "[ -f Program.class ] || /usr/bin/javac Program.java; /usr/bin/java Program",
+    prints: "^4000 50$",
+    needs: ["java", "javac"],
+    counted: ["$(readlink -f $(command -v java))"],
+    prepare: `cat > J.java <<'P'
+public class J { public static void main(String[] a) throws Exception {
+  int[] n = {0}; Thread[] t = new Thread[4];
+  for (int i = 0; i < 4; i++) { t[i] = new Thread(() -> { for (int k = 0; k < 1000; k++) synchronized (n) { n[0]++; } }); t[i].start(); }
+  for (Thread x : t) x.join();
+  int nulls = 0; String s = null;
+  for (int i = 0; i < 50; i++) try { s.length(); } catch (NullPointerException e) { nulls++; }
+  System.gc(); System.out.println(n[0] + " " + nulls); System.exit(8); } }
+P
+javac J.java`,
+    run: "java -Xshare:auto -Xmx64m J",
+    mostHits: 200_000,
+    budget: 400,
   },
   {
-    name: "a Go program",
-    needs: { "/usr/bin/go": "golang-go" },
-    probed: ["./program"],
-    maxHits: 1000,
-    prepare: writes(
-      "program.go",
-      `package main
-import ("fmt"; "os/exec"; "sort"; "strings"; "sync"; "time")
-func fib(n int) int { if n < 2 { return n }; return fib(n-1) + fib(n-2) }
-func safe(i int, p []int) (r int) { defer func() { if recover() != nil { r = -1 } }(); return p[i] }
+    name: "go",
+    prints: "nil pointer dereference",
+    needs: ["go"],
+    counted: ["$W/g"],
+    prepare: `cat > g.go <<'P'
+package main
+import ("fmt"; "os"; "sync"; "runtime")
 func main() {
-	var group sync.WaitGroup
-	results := make(chan int, 64)
-	for i := 0; i < 64; i++ { group.Add(1); go func(n int) { defer group.Done(); time.Sleep(time.Millisecond); results <- fib(n % 15) }(i) }
-	group.Wait(); close(results)
-	all := []int{}
-	for r := range results { all = append(all, r) }
-	sort.Ints(all); fmt.Println(all)
-	out, err := exec.Command("echo", "from a child").Output()
-	fmt.Println(strings.TrimSpace(string(out)), err, safe(5, []int{1}))
-	var p *int
-	func() { defer func() { fmt.Println(recover()) }(); fmt.Println(*p) }()
-}
-`,
-    ),
-    script: () =>
-      "[ -x program ] || HOME=$D GOCACHE=$D/cache GO111MODULE=off GOFLAGS=-buildvcs=false go build -o program program.go; ./program",
+  var w sync.WaitGroup; sums := make([]int, 50)
+  for i := range sums { w.Add(1); go func(i int) { defer w.Done(); for k := 0; k < 50; k++ { sums[i] += k * i; runtime.Gosched() } }(i) }
+  w.Wait(); runtime.GC()
+  func() { defer func() { fmt.Println(recover()) }(); var p *int; *p = 1 }()
+  fmt.Println(sums); os.Exit(9) }
+P
+GOCACHE=$W/cache GO111MODULE=off go build -o g g.go`,
+    run: "./g",
+    mostHits: 1_000_000,
+    budget: 300,
   },
   {
     name: "sqlite3",
-    needs: { "/usr/bin/sqlite3": "sqlite3" },
-    probed: ["/usr/bin/sqlite3"],
-    maxHits: 1000,
-    script: () => `rm -f base; sqlite3 base "create table t(a integer primary key, b text);
-with recursive n(i) as (select 1 union all select i + 1 from n where i < 2000) insert into t select i, hex(i * 7919 % 10007) from n;
-create index i on t(b); begin; delete from t where a % 3 = 0; rollback; vacuum;
-select b, count(*) from t group by b having count(*) > 1 order by b limit 20; select sum(a), group_concat(b) from t where b like '3%'; pragma integrity_check"`,
+    prints: "^ok$",
+    needs: ["sqlite3"],
+    counted: ["sqlite3"],
+    run: `rm -f d; sqlite3 d "create table t (a integer primary key, b); with recursive n(x) as (select 1 union all select x + 1 from n where x < 500) insert into t select x, hex(x * x) from n; create index i on t (b); select count(*), min(b), max(b) from t; pragma integrity_check; select nothing;"`,
+    budget: 120,
+    quick: true,
   },
   {
-    name: "redis under load",
-    needs: { "/usr/bin/redis-server": "redis-server", "/usr/bin/redis-benchmark": "redis-tools" },
-    probed: ["/usr/bin/redis-server"],
-    maxHits: 1000,
-    script:
-      () => `rm -rf appendonlydir s; redis-server --unixsocket $D/s --port 0 --save '' --appendonly yes --dir $D >log & server=$!
-until redis-cli -s s ping 2>&1 | grep -q PONG; do sleep 0.1; done
-redis-benchmark -s s -n 3000 -c 20 -q -r 100 -t set,incr,lpush,lrange_100,zadd,mset > bench; echo "benchmark $?"; grep -ci error bench
-redis-cli -s s eval 'for i = 1, 200 do redis.call("set", "n" .. i, i) end return redis.call("get", "n77")' 0
-redis-cli -s s bgrewriteaof; redis-cli -s s get counter:__rand_int__ >/dev/null; redis-cli -s s mget n1 n100 n200
-redis-cli -s s shutdown nosave; wait $server; echo "server $?"`,
+    name: "redis",
+    prints: "^server 0$",
+    needs: ["redis-server", "redis-benchmark", "redis-cli"],
+    counted: ["redis-server"],
+    run: `redis-server --port 0 --unixsocket $W/s --save '' --dir $W >log 2>&1 & p=$!
+for i in {1..600}; do redis-cli -s $W/s ping >/dev/null 2>&1 && break; sleep 0.1; done
+redis-benchmark -s $W/s -n 500 -c 10 -q -t set,get,lpush,incr,mset | tr '\\r' '\\n' | grep -o '^[A-Z]*.*requests per second' | sed 's/:.*//' | sort -u
+redis-cli -s $W/s incr counter:__rand_int__ ; redis-cli -s $W/s llen mylist; redis-cli -s $W/s shutdown nosave; wait $p; echo "server $?"`,
+    mostHits: 500_000,
+    budget: 300,
   },
   {
-    name: "nginx under load",
-    needs: { "/usr/sbin/nginx": "nginx-light", "/usr/bin/wrk": "wrk" },
-    probed: ["/usr/sbin/nginx"],
-    maxHits: 1000,
-    prepare: (folder: string): void => {
-      writeFileSync(join(folder, "page"), "a page\n".repeat(2000));
-      writeFileSync(
-        join(folder, "nginx.conf"),
-        `user root; worker_processes 2; pid ${folder}/pid; error_log ${folder}/errors; daemon off;
-events { worker_connections 64; }
-http { access_log off; client_body_temp_path ${folder}/b; proxy_temp_path ${folder}/p; fastcgi_temp_path ${folder}/f;
-uwsgi_temp_path ${folder}/u; scgi_temp_path ${folder}/s;
-server { listen unix:${folder}/socket; listen 127.0.0.1:18973; root ${folder}; gzip on; gzip_min_length 1; gzip_types *; } }
-`,
-      );
-    },
-    script: () => `/usr/sbin/nginx -c $D/nginx.conf -p $D & server=$!
-until [ -S socket ]; do sleep 0.1; done; sleep 0.3
-wrk -t1 -c8 -d2s http://127.0.0.1:18973/page > wrk; grep -c "Requests/sec" wrk; grep -iE "socket errors|non-2xx" wrk
-curl -s http://127.0.0.1:18973/page | cksum; curl -s --compressed http://127.0.0.1:18973/page | cksum; curl -s -o /dev/null -w '%{http_code}\\n' http://127.0.0.1:18973/none
-kill -QUIT $server; wait $server; echo "server $?"; rm -f socket`,
+    name: "nginx",
+    prints: "^404$",
+    needs: ["nginx", "wrk", "curl"],
+    counted: ["nginx"],
+    prepare: `seq 1000 > index.html; port=$(perl -MIO::Socket::INET -e 'print IO::Socket::INET->new(Listen => 1, LocalAddr => "127.0.0.1")->sockport'); echo $port > port
+cat > c <<P
+daemon off; user root; pid $W/pid; error_log $W/e; worker_processes 2; events {} http { access_log off; server { listen 127.0.0.1:$port; root $W; } }
+P
+chmod 755 $W; grep -q . port`,
+    run: `nginx -c $W/c -e $W/e & p=$!; u=http://127.0.0.1:$(cat port)/
+for i in {1..600}; do curl -s $u >/dev/null && break; sleep 0.1; done
+wrk -t1 -c4 -d2s $u | grep -cE 'requests in'; wrk -t1 -c4 -d1s $u | grep -E 'Non-2xx|Socket errors' || echo 'no errors'
+curl -s $u | sha256sum; curl -s -o /dev/null -w '%{http_code}\\n' \${u}none; kill -QUIT $p; wait $p; echo "server $?"`,
+    mostHits: 500_000,
+    budget: 300,
   },
   {
-    name: "PostgreSQL",
-    needs: { [`${POSTGRES}/postgres`]: "postgresql" },
-    probed: [`${POSTGRES}/postgres`, `${POSTGRES}/initdb`, `${POSTGRES}/pgbench`],
-    maxHits: 100,
-    script: () => `rm -rf data; chmod 777 .; as="setpriv --reuid 65534 --regid 65534 --clear-groups"
-$as ${POSTGRES}/initdb -D $D/data -A trust -U me --no-sync >init; echo "initdb $?"
-$as ${POSTGRES}/postgres -D $D/data -k $D -c listen_addresses= -c fsync=off >log 2>&1 & server=$!
-for i in $(seq 100); do ${POSTGRES}/pg_isready -q -h $D && break; sleep 0.2; done
-${POSTGRES}/pgbench -h $D -U me -i -q postgres >made 2>&1; echo "made $?"
-${POSTGRES}/pgbench -h $D -U me -c 4 -j 2 -t 50 postgres >bench 2>&1; echo "pgbench $?"; grep -E "actually processed|failed" bench
-${POSTGRES}/psql -h $D -U me -Atc 'select count(*) from pgbench_accounts; select count(*) from pgbench_history; select 1/0' postgres 2>&1
-kill -TERM $server; wait $server; echo "server $?"`,
+    name: "postgres",
+    prints: "^100$",
+    needs: ["setpriv", "/usr/lib/postgresql", "pgbench"],
+    counted: [
+      "$(ls -d /usr/lib/postgresql/*/bin/initdb | tail -1)",
+      "$(ls -d /usr/lib/postgresql/*/bin/postgres | tail -1)",
+    ],
+    prepare: "mkdir -p d; chmod 711 $W $W/..; chown 65534 d",
+    run: `b=$(ls -d /usr/lib/postgresql/*/bin | tail -1); as="setpriv --reuid=65534 --regid=65534 --clear-groups"; cd d; rm -rf db
+$as $b/initdb -D $W/d/db -A trust -U u --no-sync --no-instructions --locale=C >/dev/null; echo "initdb $?"
+$as $b/postgres -D $W/d/db -k $W/d -c listen_addresses= -c fsync=off >log 2>&1 & p=$!
+for i in {1..900}; do psql -h $W/d -U u -c 'select 1' postgres >/dev/null 2>&1 && break; sleep 0.1; done
+pgbench -h $W/d -U u -i -q postgres >/dev/null 2>&1; echo "init $?"
+pgbench -h $W/d -U u -c 4 -t 25 postgres 2>&1 | grep -E 'processed|failed'; psql -h $W/d -U u -Atc 'select count(*) from pgbench_history' postgres
+kill -INT $p; wait $p; echo "server $?"`,
+    mostHits: 500_000,
+    budget: 500,
   },
 ];
-
-function writes(name: string, text: string): (folder: string) => void {
-  return (folder) => {
-    writeFileSync(join(folder, name), text);
-  };
-}
