@@ -8,6 +8,8 @@ import type { RealProgram } from "./programs.js";
 
 const ROOT = fileURLToPath(new URL("../../..", import.meta.url));
 const BARE_BUDGET_S = 120;
+/** Counting every call would take hours: after so many hits of one function its probe is unregistered. */
+const MOST_HITS = 10_000;
 /** Of the functions of a program and its libraries. */
 const LEAST_ARMED = 0.995;
 
@@ -22,8 +24,9 @@ interface Facts {
   /** Functions that could not take a probe, by the reason's name. */
   readonly refused: Readonly<Record<string, number>>;
   readonly hits: number;
-  /** The probes were unregistered before the end, after so many hits. */
-  readonly unregisteredAfter?: number;
+  /** Functions whose probe was unregistered before the end, each after {@link RealProgram.mostHits} hits. */
+  readonly unregistered: number;
+  readonly mostHits: number;
   readonly bareSeconds: number;
   readonly seconds: number;
 }
@@ -61,7 +64,7 @@ export async function compare(program: RealProgram): Promise<Outcome> {
     const report = join(folder, "report.json");
     const probed = await runOf(
       [process.execPath, join(ROOT, "dist/cli/main.js"), "--json", "-w", "-o", report]
-        .concat(["-e", scriptFor(paths, program.mostHits)])
+        .concat(["-D", `MAXHITS=${String(mostHitsOf(program))}`, "-e", scriptFor(paths)])
         .concat(["-c", `bash ${wrapped}`]),
       folder,
       program.budget,
@@ -82,7 +85,7 @@ function judged(program: RealProgram, bare: Run, probed: Run, report: string): O
   });
   if (probed.status === "")
     return misfit(`it did not end within ${String(program.budget)} s; ${lastLine(probed.errors)}`);
-  const facts = factsOf(report, program.mostHits, bare.seconds, probed.seconds);
+  const facts = factsOf(report, program, bare.seconds, probed.seconds);
   if (facts === undefined) return misfit(`the session did not end well: ${lastLine(probed.errors)}`);
   if (probed.status !== bare.status)
     return misfit(`status ${probed.status}, bare ${bare.status}; ${lastLine(probed.errors)}`, facts);
@@ -118,25 +121,28 @@ export function describe(outcome: Outcome): string {
   return [
     `${head} ${parts.join(", ")}`,
     ...(reasons.length > 0 ? [`refused: ${reasons.join(", ")}`] : []),
-    ...(facts.unregisteredAfter === undefined
+    ...(facts.unregistered === 0
       ? []
-      : [`all probes unregistered after ${number(facts.unregisteredAfter)} hits`]),
+      : [`${number(facts.unregistered)} unregistered after ${number(facts.mostHits)} hits each`]),
     ...(outcome.why === "" ? [] : [outcome.why]),
   ].join("; ");
 }
 
-function scriptFor(paths: readonly string[], mostHits: number | undefined): string {
+function scriptFor(paths: readonly string[]): string {
   const points = paths.flatMap((path) => {
     const own = `process(${JSON.stringify(path)})`;
     return [`${own}.function("*")?`, `${own}.library("*").function("*")?`];
   });
-  const body = mostHits === undefined ? "n++" : `if (++n == ${String(mostHits)}) exit()`;
-  return `global n probe ${points.join(", ")} { ${body} }`;
+  return `global n probe ${points.join(", ")} { n++ }`;
+}
+
+function mostHitsOf(program: RealProgram): number {
+  return program.mostHits ?? MOST_HITS;
 }
 
 function factsOf(
   report: string,
-  mostHits: number | undefined,
+  program: RealProgram,
   bareSeconds: number,
   seconds: number,
 ): Facts | undefined {
@@ -149,16 +155,17 @@ function factsOf(
   if (end?.kind !== "end" || end.failed) return undefined;
   let armed = 0;
   let hits = 0;
+  let unregistered = 0;
   const refused: Record<string, number> = {};
   for (const event of events) {
     if (event.kind !== "probe") continue;
     hits += event.hits;
     armed += event.places?.armed ?? 0;
+    unregistered += event.places?.exhausted ?? 0;
     for (const [reason, count] of Object.entries(event.places?.refused ?? {}))
       refused[reason] = (refused[reason] ?? 0) + count;
   }
-  const cut = mostHits !== undefined && hits >= mostHits ? { unregisteredAfter: mostHits } : {};
-  return { armed, refused, hits, bareSeconds, seconds, ...cut };
+  return { armed, refused, hits, unregistered, mostHits: mostHitsOf(program), bareSeconds, seconds };
 }
 
 /** The status goes to a file: the program may outlive the session that counted in it. */
