@@ -3,7 +3,8 @@ import { Mailbox } from "../../handlers/closures/mailbox.js";
 import { delayAborts, ownThread } from "../../targets/linux/abort-delay.js";
 import { Doorbell } from "../../targets/linux/doorbell.js";
 import { beforeDeparture } from "./departure.js";
-import { type Command, COUNTERS, type EngineData, type EngineStart, MAXIMUM_PROBES } from "./protocol.js";
+import { COUNTERS } from "../../probes/probe.js";
+import { type Command, type EngineData, type EngineStart, MAXIMUM_PROBES } from "./protocol.js";
 
 /** How long this process waits, when it ends, for the engine to leave the target; milliseconds. */
 const EXIT_PATIENCE = 3000;
@@ -27,7 +28,7 @@ export class EngineLink {
   private released = false;
 
   constructor(start: EngineStart, patience: EngineData["patience"]) {
-    const counters = new SharedArrayBuffer(8 * COUNTERS.length * MAXIMUM_PROBES);
+    const counters = new SharedArrayBuffer(8 * COUNTERS.length * (1 + MAXIMUM_PROBES));
     this.counters = new Float64Array(counters);
     const workerData: EngineData = {
       start,

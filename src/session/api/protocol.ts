@@ -80,23 +80,8 @@ export interface EngineData {
   readonly patience: { readonly owner: number; readonly handler: number };
 }
 
-/** Counters of a probe, in the order in which they stand in the shared memory. */
-export const COUNTERS = [
-  "hits",
-  "completed",
-  "faulted",
-  "abandoned",
-  "nmissed",
-  "retries",
-  "fencedFaults",
-  "handlerFaults",
-  "handlerErrors",
-] as const;
-
-export type CounterName = (typeof COUNTERS)[number];
-
 /** So many messages of errors are kept for a probe; its counter goes on. */
 export const ERRORS_KEPT = 10;
 
-/** Probes that one target can have through the API. */
+/** Probes that can be registered in one target through the API, those included that are not any more. */
 export const MAXIMUM_PROBES = 20_000;
