@@ -192,7 +192,7 @@ export const MUTATIONS: readonly Mutation[] = [
   {
     bug: "an error of a handler is taken for a fault",
     file: "handler-calls.ts",
-    find: "        probe.handlerErrors++;\n",
+    find: '        probe.count("handlerErrors");\n',
     replace: '        probe.count("handlerFaults");\n',
   },
   {
