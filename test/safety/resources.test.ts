@@ -160,7 +160,7 @@ test(
       await ended;
       figures.tell(t);
       assert.match(errors, /exited with status 7/);
-      assert.equal(said.at(-1), `hits ${String(HITS)}`);
+      assert.equal(said.at(-1), `hits ${String(HITS + 10)}`);
       assert.equal(figures.target.length, QUARTERS);
       figures.bounded("target", -1, { maps: 0, descriptors: 0, threads: 0, memory: 64 });
       figures.bounded("tracer", -1, { maps: 200, descriptors: 0, threads: 2, memory: 32 * 1024 });
