@@ -1,4 +1,5 @@
 import type { Address } from "../../base/address.js";
+import type { RefusalReason } from "../../base/refusals.js";
 import type { ExitStatus } from "../../targets/target.js";
 
 /** What the caller's thread asks of the engine's thread. Each is answered by a {@link Reply}. */
@@ -44,7 +45,8 @@ export interface DescribedError {
   readonly message: string;
   readonly remedy: string | undefined;
   /** Of a {@link ProbeRefused}. */
-  readonly refused: { readonly at: Address; readonly reason: string; readonly detail: string } | undefined;
+  readonly refused:
+    { readonly at: Address; readonly reason: RefusalReason; readonly detail: string } | undefined;
 }
 
 /** What the engine's thread tells of its own accord. */
