@@ -89,9 +89,9 @@ async function startRedis(): Promise<Running> {
   });
   let replies = 0;
   let wrong = "";
-  let over = false;
+  const over = new AbortController();
   const loop = (async (): Promise<void> => {
-    while (!over) {
+    while (!over.signal.aborted) {
       client.write("*2\r\n$4\r\nINCR\r\n$7\r\ncounter\r\n");
       const reply = await nextLine(client);
       replies++;
@@ -103,7 +103,7 @@ async function startRedis(): Promise<Running> {
     pid: server.pid,
     done: () => `${replies.toLocaleString("en")} requests of ours answered`,
     end: async () => {
-      over = true;
+      over.abort();
       await loop;
       client.destroy();
       const benchmarkRan = load.exitCode === null;
