@@ -6,7 +6,7 @@ import { connect, type Socket } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { setTimeout } from "node:timers/promises";
-import { startAside, startSteady } from "../api/aside.js";
+import { startAside, startSteady, startThreads } from "../api/aside.js";
 import { target } from "../support/programs.js";
 
 export interface Subject {
@@ -26,6 +26,9 @@ export interface Running {
   end(): Promise<string>;
 }
 
+/** Threads of never-interrupted.c, one for each. */
+const WAYS_TO_WAIT = 13;
+
 export const SUBJECTS: readonly Subject[] = [
   {
     name: "64 threads",
@@ -37,7 +40,8 @@ export const SUBJECTS: readonly Subject[] = [
     name: "waits that a signal would end",
     needs: ["gcc"],
     functionName: "waited",
-    start: async () => aside(await startAside(target("never-interrupted")), "never interrupted"),
+    start: async () =>
+      aside(await startThreads(WAYS_TO_WAIT, target("never-interrupted")), "never interrupted"),
   },
   {
     name: "redis under load",
