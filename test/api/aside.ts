@@ -35,11 +35,16 @@ export async function startAside(...command: readonly string[]): Promise<Aside> 
   };
 }
 
-/** Starts steady.c, and waits until it is at its work. */
-export async function startSteady(threads: number): Promise<Aside> {
-  const program = await startAside(target("steady"), String(threads));
+/** Starts a program, and waits until its threads are at their work: so many, beside its first one. */
+export async function startThreads(threads: number, ...command: readonly string[]): Promise<Aside> {
+  const program = await startAside(...command);
   await until("all threads run", () => threadsOf(program.pid).length === threads + 1);
   return program;
+}
+
+/** Starts steady.c, and waits until it is at its work. */
+export function startSteady(threads: number): Promise<Aside> {
+  return startThreads(threads, target("steady"), String(threads));
 }
 
 /** Limits for tests of something else: on a busy machine nothing is missed or stopped for being late. */

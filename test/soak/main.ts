@@ -6,11 +6,13 @@ import { parseArgs } from "node:util";
 import { Rounds } from "./round.js";
 
 const { values } = parseArgs({
-  options: { minutes: { type: "string", default: "60" }, seed: { type: "string" } },
+  options: { minutes: { type: "string" }, seed: { type: "string" } },
 });
-const minutes = Number(values.minutes);
+/** A seed alone is one round played again. */
+const oneRound = values.seed !== undefined && values.minutes === undefined;
+const minutes = Number(values.minutes ?? 60);
 if (!(minutes > 0)) {
-  process.stderr.write(`--minutes=${values.minutes}: a number of minutes is needed, more than 0\n`);
+  process.stderr.write(`--minutes=${String(values.minutes)}: a number of minutes is needed, more than 0\n`);
   process.exit(2);
 }
 
@@ -35,7 +37,7 @@ do {
     );
   }
   seed++;
-} while (values.seed === undefined && performance.now() < end);
+} while (!oneRound && performance.now() < end);
 process.stdout.write(
   `${String(seed - first)} rounds from seed ${String(first)}, ${String(hits)} hits, ${String(failures)} failed\n`,
 );

@@ -102,7 +102,6 @@ except ZeroDivisionError as e: print(e)
 sys.exit(5)
 P`,
     run: "/usr/bin/python3 -I p.py",
-    mostHits: 1_000_000,
     budget: 300,
   },
   {

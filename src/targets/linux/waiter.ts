@@ -35,6 +35,13 @@ const REPEAT_NS = 4_000_000;
 /** The clock is looked at once in so many waits that end with a stop; a wait that blocks has the timer. */
 const LOOK_EVERY = 32;
 
+/** A thread whose registers are fetched along with its next stop. */
+interface Expected {
+  readonly id: number;
+  readonly registersAddress: number;
+  readonly stopped: boolean;
+}
+
 /** How a wait ended. */
 export type Wake = "stop" | "woken" | "nothing-to-wait-for";
 
@@ -67,7 +74,7 @@ export class Waiter {
   private readonly waiting: number;
   private readonly fetchingRegisters: number;
   private readonly fetchingSiginfo: number;
-  private expected: { readonly id: number; readonly registersAddress: number } | undefined;
+  private expected: Expected | undefined;
   private readonly timer: number;
   private readonly timerSpec = new SharedBytes(32);
   private armedUntil = Infinity;
@@ -90,7 +97,7 @@ export class Waiter {
    * The thread whose registers are fetched along with the next stop; undefined: none. It is held
    * here, since the kernel writes to its memory.
    */
-  expect(thread: { readonly id: number; readonly registersAddress: number } | undefined): void {
+  expect(thread: Expected | undefined): void {
     if (thread === this.expected) return;
     this.expected = thread;
     if (thread === undefined) return;
@@ -161,11 +168,13 @@ export class Waiter {
   wait(until: number): Wake {
     if (until !== this.armedUntil) this.arm(until);
     for (;;) {
-      const left = this.list.run(this.expected === undefined ? 1 : 3);
+      // Held since its last stop, its registers may have been written to: they are not fetched over that.
+      const fetches = this.expected?.stopped === false;
+      const left = this.list.run(fetches ? 3 : 1);
       const result = this.list.result(this.waiting);
       if (result === 0) {
         this.noteStop();
-        this.fetched = left === 0 && this.thread === this.expected?.id;
+        this.fetched = fetches && left === 0 && this.thread === this.expected?.id;
         return "stop";
       }
       if (result === -ERRNO.ECHILD) return this.sleep(until);

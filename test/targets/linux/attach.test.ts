@@ -3,7 +3,7 @@ import { execFileSync } from "node:child_process";
 import { readFileSync, readdirSync, writeFileSync } from "node:fs";
 import { TargetError } from "../../../src/base/errors.js";
 import { LinuxTarget } from "../../../src/targets/linux/target.js";
-import { CONTINUE } from "../../../src/targets/target.js";
+import { CONTINUE, type ThreadId } from "../../../src/targets/target.js";
 import {
   INT3,
   background,
@@ -82,6 +82,46 @@ testCompiled("all threads of a running process are attached to, hit, and let go"
     }
     assert.equal(field(running.pid, "TracerPid"), "0");
     assert.equal(readdirSync(`/proc/${running.pid}/task`).length, 5);
+    kill(running.pid, "SIGUSR1");
+    until("end", () => running.output().split("counted").length === 5);
+  } finally {
+    kill(running.pid);
+  }
+});
+
+testCompiled("what was written to a held thread's registers outlasts the stops of others", async () => {
+  const program = compile("counters", COUNTERS);
+  const at = symbol(program, "tick");
+  const running = background([program]);
+  try {
+    until("ready", () => running.output().includes("ready"));
+    {
+      await using target = LinuxTarget.attach(running.pid);
+      const memory = target.memory(target.spaceOf(mainThread(target)));
+      const original = new Uint8Array(1);
+      memory.read(at, original);
+      memory.writeText(at, INT3);
+      const held: ThreadId[] = [];
+      for (let interrupted = 0; interrupted < 10;) {
+        if (held.length > 0) target.interrupt(mainThread(target));
+        const stop = target.wait(performance.now() + 5000);
+        assert.ok(stop !== undefined);
+        if (stop.kind === "breakpoint") {
+          held.push(stop.thread);
+          memory.writeText(at, original);
+          target.registers(stop.thread).pc = at;
+          target.registers(stop.thread).write("rax", 0x1234n); // at a function's entry nobody's
+        } else {
+          interrupted++;
+          target.resume(stop.thread, CONTINUE);
+        }
+      }
+      for (const thread of held) {
+        assert.equal(target.registers(thread).pc, at);
+        assert.equal(target.registers(thread).read("rax"), 0x1234n);
+        target.resume(thread, CONTINUE);
+      }
+    }
     kill(running.pid, "SIGUSR1");
     until("end", () => running.output().split("counted").length === 5);
   } finally {
