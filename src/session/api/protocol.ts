@@ -1,3 +1,4 @@
+import type { MessagePort } from "node:worker_threads";
 import type { Address } from "../../base/address.js";
 import type { ExitStatus } from "../../targets/target.js";
 
@@ -78,6 +79,8 @@ export interface EngineData {
   /** TID of the thread that handlers run in. */
   readonly ownerThread: number;
   readonly patience: { readonly owner: number; readonly handler: number };
+  /** Commands come by it; replies and notices go. */
+  readonly port: MessagePort;
 }
 
 /** Counters of a probe, in the order in which they stand in the shared memory. */
