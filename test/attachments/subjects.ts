@@ -82,7 +82,7 @@ async function startRedis(): Promise<Running> {
   const client = await connected(socket);
   const load = spawn(
     "redis-benchmark",
-    ["-s", socket, "-l", "-q", "-c", "10", "-t", "set,get,lpush,lrange_100"],
+    ["-s", socket, "-l", "-q", "-c", "10", "-t", "set,get,incr,hset"],
     {
       stdio: ["ignore", "ignore", "pipe"],
     },
