@@ -1,4 +1,5 @@
 import { type Address, formatAddress } from "./address.js";
+import type { RefusalReason } from "./refusals.js";
 
 /**
  * An error with a sentence for its reader: what failed, where, and what to do about it.
@@ -55,11 +56,11 @@ export class MemoryFault extends HandlerError {
   }
 }
 
-/** A location cannot take a probe. `reason` is the name that `-v`, tests and documents use. */
+/** A location cannot take a probe. */
 export class ProbeRefused extends TraplineError {
   constructor(
     readonly at: Address,
-    readonly reason: string,
+    readonly reason: RefusalReason,
     readonly detail: string,
   ) {
     super(`cannot probe ${formatAddress(at)}: ${detail}`);

@@ -36,6 +36,8 @@ export interface CoreListener {
 export interface CoreOptions {
   /** Keep handler times (two clock readings a call). */
   readonly timing?: boolean;
+  /** Is given each probe whose counters change; whoever reads them takes it out. */
+  readonly counted?: Set<Probe>;
 }
 
 /**
@@ -53,7 +55,7 @@ export class ProbeCore {
   constructor(
     private readonly target: Target,
     private readonly listener: CoreListener,
-    options: CoreOptions = {},
+    private readonly options: CoreOptions = {},
   ) {
     const memoryOf = (space: SpaceId): Memory => this.spaces.get(space)?.program ?? target.memory(space);
     this.calls = new HandlerCalls(target, memoryOf, options.timing === true, {
@@ -72,7 +74,7 @@ export class ProbeCore {
   }
 
   register(definition: ProbeDefinition): Probe {
-    const probe = new Probe(this.nextId++, definition);
+    const probe = new Probe(this.nextId++, definition, this.options.counted);
     this.places.set(probe, new Set());
     return probe;
   }

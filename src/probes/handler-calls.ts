@@ -72,19 +72,19 @@ export class HandlerCalls {
   private settle(probe: Probe, outcome: Exclude<HandlerOutcome, { kind: "returned" }>): void {
     switch (outcome.kind) {
       case "handler-fault":
-        probe.handlerFaults++;
+        probe.count("handlerFaults");
         probe.firstFault ??= { fault: outcome.fault, where: outcome.where };
         probe.definition.faultHandler?.(this.hit, outcome.fault);
         this.countCancelled(probe);
         break;
       case "error":
-        probe.handlerErrors++;
+        probe.count("handlerErrors");
         break;
       case "runaway":
         this.on.disarm(probe, outcome.message);
         break;
       case "missed":
-        probe.nmissed++;
+        probe.count("nmissed");
         break;
       default:
         assertNever(outcome);

@@ -178,12 +178,12 @@ export class HitEngine {
   fire(probe: Probe, phase: Phase | "none", thread: ThreadId | undefined, details: EventDetails): void {
     const { part = "whole", fault, retries = 0 } = details;
     if (part !== "end") {
-      probe.hits++;
-      if (retries > 0) probe.retries++;
+      probe.count("hits");
+      if (retries > 0) probe.count("retries");
     }
     if (part !== "begin") {
-      if (fault === undefined) probe.completed++;
-      else probe.faulted++;
+      if (fault === undefined) probe.count("completed");
+      else probe.count("faulted");
     }
     const { definition } = probe;
     const wanted = phase !== "fault" || definition.faultWhen !== "not-retried" || fault?.retryable !== true;
@@ -204,8 +204,8 @@ export class HitEngine {
     for (const entry of location.entries) {
       const probe = entry.probe;
       if (!probe.armed || (entry.accepts !== undefined && !entry.accepts(hit))) continue;
-      probe.hits++;
-      if (arrival.retries > 0) probe.retries++;
+      probe.count("hits");
+      if (arrival.retries > 0) probe.count("retries");
       const index = arrival.add(probe);
       if (probe.definition.pre !== undefined)
         this.calls.call(probe, "pre", probe.definition.pre, arrival, index);
@@ -345,7 +345,7 @@ export class HitEngine {
     this.calls.begin(thread, location, arrival, fault);
     for (let index = 0; index < arrival.count; index++) {
       const probe = arrival.probe(index);
-      probe.faulted++;
+      probe.count("faulted");
       const { definition } = probe;
       const wanted = definition.faultWhen !== "not-retried" || !fault.retryable;
       if (probe.armed && definition.fault !== undefined && wanted) {
@@ -407,7 +407,7 @@ export class HitEngine {
 
   /** The hit came while this thread's own handler runs: no handler for it, but the instruction. */
   private missRecursion(thread: ThreadId, state: ThreadState, space: ProbedSpace, location: Location): void {
-    for (const entry of location.entries) if (entry.probe.armed) entry.probe.nmissed++;
+    for (const entry of location.entries) if (entry.probe.armed) entry.probe.count("nmissed");
     const outer = state.arrival.snapshot();
     state.arrival.clear();
     state.arrival.location = location;
@@ -417,15 +417,15 @@ export class HitEngine {
   }
 
   private complete(arrival: Arrival): void {
-    for (let index = 0; index < arrival.count; index++) arrival.probe(index).completed++;
+    for (let index = 0; index < arrival.count; index++) arrival.probe(index).count("completed");
   }
 
   private uncomplete(arrival: Arrival): void {
-    for (let index = 0; index < arrival.count; index++) arrival.probe(index).completed--;
+    for (let index = 0; index < arrival.count; index++) arrival.probe(index).count("completed", -1);
   }
 
   private abandon(arrival: Arrival): void {
-    for (let index = 0; index < arrival.count; index++) arrival.probe(index).abandoned++;
+    for (let index = 0; index < arrival.count; index++) arrival.probe(index).count("abandoned");
     arrival.clear();
   }
 

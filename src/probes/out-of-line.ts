@@ -1,7 +1,7 @@
 import type { Emulated } from "../arch/x86_64/emulate.js";
 import type { RegisterFile } from "../arch/x86_64/registers.js";
 import { type SlotCode, type SlotPoint, slotPoint } from "../arch/x86_64/slot.js";
-import { type Address, formatAddress, offsetBy } from "../base/address.js";
+import { type Address, offsetBy } from "../base/address.js";
 import { ProbeRefused } from "../base/errors.js";
 import type { Memory, Target, ThreadId } from "../targets/target.js";
 import type { Location, Slot, SlotForm } from "./location.js";
@@ -58,7 +58,7 @@ export function writeSlot(
   throw new ProbeRefused(
     location.address,
     "out-of-reach",
-    `no slot can be within reach of both the instruction and ${formatAddress(near)}`,
+    "what the instruction addresses is out of reach of any copy of it",
   );
 }
 

@@ -28,6 +28,21 @@ export interface ProbeDefinition {
   readonly internal?: boolean | undefined;
 }
 
+/** Counters of a probe. */
+export const COUNTERS = [
+  "hits",
+  "completed",
+  "faulted",
+  "abandoned",
+  "nmissed",
+  "retries",
+  "fencedFaults",
+  "handlerFaults",
+  "handlerErrors",
+] as const;
+
+export type CounterName = (typeof COUNTERS)[number];
+
 /**
  * A registered probe and its books. `hits = completed + faulted + abandoned` holds whenever no
  * thread is inside a hit.
@@ -69,7 +84,15 @@ export class Probe {
   constructor(
     readonly id: number,
     readonly definition: ProbeDefinition,
+    /** Probes enter themselves here when one of their counters changes. */
+    private readonly counted?: Set<Probe>,
   ) {}
+
+  /** Adds to one of the counters. */
+  count(what: CounterName, more = 1): void {
+    this[what] += more;
+    this.counted?.add(this);
+  }
 
   /** The row of cancelled hits ends here. */
   forgetCancelled(): void {

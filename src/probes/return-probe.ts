@@ -84,7 +84,7 @@ export class ReturnProbe {
     const sp = hit.registers.sp;
     const site = returnAddress(hit, sp);
     if (site === undefined) {
-      probe.nmissed++;
+      probe.count("nmissed");
       return;
     }
     const calls = this.callsOf(hit.thread);
@@ -100,12 +100,12 @@ export class ReturnProbe {
     } catch (error) {
       if (!(error instanceof ProbeRefused || error instanceof MemoryFault || error instanceof TargetGone))
         throw error;
-      probe.nmissed++;
+      probe.count("nmissed");
       return;
     }
     if (calls.length >= MAXIMUM_AWAITED) {
       calls.shift();
-      probe.nmissed++;
+      probe.count("nmissed");
     }
     calls.push({ space: hit.space, entry, site, sp: after });
   }

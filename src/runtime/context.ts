@@ -111,7 +111,7 @@ export class HandlerContext {
     const { hit } = this;
     hit.handlerFaults++;
     if (hit.handlerFaults > this.services.limits.MAXFAULT) throw new FaultLimit(fault);
-    hit.probe.fencedFaults++;
+    hit.probe.count("fencedFaults");
   }
 
   /** The last read failed, and what did it has no answer of its own. */

@@ -82,6 +82,21 @@ for (const [index, phase] of (["pre", "post", "fault"] as const).entries()) {
   );
 }
 
+test("a handler finds the counters as they are at its hit, one hit right behind the other", GCC, async () => {
+  const wrong: string[] = [];
+  let calls = 0;
+  await using running = await launch({ ...PATIENT, command: [target("threads"), "20", ">/dev/null"] });
+  const probe = await running.registerKprobe({
+    symbolName: "the_pass",
+    preHandler({ hits }) {
+      if (hits !== ++calls) wrong.push(`${String(hits)} in call ${String(calls)}`);
+    },
+  });
+  assert.deepEqual(await running.run(), SUCCESS);
+  assert.deepEqual(wrong, []);
+  assert.equal(probe.hits, 64 * 20);
+});
+
 test(
   "arm and disarm while threads are inside hits: nothing is lost, the text is whole afterwards",
   GCC,

@@ -6,7 +6,6 @@ import {
   type Displacement,
   planDisplacement,
   REFUSALS,
-  type RefusalReason,
 } from "../../src/arch/x86_64/displaced.js";
 import { exceptionNames } from "../../src/arch/x86_64/exceptions.js";
 import { RegisterFile } from "../../src/arch/x86_64/registers.js";
@@ -44,7 +43,7 @@ const noMemory = {
   },
 };
 
-const REFUSED: readonly (readonly [hex: string, reason: RefusalReason, what: string])[] = [
+const REFUSED: readonly (readonly [hex: string, reason: keyof typeof REFUSALS, what: string])[] = [
   ["06", "does-not-decode", "push es, gone in 64-bit mode"],
   ["62 00 00 00 00 00", "does-not-decode", "a bad EVEX prefix"],
   ["48 8b 05 00 00", "truncated", "the end of a mov"],

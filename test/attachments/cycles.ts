@@ -1,16 +1,7 @@
-import { readFileSync, readdirSync } from "node:fs";
 import { attach } from "../../src/index.js";
 import { isFree, PATIENT, textOf } from "../api/aside.js";
+import { describeHoldings, type Holdings, holdingsOf } from "../support/holdings.js";
 import type { Running, Subject } from "./subjects.js";
-
-/** What a process has, that must not grow. */
-export interface Holdings {
-  readonly maps: number;
-  readonly descriptors: number;
-  readonly threads: number;
-  /** Resident, KiB. */
-  readonly memory: number;
-}
 
 export interface Outcome {
   readonly cycles: number;
@@ -79,28 +70,13 @@ async function once(running: Running, subject: Subject): Promise<number> {
   return probe.hits;
 }
 
-/** @throws Error the process is gone */
-function holdingsOf(pid: number): Holdings {
-  const folder = `/proc/${String(pid)}`;
-  return {
-    maps: readFileSync(`${folder}/maps`, "latin1").split("\n").length - 1,
-    descriptors: readdirSync(`${folder}/fd`).length,
-    threads: readdirSync(`${folder}/task`).length,
-    memory: Number(/^VmRSS:\s+(\d+)/m.exec(readFileSync(`${folder}/status`, "latin1"))?.[1]),
-  };
-}
-
 /** `1,000 cycles, 5,210 hits, 110.2 s; target: 60 → 60 maps, …; tracer: …`. */
 export function describe(outcome: Outcome): string {
-  const change = (one: Holdings, other: Holdings): string =>
-    (["maps", "descriptors", "threads", "memory"] as const)
-      .map((what) => `${String(one[what])} → ${String(other[what])} ${what === "memory" ? "KiB" : what}`)
-      .join(", ");
   return [
     `${outcome.cycles.toLocaleString("en")} cycles, ${outcome.hits.toLocaleString("en")} hits, ${outcome.seconds.toFixed(1)} s`,
     outcome.done,
-    `target: ${change(outcome.before, outcome.after)}`,
-    `tracer: ${change(outcome.ownBefore, outcome.ownAfter)}`,
+    `target: ${describeHoldings(outcome.before, outcome.after)}`,
+    `tracer: ${describeHoldings(outcome.ownBefore, outcome.ownAfter)}`,
     ...(outcome.wrong === "" ? [] : [`WRONG: ${outcome.wrong}`]),
   ].join("; ");
 }

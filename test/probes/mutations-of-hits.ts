@@ -13,7 +13,7 @@ export const HIT_MUTATIONS: readonly Mutation[] = [
   {
     bug: "a recursive hit is not counted as missed",
     file: "hit-engine.ts",
-    find: "    for (const entry of location.entries) if (entry.probe.armed) entry.probe.nmissed++;\n",
+    find: '    for (const entry of location.entries) if (entry.probe.armed) entry.probe.count("nmissed");\n',
     replace: "",
   },
   {
@@ -63,7 +63,7 @@ export const HIT_MUTATIONS: readonly Mutation[] = [
   {
     bug: "retries are not counted",
     file: "hit-engine.ts",
-    find: "      if (arrival.retries > 0) probe.retries++;\n",
+    find: '      if (arrival.retries > 0) probe.count("retries");\n',
     replace: "",
   },
   {
@@ -198,8 +198,8 @@ export const HIT_MUTATIONS: readonly Mutation[] = [
   {
     bug: "a fault is counted for the first probe only",
     file: "hit-engine.ts",
-    find: "      probe.faulted++;\n",
-    replace: "      if (index === 0) probe.faulted++;\n",
+    find: '      probe.count("faulted");\n',
+    replace: '      if (index === 0) probe.count("faulted");\n',
   },
   {
     bug: "the post-handler for completion runs after a fault",

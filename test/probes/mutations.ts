@@ -192,13 +192,13 @@ export const MUTATIONS: readonly Mutation[] = [
   {
     bug: "an error of a handler is taken for a fault",
     file: "handler-calls.ts",
-    find: "        probe.handlerErrors++;\n",
-    replace: "        probe.handlerFaults++;\n",
+    find: '        probe.count("handlerErrors");\n',
+    replace: '        probe.count("handlerFaults");\n',
   },
   {
     bug: "a handler that could not run is not counted as missed",
     file: "handler-calls.ts",
-    find: "        probe.nmissed++;\n",
+    find: '        probe.count("nmissed");\n',
     replace: "",
   },
   {

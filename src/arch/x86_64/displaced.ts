@@ -1,5 +1,6 @@
 import { Code, type Decoder, DecoderError, type Instruction, Mnemonic, OpKind, Register } from "./iced.js";
 import { type Address, addressOf, offsetBy } from "../../base/address.js";
+import type { RefusalReason } from "../../base/refusals.js";
 import { MAX_INSTRUCTION_LENGTH, type Prefixes, scanPrefixes, withInstruction } from "./decode.js";
 import {
   type CountedJump,
@@ -69,11 +70,11 @@ export type StopBehind =
   /** It never reaches what follows it in the slot: emulate it instead. */
   | { readonly by: "emulation"; readonly emulate: Emulate }
   /** It goes away for good, to where only the processor knows: no post phase. */
-  | { readonly by: "nothing"; readonly reason: PostRefusalReason };
+  | { readonly by: "nothing"; readonly reason: keyof typeof POST_REFUSALS };
 
 export interface Refusal {
   readonly kind: "refused";
-  readonly reason: RefusalReason;
+  readonly reason: keyof typeof REFUSALS;
   /** A half-sentence for the user. */
   readonly detail: string;
 }
@@ -92,16 +93,12 @@ export const REFUSALS = {
   enclu: "enclu hands the address of its copy to an enclave, which may come back there at any time",
   /** A branch beyond the canonical addresses; it raises #GP and nothing sane has one. */
   "branch-out-of-address-space": "the branch leads out of the address space",
-} as const;
-
-export type RefusalReason = keyof typeof REFUSALS;
+} as const satisfies Partial<Record<RefusalReason, string>>;
 
 /** Why an instruction cannot have a post phase. */
 export const POST_REFUSALS = {
   "returns-elsewhere": "the instruction returns to a place that only the processor can tell",
-} as const;
-
-export type PostRefusalReason = keyof typeof POST_REFUSALS;
+} as const satisfies Partial<Record<RefusalReason, string>>;
 
 /**
  * The one place that decides whether an instruction may be displaced, and how.
@@ -128,7 +125,7 @@ function isTruncated(decoder: Decoder, text: Uint8Array, at: Address): boolean {
   return withInstruction(padded, at, (instruction) => !instruction.isInvalid);
 }
 
-function refuse(reason: RefusalReason): Refusal {
+function refuse(reason: keyof typeof REFUSALS): Refusal {
   return { kind: "refused", reason, detail: REFUSALS[reason] };
 }
 

@@ -28,6 +28,8 @@ export class RemoteHandlers {
     private readonly mailbox: Mailbox,
     /** Wakes the owner where it is not listening already. */
     private readonly ring: () => void,
+    /** Makes the counters what a handler is to see. */
+    private readonly publish: () => void,
     private readonly patience: Patience,
     /** Makes bytes read from a space be the program's own; see {@link Mailbox.lookUp}. */
     private readonly hideBreakpoints: (space: SpaceId, at: Address, bytes: Uint8Array) => void,
@@ -54,6 +56,7 @@ export class RemoteHandlers {
     const { mailbox } = this;
     if (!this.settled() || mailbox.get("ownerLeft") !== 0) return MISSED;
     this.describe(hit, probe, action);
+    this.publish();
     mailbox.pass(TURN.idle, TURN.asked);
     if (mailbox.get("ownerListens") === 0) this.ring();
     if (!this.waitWhile(TURN.asked, this.patience.owner, hit.space)) {
@@ -129,7 +132,7 @@ export class RemoteHandlers {
   private answer(hit: Hit): HandlerOutcome {
     const { mailbox } = this;
     hit.handlerFaults = mailbox.get("handlerFaults");
-    hit.probe.fencedFaults += mailbox.get("fencedFaults");
+    hit.probe.count("fencedFaults", mailbox.get("fencedFaults"));
     if (mailbox.get("registersWritten") !== 0) {
       hit.registers.bytes.set(mailbox.registers.bytes);
       hit.registers.dirty = true;

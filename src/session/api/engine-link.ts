@@ -3,10 +3,10 @@ import { Mailbox } from "../../handlers/closures/mailbox.js";
 import { delayAborts, ownThread } from "../../targets/linux/abort-delay.js";
 import { Doorbell } from "../../targets/linux/doorbell.js";
 import { beforeDeparture } from "./departure.js";
+import { COUNTERS } from "../../probes/probe.js";
 import { type HiredThread, hireThread } from "./engine-threads.js";
 import {
   type Command,
-  COUNTERS,
   type EngineData,
   type EngineStart,
   MAXIMUM_PROBES,
@@ -37,7 +37,7 @@ export class EngineLink {
   private released = false;
 
   constructor(start: EngineStart, patience: EngineData["patience"]) {
-    const counters = new SharedArrayBuffer(8 * COUNTERS.length * MAXIMUM_PROBES);
+    const counters = new SharedArrayBuffer(8 * COUNTERS.length * (1 + MAXIMUM_PROBES));
     this.counters = new Float64Array(counters);
     const { port1, port2 } = new MessageChannel();
     this.port = port1;

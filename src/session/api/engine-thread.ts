@@ -6,7 +6,7 @@ import { Mailbox } from "../../handlers/closures/mailbox.js";
 import type { HandlerOutcome } from "../../probes/outcome.js";
 import { RETURNED } from "../../probes/outcome.js";
 import type { Location } from "../../probes/location.js";
-import type { Handler, Probe } from "../../probes/probe.js";
+import { COUNTERS, type Handler, type Probe } from "../../probes/probe.js";
 import { DOORBELL } from "../../targets/linux/doorbell-words.js";
 import { endAborting, isAborting } from "../../targets/linux/abort-delay.js";
 import { loadedAt } from "../../symbols/vaddr.js";
@@ -16,7 +16,6 @@ import { Engine, type EngineListener } from "../engine.js";
 import { locate } from "../lookup.js";
 import {
   type Command,
-  COUNTERS,
   type DescribedError,
   type EngineData,
   ERRORS_KEPT,
@@ -44,6 +43,8 @@ class EngineThread implements EngineListener {
   /** Spaces whose program has come to its entry point: its libraries are there to be searched. */
   private readonly entered = new Set<SpaceId>();
   private readonly counters: Float64Array;
+  /** Probes whose counters changed since they were published. */
+  private readonly counted = new Set<Probe>();
   private readonly bell: Int32Array;
   private readonly mailbox: Mailbox;
   private readonly remote: RemoteHandlers;
@@ -67,8 +68,10 @@ class EngineThread implements EngineListener {
     this.remote = new RemoteHandlers(
       this.mailbox,
       () => {
-        this.publish();
         this.tell({ kind: "visit" });
+      },
+      () => {
+        this.publish();
       },
       data.patience,
       (space, at, bytes) => {
@@ -91,7 +94,7 @@ class EngineThread implements EngineListener {
       start.kind === "launch"
         ? LinuxTarget.launch(start.command, { doorbell, onNotice })
         : LinuxTarget.attach(start.pid, { doorbell, onNotice });
-    this.engine = new Engine(target, this);
+    this.engine = new Engine(target, this, { counted: this.counted });
     this.engine.begin();
     const [thread] = target.threads();
     if (thread === undefined) throw new TargetError("the target ended before it could be probed");
@@ -338,12 +341,15 @@ class EngineThread implements EngineListener {
     return registration;
   }
 
-  /** Makes the counters of all probes visible to the caller. */
+  /** Makes all counters visible to the caller; of thousands of probes a hit changes one or two. */
   private publish(): void {
-    for (const [id, { probe }] of this.registrations) {
+    for (const probe of this.counted) {
+      const id = this.byProbe.get(probe)?.id;
+      if (id === undefined) continue;
       for (const [index, name] of COUNTERS.entries())
         this.counters[id * COUNTERS.length + index] = probe[name];
     }
+    this.counted.clear();
   }
 
   /** What there is to say before the target is ready is told with that. */

@@ -1,5 +1,6 @@
 import type { MessagePort } from "node:worker_threads";
 import type { Address } from "../../base/address.js";
+import type { RefusalReason } from "../../base/refusals.js";
 import type { ExitStatus } from "../../targets/target.js";
 
 /** What the caller's thread asks of the engine's thread. Each is answered by a {@link Reply}. */
@@ -45,7 +46,8 @@ export interface DescribedError {
   readonly message: string;
   readonly remedy: string | undefined;
   /** Of a {@link ProbeRefused}. */
-  readonly refused: { readonly at: Address; readonly reason: string; readonly detail: string } | undefined;
+  readonly refused:
+    { readonly at: Address; readonly reason: RefusalReason; readonly detail: string } | undefined;
 }
 
 /** What the engine's thread tells of its own accord. */
@@ -83,23 +85,8 @@ export interface EngineData {
   readonly port: MessagePort;
 }
 
-/** Counters of a probe, in the order in which they stand in the shared memory. */
-export const COUNTERS = [
-  "hits",
-  "completed",
-  "faulted",
-  "abandoned",
-  "nmissed",
-  "retries",
-  "fencedFaults",
-  "handlerFaults",
-  "handlerErrors",
-] as const;
-
-export type CounterName = (typeof COUNTERS)[number];
-
 /** So many messages of errors are kept for a probe; its counter goes on. */
 export const ERRORS_KEPT = 10;
 
-/** Probes that one target can have through the API. */
+/** Probes that can be registered in one target through the API, those included that are not any more. */
 export const MAXIMUM_PROBES = 20_000;

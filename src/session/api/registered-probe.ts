@@ -1,4 +1,5 @@
-import { COUNTERS, type CounterName, type Command } from "./protocol.js";
+import { COUNTERS, type CounterName } from "../../probes/probe.js";
+import type { Command } from "./protocol.js";
 
 /** A probe's faults by kind; the two ways never meet. */
 export interface FaultCounts {

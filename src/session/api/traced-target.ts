@@ -131,8 +131,7 @@ export class TracedTarget implements AsyncDisposable {
   async registerKprobe(kprobe: Kprobe): Promise<RegisteredProbe> {
     const where = whereOf(kprobe);
     const id = this.nextProbe++;
-    if (id >= MAXIMUM_PROBES)
-      throw new UsageError(`more than ${String(MAXIMUM_PROBES)} probes in one target`);
+    if (id > MAXIMUM_PROBES) throw new UsageError(`more than ${String(MAXIMUM_PROBES)} probes in one target`);
     const name = kprobe.name ?? describe(where);
     const probe = new RegisteredProbe(
       name,

@@ -96,7 +96,7 @@ export class SystemCallProbes {
 
   threadGone(thread: ThreadId): void {
     const call = this.under.get(thread);
-    if (call !== undefined) for (const each of call.probes) each.probe.abandoned++;
+    if (call !== undefined) for (const each of call.probes) each.probe.count("abandoned");
     this.under.delete(thread);
     this.interrupted.delete(thread);
   }

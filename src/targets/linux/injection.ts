@@ -105,7 +105,7 @@ export function unmap(tracer: Tracing, thread: Thread, at: Address, length: numb
   }
   const size = Math.ceil(length / PAGE) * PAGE;
   const result = systemCallIn(tracer, thread, at, SYS.munmap, [at, size]);
-  if (result < 0) throw new ProbeRefused(at, "unmap", `munmap in the program failed: ${errorName(result)}`);
+  if (result < 0) throw new ProbeRefused(at, "no-room", `munmap in the program failed: ${errorName(result)}`);
 }
 
 /** Whether a thread's seccomp filters, if it has any, let it make a call. */
