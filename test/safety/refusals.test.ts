@@ -5,14 +5,15 @@ import { mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { test } from "node:test";
+import { planDisplacement } from "../../src/arch/x86_64/displaced.js";
 import type { Address } from "../../src/base/address.js";
 import { REFUSAL_REASONS, type RefusalReason } from "../../src/base/refusals.js";
 import { attach, type Kprobe, launch, ProbeRefused } from "../../src/index.js";
 import type { JsonEvent } from "../../src/output/json-sink.js";
-import type { Location } from "../../src/probes/location.js";
+import { Location } from "../../src/probes/location.js";
 import { writeSlot } from "../../src/probes/out-of-line.js";
-import type { ProbedSpace } from "../../src/probes/space.js";
-import type { Target, ThreadId } from "../../src/targets/target.js";
+import { ProbedSpace } from "../../src/probes/space.js";
+import type { Memory, SpaceId, Target, ThreadId } from "../../src/targets/target.js";
 import { PATIENT } from "../api/aside.js";
 import { needs } from "../support/needs.js";
 import { target, trapline } from "../support/programs.js";
@@ -149,10 +150,14 @@ test(
 );
 
 test("a target that cannot hold copies gives up what needs one", () => {
-  const location = { address: 0x40_1000 as Address } as Location;
-  const target = { capabilities: {} } as Target;
+  const at = 0x40_1000 as Address;
+  const load = planDisplacement(Uint8Array.of(0x48, 0x89, 0xc3), at);
+  assert.ok(load.kind === "copy");
+  const memory = { read: () => 0, readSome: () => 0, write: () => undefined, writeText: () => undefined };
+  const space = new ProbedSpace(1 as SpaceId, memory as unknown as Memory);
+  const location = new Location(space.id, at, 0x48, load);
   assert.throws(
-    () => writeSlot(target, 1 as ThreadId, {} as ProbedSpace, location, false, undefined),
+    () => writeSlot({ capabilities: {} } as Target, 1 as ThreadId, space, location, false, undefined),
     (error) => error instanceof ProbeRefused && error.reason === "no-slot",
   );
 });
