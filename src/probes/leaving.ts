@@ -7,6 +7,8 @@ type Unmap = NonNullable<Capabilities["unmap"]>;
 
 /** How long a thread may take to stop; one that sleeps in the kernel for ever must not keep us. */
 const PATIENCE = 1000;
+/** How long, while one of them only waits for a processor. */
+const LONGEST_PATIENCE = 30_000;
 
 /**
  * Takes everything out of the target: text first, so that no new hit begins, then the threads out
@@ -57,7 +59,8 @@ function unmapByAny(target: Target, unmap: Unmap, threads: readonly ThreadId[], 
 }
 
 function stopAll(core: ProbeCore, target: Target, onStop: (stop: Stop) => void): void {
-  const until = performance.now() + PATIENCE;
+  const began = performance.now();
+  let until = began + PATIENCE;
   let asked = new Set<ThreadId>();
   for (;;) {
     const running = [...target.threads()].filter((thread) => !target.isStopped(thread));
@@ -70,7 +73,9 @@ function stopAll(core: ProbeCore, target: Target, onStop: (stop: Stop) => void):
     asked = new Set([...asked, ...running]);
     const stop = target.wait(until);
     if (stop === undefined) {
-      if (performance.now() >= until) return;
+      if (performance.now() < until) continue;
+      if (until >= began + LONGEST_PATIENCE || !running.some((thread) => target.isRunnable(thread))) return;
+      until += PATIENCE;
       continue;
     }
     unlessGone(() => {

@@ -33,7 +33,7 @@ export interface Image {
  * Which programs and libraries are mapped where. Follows the dynamic linker by a probe of its own
  * at the place that it calls for debuggers.
  */
-export class Programs {
+export class Programs implements Disposable {
   private readonly spaces = new Map<SpaceId, Image[]>();
   /** When something was unmapped in a space; milliseconds. */
   private readonly lastGone = new Map<SpaceId, number>();
@@ -66,6 +66,12 @@ export class Programs {
         return RETURNED;
       },
     });
+  }
+
+  /** Closes the files: of images that were open nothing more can be read. */
+  [Symbol.dispose](): void {
+    for (const file of this.files.values()) file?.[Symbol.dispose]();
+    this.files.clear();
   }
 
   images(space: SpaceId): readonly Image[] {

@@ -24,6 +24,10 @@ export class NoTarget implements Target {
   spaceOf(): never {
     return none();
   }
+  isRunnable(): boolean {
+    return false;
+  }
+
   isStopped(): boolean {
     return false;
   }

@@ -186,6 +186,8 @@ export interface Target extends AsyncDisposable {
   /** The threads of a space that live; none where the space is gone. */
   threadsOf(space: SpaceId): Iterable<ThreadId>;
   isStopped(thread: ThreadId): boolean;
+  /** Whether a thread that is not stopped lacks nothing but a processor: asked to stop, it will, however late. */
+  isRunnable(thread: ThreadId): boolean;
 
   /**
    * Waits for the next stop.

@@ -80,13 +80,9 @@ async function startRedis(): Promise<Running> {
     folder,
   );
   const client = await connected(socket);
-  const load = spawn(
-    "redis-benchmark",
-    ["-s", socket, "-l", "-q", "-c", "10", "-t", "set,get,lpush,lrange_100"],
-    {
-      stdio: ["ignore", "ignore", "pipe"],
-    },
-  );
+  const load = spawn("redis-benchmark", ["-s", socket, "-l", "-q", "-c", "10", "-t", "set,get,incr,hset"], {
+    stdio: ["ignore", "ignore", "pipe"],
+  });
   let complaints = "";
   load.stderr.on("data", (data: Buffer) => {
     complaints += data.toString("latin1");

@@ -285,6 +285,11 @@ export class FakeTarget implements Target {
     return known.space;
   }
 
+  /** Nothing here takes time: what does not stop at once never will. */
+  isRunnable(): boolean {
+    return false;
+  }
+
   isStopped(thread: ThreadId): boolean {
     return this.known.get(thread)?.state === "stopped";
   }

@@ -1,10 +1,18 @@
-import { Worker } from "node:worker_threads";
+import { MessageChannel, type MessagePort, receiveMessageOnPort } from "node:worker_threads";
 import { Mailbox } from "../../handlers/closures/mailbox.js";
 import { delayAborts, ownThread } from "../../targets/linux/abort-delay.js";
 import { Doorbell } from "../../targets/linux/doorbell.js";
 import { beforeDeparture } from "./departure.js";
 import { COUNTERS } from "../../probes/probe.js";
-import { type Command, type EngineData, type EngineStart, MAXIMUM_PROBES } from "./protocol.js";
+import { type HiredThread, hireThread } from "./engine-threads.js";
+import {
+  type Command,
+  type EngineData,
+  type EngineStart,
+  MAXIMUM_PROBES,
+  type Notice,
+  type Reply,
+} from "./protocol.js";
 
 /** How long this process waits, when it ends, for the engine to leave the target; milliseconds. */
 const EXIT_PATIENCE = 3000;
@@ -17,10 +25,11 @@ const EXIT_PATIENCE = 3000;
 export class EngineLink {
   readonly mailbox = new Mailbox();
   readonly counters: Float64Array;
-  readonly worker: Worker;
   /** Called first when this process ends. */
   onDeparture: (() => void) | undefined;
 
+  private readonly port: MessagePort;
+  private readonly thread: HiredThread;
   private readonly doorbell = new Doorbell();
   private readonly stay: () => void;
   private readonly dieAtOnce: () => void;
@@ -30,25 +39,45 @@ export class EngineLink {
   constructor(start: EngineStart, patience: EngineData["patience"]) {
     const counters = new SharedArrayBuffer(8 * COUNTERS.length * (1 + MAXIMUM_PROBES));
     this.counters = new Float64Array(counters);
-    const workerData: EngineData = {
+    const { port1, port2 } = new MessageChannel();
+    this.port = port1;
+    const data: EngineData = {
       start,
       mailbox: this.mailbox.memory,
       doorbell: this.doorbell.buffer,
       counters,
       ownerThread: ownThread(),
       patience,
+      port: port2,
     };
     this.stay = beforeDeparture(() => {
       this.leaveNow();
     });
     this.dieAtOnce = delayAborts();
-    this.worker = new Worker(new URL("./engine-thread.js", import.meta.url), { workerData });
+    this.thread = hireThread(data);
+  }
+
+  /**
+   * What the engine says, to one listener at a time.
+   * @param onGone the engine's thread has ended, or has thrown what nobody caught; all that it said was told before
+   */
+  listen(onMessage: (message: Notice | Reply) => void, onGone: (why: Error) => void): void {
+    this.port.removeAllListeners("message").on("message", onMessage);
+    this.thread.onGone = (why) => {
+      for (
+        let left = receiveMessageOnPort(this.port);
+        left !== undefined;
+        left = receiveMessageOnPort(this.port)
+      )
+        onMessage(left.message as Notice | Reply);
+      onGone(why);
+    };
   }
 
   /** @returns the command's number, by which it is answered */
   send(command: Command): number {
     const number = this.nextCommand++;
-    this.worker.postMessage({ number, command });
+    this.port.postMessage({ number, command });
     this.doorbell.ring();
     return number;
   }
@@ -57,6 +86,8 @@ export class EngineLink {
   release(): void {
     if (this.released) return;
     this.released = true;
+    this.thread.onGone = undefined;
+    this.port.close();
     this.doorbell.stop();
     this.stay();
     this.dieAtOnce();

@@ -1,4 +1,4 @@
-import { parentPort, receiveMessageOnPort, workerData, type MessagePort } from "node:worker_threads";
+import { parentPort, receiveMessageOnPort, type MessagePort } from "node:worker_threads";
 import { assertNever } from "../../base/assert-never.js";
 import { ProbeRefused, TargetError, TargetGone, TraplineError, UsageError } from "../../base/errors.js";
 import { RemoteHandlers } from "../../handlers/closures/engine-side.js";
@@ -58,10 +58,10 @@ class EngineThread implements EngineListener {
   private ownerAborts = false;
   private nextLook = 0;
 
-  constructor(
-    private readonly port: MessagePort,
-    private readonly data: EngineData,
-  ) {
+  private readonly port: MessagePort;
+
+  constructor(private readonly data: EngineData) {
+    this.port = data.port;
     this.counters = new Float64Array(data.counters);
     this.bell = new Int32Array(data.doorbell);
     this.mailbox = new Mailbox(data.mailbox);
@@ -84,7 +84,8 @@ class EngineThread implements EngineListener {
     );
   }
 
-  async run(): Promise<void> {
+  /** @returns whether nothing of the target remains with this thread */
+  async run(): Promise<boolean> {
     const { start, doorbell } = this.data;
     const onNotice = (text: string): void => {
       this.warn(text);
@@ -111,13 +112,15 @@ class EngineThread implements EngineListener {
     } finally {
       // Also when we came to grief: the target goes on.
       await this.engine.leave();
+      this.engine.programs[Symbol.dispose]();
       this.mailbox.set("left", 1);
       this.publish();
     }
     if (this.ownerAborts) endAborting(this.data.ownerThread);
     // The counters stay readable; what is asked from now on the caller's side answers itself.
     this.tell({ kind: "ended", status: this.mainStatus });
-    this.port.close();
+    // A program that was launched stays a child, and what did not stop in time is let go by the end of this thread.
+    return start.kind === "attach" && target.isLeft;
   }
 
   probeDisarmed(probe: Probe, why: string): void {
@@ -376,16 +379,32 @@ function described(error: TraplineError): DescribedError {
   return { name, message, remedy, refused };
 }
 
+/** @returns whether this thread may have another engine */
+async function serve(data: EngineData): Promise<boolean> {
+  try {
+    return await new EngineThread(data).run();
+  } catch (error) {
+    new Mailbox(data.mailbox).set("left", 1);
+    data.port.postMessage(
+      (error instanceof TraplineError
+        ? { kind: "refused", error: described(error) }
+        : {
+            kind: "broken",
+            message: String(error instanceof Error ? error.stack : error),
+          }) satisfies Notice,
+    );
+    return false;
+  } finally {
+    data.port.close();
+  }
+}
+
 // A worker has a parent port, by definition; only being run as a program by mistake would lack it.
 if (parentPort === null) throw new UsageError("engine-thread is started by trapline itself");
-const port = parentPort;
-try {
-  await new EngineThread(port, workerData as EngineData).run();
-} catch (error) {
-  new Mailbox((workerData as EngineData).mailbox).set("left", 1);
-  port.postMessage(
-    (error instanceof TraplineError
-      ? { kind: "refused", error: described(error) }
-      : { kind: "broken", message: String(error instanceof Error ? error.stack : error) }) satisfies Notice,
-  );
-}
+const owner = parentPort;
+owner.on("message", (data: EngineData) => {
+  void serve(data).then((again) => {
+    if (again) owner.postMessage("idle");
+    else owner.close();
+  });
+});

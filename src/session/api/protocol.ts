@@ -1,3 +1,4 @@
+import type { MessagePort } from "node:worker_threads";
 import type { Address } from "../../base/address.js";
 import type { RefusalReason } from "../../base/refusals.js";
 import type { ExitStatus } from "../../targets/target.js";
@@ -80,6 +81,8 @@ export interface EngineData {
   /** TID of the thread that handlers run in. */
   readonly ownerThread: number;
   readonly patience: { readonly owner: number; readonly handler: number };
+  /** Commands come by it; replies and notices go. */
+  readonly port: MessagePort;
 }
 
 /** So many messages of errors are kept for a probe; its counter goes on. */

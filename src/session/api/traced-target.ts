@@ -1,4 +1,3 @@
-import type { Worker } from "node:worker_threads";
 import { writeSync } from "node:fs";
 import { assertNever } from "../../base/assert-never.js";
 import { ProbeRefused, TargetError, TargetGone, UsageError } from "../../base/errors.js";
@@ -90,17 +89,14 @@ export class TracedTarget implements AsyncDisposable {
       options.handlerLimit ?? HANDLER_LIMIT,
       options.write ?? writeToStandardOutput,
     );
-    const { worker } = link;
-    worker.on("message", (message: Notice | Reply) => {
-      this.receive(message);
-    });
-    worker.on("error", (error) => {
-      this.fail(error);
-    });
-    worker.on("exit", () => {
-      this.finish();
-      this.fail(new TargetError("the engine's thread has ended unexpectedly"));
-    });
+    link.listen(
+      (message) => {
+        this.receive(message);
+      },
+      (why) => {
+        this.fail(why);
+      },
+    );
     link.onDeparture = () => {
       this.owner.leave();
     };
@@ -113,7 +109,7 @@ export class TracedTarget implements AsyncDisposable {
       handler: milliseconds("handlerLimit", options.handlerLimit ?? HANDLER_LIMIT),
     });
     try {
-      const { pid, warnings } = await firstNotice(link.worker);
+      const { pid, warnings } = await firstNotice(link);
       if (start.kind === "launch") noteLaunched(pid);
       return new TracedTarget(pid, link, options, warnings);
     } catch (error) {
@@ -340,20 +336,14 @@ function closuresOf(kprobe: Kprobe, probe: RegisteredProbe): Closures {
 }
 
 /** Waits for the engine's first word. @returns what it says of the target @throws TargetError it was refused */
-async function firstNotice(worker: Worker): Promise<Extract<Notice, { kind: "ready" }>> {
+async function firstNotice(link: EngineLink): Promise<Extract<Notice, { kind: "ready" }>> {
   return new Promise((resolve, reject) => {
-    const onMessage = (notice: Notice): void => {
-      worker.off("error", reject);
+    link.listen((notice) => {
       if (notice.kind === "ready") resolve(notice);
       else if (notice.kind === "refused") reject(revive(notice.error));
       else if (notice.kind === "broken") reject(new Error(notice.message));
       else reject(new TargetError("the target ended before it could be probed"));
-    };
-    worker.once("message", onMessage);
-    worker.once("error", reject);
-    worker.once("exit", () => {
-      reject(new TargetError("the target ended before it could be probed"));
-    });
+    }, reject);
   });
 }
 

@@ -1,4 +1,5 @@
 import { readlinkSync } from "node:fs";
+import { TargetGone } from "../../base/errors.js";
 import { fileNameOf } from "../../base/file-name.js";
 import type { ThreadFacts } from "../target.js";
 import { readFile, readStat, readStatus } from "./process-files.js";
@@ -20,6 +21,16 @@ export function readFacts(thread: number): ThreadFacts {
     user: status.number("Uid"),
     group: status.number("Gid"),
   };
+}
+
+/** Whether a thread runs, or would, had it a processor. */
+export function isRunnable(thread: number): boolean {
+  try {
+    return readStat(thread)[0] === "R";
+  } catch (error) {
+    if (error instanceof TargetGone) return false;
+    throw error;
+  }
 }
 
 /** The processor that a thread ran on last. */

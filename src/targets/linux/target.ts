@@ -17,7 +17,7 @@ import { attach } from "./attach.js";
 import { dispositionOf, dumpsMemory } from "./disposition.js";
 import { dueSignal } from "./due-signal.js";
 import { detachAll } from "./detach.js";
-import { readFacts } from "./facts.js";
+import { isRunnable, readFacts } from "./facts.js";
 import { mapNear, unmap } from "./injection.js";
 import { guard } from "./sheltering.js";
 import { signalCalls } from "./signal-calls.js";
@@ -95,6 +95,9 @@ export class LinuxTarget implements Target {
     return new LinuxTarget(tracer);
   }
 
+  /** Disposed of, and no thread of it is left for the kernel to let go at the end of the thread that traced it. */
+  isLeft = false;
+
   threads(): Iterable<ThreadId> {
     return this.tracer.book.ids();
   }
@@ -105,6 +108,10 @@ export class LinuxTarget implements Target {
 
   threadsOf(space: SpaceId): Iterable<ThreadId> {
     return this.tracer.book.threadsOf(space);
+  }
+
+  isRunnable(thread: ThreadId): boolean {
+    return isRunnable(thread);
   }
 
   isStopped(thread: ThreadId): boolean {
@@ -153,10 +160,11 @@ export class LinuxTarget implements Target {
 
   /**
    * Lets all threads go, launched programs too: they run on. Breakpoints must have been taken out
-   * before. Takes a second at most.
+   * before. Takes a second at most, longer only where threads could run and have no processor.
    */
   [Symbol.asyncDispose](): Promise<void> {
     detachAll(this.tracer);
+    this.isLeft = this.tracer.book.size === 0;
     this.tracer.dispose();
     return Promise.resolve();
   }
