@@ -69,7 +69,8 @@ function letGo(tracer: Tracer, thread: Thread): void {
       thread.pendingSignal = signal;
       thread.trapped = false;
       // What is to be delivered is pending afterwards: by whichever action, it is the kernel's to deliver.
-      if (endShelter(tracer, thread)) signal = 0;
+      endShelter(tracer, thread);
+      signal = thread.pendingSignal;
     }
     tracer.waiter.goes(thread.id);
     const result = ptrace(PTRACE.DETACH, thread.id, 0, signal);

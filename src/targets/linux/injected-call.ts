@@ -1,11 +1,12 @@
 import { type Address, offsetBy } from "../../base/address.js";
+import { TargetGone } from "../../base/errors.js";
 import { registerIndex } from "../../arch/x86_64/registers.js";
-import { SYS, SharedBytes, systemCall4 } from "./kernel.js";
+import { ERRNO, SYS, SharedBytes, systemCall4 } from "./kernel.js";
 import { PTRACE, PTRACE_EVENT, SYSTEM_CALL_STOP, ptrace } from "./ptrace.js";
 import type { FilteredCall } from "./seccomp.js";
 import { SIG, isStopSignal } from "./signals.js";
 import { REGISTER_BYTES, type Thread } from "./threads.js";
-import { waitForStop } from "./thread-wait.js";
+import { waitForStopAtMost } from "./thread-wait.js";
 import type { Tracing } from "./tracing.js";
 import { stopEvent, stopSignal } from "./wait-status.js";
 
@@ -69,6 +70,11 @@ const TRAP_FLAG = 0x100n;
 const RESTARTED: ReadonlySet<bigint> = new Set([-512n, -513n, -514n]);
 const RESTARTED_BY_BLOCK = -516n;
 
+/** How long a thread may take to begin a call; milliseconds, of which it does not wait for a processor. */
+const PATIENCE = 1000;
+/** So long no other thread of the space is tried where one did not. */
+const RESPITE = 2000;
+
 const saved = new SharedBytes(REGISTER_BYTES);
 const changed = new SharedBytes(REGISTER_BYTES);
 const savedWords = new BigUint64Array(saved.buffer, 0, REGISTER_BYTES / 8);
@@ -89,8 +95,12 @@ const stubView = new DataView(stub.buffer);
  * it comes there again.
  *
  * @param at where {@link STUB_LENGTH} bytes may be overwritten and executed
+ * A thread in a frozen control group does not run. The call is not made then: EAGAIN. Where the freezer does
+ * not even let it be stopped again (state D), it makes the call when it runs, by itself, as it would
+ * without us.
+ *
  * @returns the result, `-errno` on failure
- * @throws TargetGone it was killed meanwhile
+ * @throws TargetGone it was killed meanwhile, or is out of reach until it runs
  */
 export function callInTarget(
   tracer: Tracing,
@@ -100,6 +110,7 @@ export function callInTarget(
   args: readonly number[],
 ): number {
   const id = thread.id;
+  if (performance.now() < thread.space.unresponsiveUntil) return -ERRNO.EAGAIN;
   tracer.check(thread, ptrace(PTRACE.GETREGS, id, 0, saved.address));
   tracer.check(thread, ptrace(PTRACE.GETSIGMASK, id, 8, mask.address));
   if (thread.atCallEntry) {
@@ -132,8 +143,8 @@ export function callInTarget(
   const met: Met = { groupStop: thread.groupStopped, stopSignal: false };
   let result: number;
   try {
-    passCall(tracer, thread, at, met);
-    result = Number(BigInt.asIntN(64, words[RAX]));
+    const made = passCall(tracer, thread, at, met);
+    result = made ? Number(BigInt.asIntN(64, words[RAX])) : -ERRNO.EAGAIN;
   } finally {
     // ESRCH, where it was killed, changes nothing any more.
     ptrace(PTRACE.SETSIGMASK, id, 8, mask.address);
@@ -182,15 +193,24 @@ interface Met {
   stopSignal: boolean;
 }
 
-/** Runs the thread to the entry of the call, then through it. */
-function passCall(tracer: Tracing, thread: Thread, at: Address, met: Met): void {
+/**
+ * Runs the thread to the entry of the call, then through it.
+ *
+ * @returns false where it does not run, and stands before the call again
+ */
+function passCall(tracer: Tracing, thread: Thread, at: Address, met: Met): boolean {
   // The signal to deliver is blocked now: it becomes pending again, details and all.
   let signal = thread.pendingSignal;
   tracer.goes(thread);
+  let inVain = false;
   const go = (request: number): boolean => {
     tracer.check(thread, ptrace(request, thread.id, 0, signal));
     signal = 0;
-    const status = waitForStop(tracer, thread);
+    let status = waitForStopAtMost(tracer, thread, PATIENCE);
+    if (status === undefined) {
+      inVain = true;
+      status = stopAgain(tracer, thread);
+    }
     if (stopEvent(status) === PTRACE_EVENT.STOP) met.groupStop ||= isStopSignal(stopSignal(status));
     else if (stopSignal(status) === SIG.STOP) met.stopSignal = true;
     return stopSignal(status) === (SIG.TRAP | SYSTEM_CALL_STOP);
@@ -200,8 +220,26 @@ function passCall(tracer: Tracing, thread: Thread, at: Address, met: Met): void 
     tracer.check(thread, ptrace(PTRACE.GETREGS, thread.id, 0, changed.address));
     return words[RIP] === behind;
   };
-  while (!(go(PTRACE.SYSCALL) && isBehind()));
+  while (!(go(PTRACE.SYSCALL) && isBehind())) if (inVain) return false;
   tracer.check(thread, ptrace(PTRACE.INTERRUPT, thread.id));
   do go(PTRACE.CONT);
   while (!isBehind());
+  return true;
+}
+
+/**
+ * Stops a thread that does not run, as the new freezer lets us.
+ *
+ * @throws TargetGone it cannot be stopped
+ */
+function stopAgain(tracer: Tracing, thread: Thread): number {
+  const { space } = thread;
+  space.unresponsiveUntil = performance.now() + RESPITE;
+  tracer.check(thread, ptrace(PTRACE.INTERRUPT, thread.id));
+  const status = waitForStopAtMost(tracer, thread, PATIENCE);
+  if (status !== undefined) return status;
+  // It stands in the stub, which nobody else may use from now on.
+  space.unresponsiveUntil = Infinity;
+  thread.stopped = false;
+  throw new TargetGone(`thread ${thread.id} does not run: it may be in a frozen control group`);
 }

@@ -50,7 +50,7 @@ function mapIn(tracer: Tracing, thread: Thread, near: Address, size: number): Ad
       throw new ProbeRefused(
         near,
         "no-room",
-        `the program cannot map memory for it: ${errorName(result)}${atItsLimit(thread, result)}`,
+        `the program cannot map memory for it: ${errorName(result)}${whyNot(thread, result)}`,
       );
     // Another thread was faster: look again.
     mappings = thread.space.memory.mappings();
@@ -64,7 +64,9 @@ const formerLimit = new SharedBytes(16); // struct rlimit64: soft, hard
 const raisedLimit = new SharedBytes(16);
 
 /** What may be the reason, and is not ours to change. */
-function atItsLimit(thread: Thread, result: number): string {
+function whyNot(thread: Thread, result: number): string {
+  if (performance.now() < thread.space.unresponsiveUntil)
+    return " (it does not run: it may be in a frozen control group)";
   if (result !== -ERRNO.ENOMEM) return "";
   if (systemCall4(SYS.prlimit64, thread.id, RLIMIT_AS, 0, formerLimit.address) !== 0) return "";
   const limit = formerLimit.view.getBigUint64(0, true);
@@ -204,7 +206,8 @@ export function systemCallIn(
   try {
     return callAt(tracer, thread, at, near, number, args);
   } finally {
-    giveBack(thread, at);
+    // Unless the thread is still there: see callInTarget.
+    if (space.unresponsiveUntil !== Infinity) giveBack(thread, at);
   }
 }
 

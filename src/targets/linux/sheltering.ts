@@ -63,7 +63,7 @@ function beginShelter(tracer: Tracing, space: Space): void {
   const free = threads.find(isUnfiltered);
   if (free !== undefined) threads.unshift(free);
   for (const thread of threads) {
-    if (!wantsShelter(space)) return;
+    if (!wantsShelter(space) || performance.now() < space.unresponsiveUntil) return;
     if (!thread.stopped)
       withStopped(tracer, thread, () => {
         buildShelter(tracer, thread);
@@ -92,6 +92,8 @@ export function buildShelter(tracer: Tracing, thread: Thread): void {
     // The program is traced all the same; docs/safety.md says what it has to do without.
     if (!(error instanceof ProbeRefused || error instanceof TargetGone)) throw error;
     space.stub = undefined;
+    // Its threads do not run: the first one that does will build it.
+    if (performance.now() < space.unresponsiveUntil) space.noted = notes;
   }
 }
 
@@ -99,19 +101,18 @@ export function buildShelter(tracer: Tracing, thread: Thread): void {
  * The last thread of a process that we still have gives its program's action back to the kernel,
  * and the memory, if nobody else uses it. All others are on their own already: had we died before,
  * the shelter would still have been there for them.
- * @returns whether code was run in the thread: a signal that it stopped with is pending now
+ * Where code was run in the thread, a signal that it stopped with is pending now.
  */
-export function endShelter(tracer: Tracing, thread: Thread): boolean {
+export function endShelter(tracer: Tracing, thread: Thread): void {
   const { space } = thread;
   const { shelter } = space;
-  if (shelter === undefined || thread.ending || !mayCall(thread, SYS.rt_sigaction)) return false;
+  if (shelter === undefined || thread.ending || !mayCall(thread, SYS.rt_sigaction)) return;
   if (!shelter.strayed.has(thread.process))
     setAction(tracer, thread, shelter, shelter.wishOf(thread.process));
   // A thread may be in the handler on behalf of a signal of its own: then it stays.
   if (space.threads.size === 1 && !shelter.passed) {
     giveShelterBack(tracer, thread, shelter);
   }
-  return true;
 }
 
 function giveShelterBack(tracer: Tracing, thread: Thread, shelter: Shelter): void {

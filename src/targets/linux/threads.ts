@@ -114,9 +114,19 @@ export class Space {
   noted: ((shelter: Shelter) => void)[] | undefined;
   /** What the process had for SIGTRAP before it executed this program. */
   inherited: SignalAction | undefined;
+  /**
+   * Until when none of its threads is made to call the kernel: one of them did not run, and the others
+   * hardly will; as `performance.now()` has it.
+   */
+  unresponsiveUntil = 0;
 
   constructor(readonly id: SpaceId) {
     this.memory = new SpaceMemory(() => this.threads.keys(), `address space ${id}`);
+  }
+
+  /** A thread of it came to a breakpoint: they run again. */
+  noteRunning(): void {
+    if (this.unresponsiveUntil !== Infinity) this.unresponsiveUntil = 0;
   }
 }
 

@@ -393,6 +393,7 @@ export class Tracer implements Tracing {
     } else if (thread.mask.inEarnest) repairTrap(this, thread, code === SI.KERNEL);
     if (forced && code === SI.KERNEL) {
       const stop = this.breakpointStop(thread);
+      thread.space.noteRunning();
       if (wantsShelter(thread.space)) buildShelter(this, thread);
       return stop;
     }
