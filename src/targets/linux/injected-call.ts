@@ -202,25 +202,26 @@ function passCall(tracer: Tracing, thread: Thread, at: Address, met: Met): boole
   // The signal to deliver is blocked now: it becomes pending again, details and all.
   let signal = thread.pendingSignal;
   tracer.goes(thread);
-  let inVain = false;
-  const go = (request: number): boolean => {
+  const go = (request: number): "at-call" | "elsewhere" | "not-at-all" => {
     tracer.check(thread, ptrace(request, thread.id, 0, signal));
     signal = 0;
-    let status = waitForStopAtMost(tracer, thread, PATIENCE);
-    if (status === undefined) {
-      inVain = true;
-      status = stopAgain(tracer, thread);
-    }
+    const ran = waitForStopAtMost(tracer, thread, PATIENCE);
+    const status = ran ?? stopAgain(tracer, thread);
     if (stopEvent(status) === PTRACE_EVENT.STOP) met.groupStop ||= isStopSignal(stopSignal(status));
     else if (stopSignal(status) === SIG.STOP) met.stopSignal = true;
-    return stopSignal(status) === (SIG.TRAP | SYSTEM_CALL_STOP);
+    if (ran === undefined) return "not-at-all";
+    return stopSignal(status) === (SIG.TRAP | SYSTEM_CALL_STOP) ? "at-call" : "elsewhere";
   };
   const behind = BigInt(offsetBy(at, SYSCALL_LENGTH));
   const isBehind = (): boolean => {
     tracer.check(thread, ptrace(PTRACE.GETREGS, thread.id, 0, changed.address));
     return words[RIP] === behind;
   };
-  while (!(go(PTRACE.SYSCALL) && isBehind())) if (inVain) return false;
+  for (;;) {
+    const where = go(PTRACE.SYSCALL);
+    if (where === "not-at-all") return false;
+    if (where === "at-call" && isBehind()) break;
+  }
   tracer.check(thread, ptrace(PTRACE.INTERRUPT, thread.id));
   do go(PTRACE.CONT);
   while (!isBehind());
