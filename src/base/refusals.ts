@@ -19,6 +19,7 @@ export const REFUSAL_REASONS = [
   "shared-mapping",
   "foreign-breakpoint",
   "too-many",
+  "shadow-stack",
   // Where its copy would go, at the first hit.
   "seccomp",
   "no-room",

@@ -31,6 +31,7 @@ export function armAt(space: ProbedSpace, address: Address, entry: Entry, option
   ) {
     throw new ProbeRefused(address, displacement.after.reason, POST_REFUSALS[displacement.after.reason]);
   }
+  refuseShadowed(space, location, entry);
   if (!location.armed) {
     refuseOverlap(space, location);
     space.guard?.breakpoint(space.id, address, location.originalByte);
@@ -104,6 +105,21 @@ function originalText(space: ProbedSpace, address: Address): Uint8Array {
     if (neighbour?.armed === true) bytes[offset] = neighbour.originalByte;
   }
   return bytes.subarray(0, length);
+}
+
+/**
+ * A call that is done for the program pushes no return address to a shadow stack, and a return pops none:
+ * the program would die at the next return.
+ */
+function refuseShadowed(space: ProbedSpace, { address, displacement }: Location, { probe }: Entry): void {
+  const { flow } = displacement.facts;
+  const differs = flow === "call" || (flow === "return" && probe.definition.post !== undefined);
+  if (differs && space.hasShadowStacks?.(space.id) === true)
+    throw new ProbeRefused(
+      address,
+      "shadow-stack",
+      "the program has shadow stacks, which only the call or the return itself may change",
+    );
 }
 
 function refuseOverlap(space: ProbedSpace, location: Location): void {

@@ -310,9 +310,9 @@ export class ProbeCore {
   private spaceOf(id: SpaceId): ProbedSpace {
     let space = this.spaces.get(id);
     if (space === undefined) {
-      const { guard } = this.target.capabilities;
+      const { guard, hasShadowStacks } = this.target.capabilities;
       guard?.begin(id);
-      space = new ProbedSpace(id, this.target.memory(id), guard);
+      space = new ProbedSpace(id, this.target.memory(id), guard, false, hasShadowStacks);
       this.spaces.set(id, space);
     }
     return space;

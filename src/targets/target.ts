@@ -238,6 +238,12 @@ export interface Capabilities {
    */
   readonly dumpsMemory?: (thread: ThreadId, signal: SignalInfo) => boolean;
 
+  /**
+   * Whether threads of a space have shadow stacks: copies of their return addresses that only `call` and
+   * `ret` themselves change. Absent where targets have none.
+   */
+  readonly hasShadowStacks?: (space: SpaceId) => boolean;
+
   /** One thread can step while the others run. */
   readonly stepsAlone: boolean;
 

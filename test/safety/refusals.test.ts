@@ -10,8 +10,11 @@ import type { Address } from "../../src/base/address.js";
 import { REFUSAL_REASONS, type RefusalReason } from "../../src/base/refusals.js";
 import { attach, type Kprobe, launch, ProbeRefused } from "../../src/index.js";
 import type { JsonEvent } from "../../src/output/json-sink.js";
+import { armAt } from "../../src/probes/arming.js";
 import { Location } from "../../src/probes/location.js";
+import { RETURNED } from "../../src/probes/outcome.js";
 import { writeSlot } from "../../src/probes/out-of-line.js";
+import { Probe } from "../../src/probes/probe.js";
 import { ProbedSpace } from "../../src/probes/space.js";
 import type { Memory, SpaceId, Target, ThreadId } from "../../src/targets/target.js";
 import { PATIENT } from "../api/aside.js";
@@ -160,6 +163,32 @@ test("a target that cannot hold copies gives up what needs one", () => {
     () => writeSlot({ capabilities: {} } as Target, 1 as ThreadId, space, location, false, undefined),
     (error) => error instanceof ProbeRefused && error.reason === "no-slot",
   );
+});
+
+// By a target that says so: there are kernels and processors without.
+test("where the program has shadow stacks a call is refused, and a handler behind a return", () => {
+  const at = 0x40_1000 as Address;
+  const arm = (text: readonly number[], post: boolean): void => {
+    const memory = {
+      readSome: (_at: Address, into: Uint8Array) => (into.set(text), text.length),
+      writeText: () => undefined,
+    };
+    const space = new ProbedSpace(1 as SpaceId, memory as unknown as Memory, undefined, false, () => true);
+    const definition = { name: "shadowed", ...(post ? { post: () => RETURNED } : { pre: () => RETURNED }) };
+    armAt(space, at, { probe: new Probe(1, definition), key: undefined, accepts: undefined }, {});
+  };
+  const refused = (error: unknown): boolean =>
+    error instanceof ProbeRefused && error.reason === "shadow-stack";
+  const [call, indirectCall, ret] = [[0xe8, 0, 0, 0, 0], [0xff, 0xd0], [0xc3]] as const;
+  for (const post of [false, true])
+    for (const text of [call, indirectCall])
+      assert.throws(() => {
+        arm(text, post);
+      }, refused);
+  assert.throws(() => {
+    arm(ret, true);
+  }, refused);
+  arm(ret, false);
 });
 
 /** As many breakpoints as a shelter has entries for. */

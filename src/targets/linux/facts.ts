@@ -23,6 +23,11 @@ export function readFacts(thread: number): ThreadFacts {
   };
 }
 
+/** Whether a thread has a shadow stack. Documentation/arch/x86/shstk.rst of the kernel. */
+export function hasShadowStack(thread: number): boolean {
+  return (readStatus(thread).get("x86_Thread_features") ?? "").split(" ").includes("shstk");
+}
+
 /** Whether a thread runs, or would, had it a processor. */
 export function isRunnable(thread: number): boolean {
   try {

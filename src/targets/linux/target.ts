@@ -17,7 +17,7 @@ import { attach } from "./attach.js";
 import { dispositionOf, dumpsMemory } from "./disposition.js";
 import { dueSignal } from "./due-signal.js";
 import { detachAll } from "./detach.js";
-import { isRunnable, readFacts } from "./facts.js";
+import { hasShadowStack, isRunnable, readFacts } from "./facts.js";
 import { mapNear, unmap } from "./injection.js";
 import { guard } from "./sheltering.js";
 import { signalCalls } from "./signal-calls.js";
@@ -56,6 +56,7 @@ export class LinuxTarget implements Target {
       mapNear: (thread, near, length) => mapNear(tracer, tracer.stoppedThread(thread), near, length),
       dueSignal: (thread) => dueSignal(tracer, tracer.stoppedThread(thread)),
       dumpsMemory: (thread, signal) => dumpsMemory(tracer.stoppedThread(thread), signal),
+      hasShadowStacks: (space) => [...tracer.book.space(space).threads.keys()].some(hasShadowStack),
       unmap: (thread, at, length) => unmap(tracer, tracer.stoppedThread(thread), at, length),
       signalCalls: signalCalls(tracer),
       guard: guard(tracer),
