@@ -23,8 +23,10 @@ export function withStopped(tracer: Tracing, thread: Thread, body: () => void): 
   const until = performance.now() + PATIENCE;
   while (!thread.stopped) {
     const waited = systemCall4(SYS.wait4, thread.id, status.address, WAIT_OPTIONS | WNOHANG, 0);
-    if ((waited < 0 && waited !== -ERRNO.EINTR) || performance.now() > until) return;
+    if (waited < 0 && waited !== -ERRNO.EINTR) return;
     if (waited <= 0) {
+      // Looked at here only: a stop that was taken is dealt with, however late it is.
+      if (performance.now() > until) return;
       Atomics.wait(nap, 0, 0, 0.05);
       continue;
     }
