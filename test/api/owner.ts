@@ -18,7 +18,7 @@ if (way === "run") {
 } else await trace();
 
 async function trace(): Promise<void> {
-  const target = await attach({ pid: Number(pid), handlerLimit: 1000 });
+  const target = await attach({ pid: Number(pid), handlerLimit: 60_000 });
   // Decides itself what Ctrl-C means.
   if (way === "listen")
     process.once("SIGINT", () => {

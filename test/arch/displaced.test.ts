@@ -2,11 +2,7 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 import { type Address, offsetBy } from "../../src/base/address.js";
 import { MemoryFault } from "../../src/base/errors.js";
-import {
-  type Displacement,
-  planDisplacement,
-  REFUSALS,
-} from "../../src/arch/x86_64/displaced.js";
+import { type Displacement, planDisplacement, REFUSALS } from "../../src/arch/x86_64/displaced.js";
 import { exceptionNames } from "../../src/arch/x86_64/exceptions.js";
 import { RegisterFile } from "../../src/arch/x86_64/registers.js";
 import { type SlotCode, slotPoint } from "../../src/arch/x86_64/slot.js";

@@ -8,6 +8,8 @@ import { SUCCESS, traced } from "../support/traced.js";
 
 const GCC = needs("gcc");
 const TICKS = 150;
+/** On a busy machine a tick has come again before a hit is over: there are to be hits all the same. */
+const ROUNDS = 10;
 const PLACES = [1, 2, 3, 4, 5, 6, 7, 8].map((number) => `place_${String(number)}`);
 const quiet = (): undefined => undefined;
 
@@ -26,7 +28,7 @@ for (const [name, handlers] of Object.entries(ARRANGEMENTS)) {
     GCC,
     async () => {
       const { output, status, probes } = await traced(
-        [target("ticks"), String(TICKS)],
+        [target("ticks"), String(TICKS), String(ROUNDS)],
         [
           ...PLACES.map((symbolName, place) => ({ symbolName, ...handlers(place) })),
           // The program's own handler is probed, too: its hits are in between.
@@ -37,7 +39,7 @@ for (const [name, handlers] of Object.entries(ARRANGEMENTS)) {
       const calls = Number(
         /^calls (\d+) wrong 0 elsewhere 0 stepped 0\n$/.exec(output)?.[1] ?? assert.fail(output),
       );
-      assert.ok(calls > TICKS / 30, `${String(calls)} rounds`);
+      assert.ok(calls >= ROUNDS, `${String(calls)} rounds`);
       for (const { name: place, hits, completed, faulted, nmissed, retries } of probes.slice(0, -1)) {
         assert.deepEqual(
           { hits, completed, faulted, nmissed, retries },

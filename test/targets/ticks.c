@@ -1,5 +1,5 @@
 // A timer's signal arrives a thousand times a second while a loop goes over eight labelled instructions.
-// `ticks NUMBER`: until so many have come. The handler looks where the program was interrupted and whether
+// `ticks NUMBER ROUNDS`: until so many have come, and so many times around the loop. The handler looks where the program was interrupted and whether
 // its flags are its own; a place outside of the program's and its libraries' own text is not.
 #define _GNU_SOURCE
 #include <link.h>
@@ -69,13 +69,13 @@ static long expected(long value) {
 }
 
 int main(int count, char **words) {
-  long wanted = count > 1 ? atol(words[1]) : 100, calls = 0, wrong = 0, value = 1, check = 1;
+  long wanted = count > 1 ? atol(words[1]) : 100, least = count > 2 ? atol(words[2]) : 1, calls = 0, wrong = 0, value = 1, check = 1;
   dl_iterate_phdr(note_text, 0);
   struct sigaction action = {.sa_sigaction = tick, .sa_flags = SA_SIGINFO | SA_RESTART};
   struct itimerval every = {{0, 1000}, {0, 1000}}, never = {{0, 0}, {0, 0}};
   sigaction(SIGALRM, &action, 0);
   setitimer(ITIMER_REAL, &every, 0);
-  while (ticks < wanted) {
+  while (ticks < wanted || calls < least) {
     calls++;
     value = loop(value);
     check = expected(check);

@@ -1,4 +1,5 @@
 import { TargetGone } from "../../base/errors.js";
+import { isRunnable } from "./facts.js";
 import { ERRNO, SYS, SharedBytes, systemCall4 } from "./kernel.js";
 import { PTRACE, PTRACE_EVENT, SYSTEM_CALL_STOP, WAIT_OPTIONS, ptrace } from "./ptrace.js";
 import { restartInterrupted } from "./restart.js";
@@ -8,6 +9,8 @@ import { isStopped, stopEvent, stopSignal } from "./wait-status.js";
 
 /** How long a thread of a running program may take to stop before another one is tried; milliseconds. */
 const PATIENCE = 100;
+/** The same, while it only waits for a processor: what it is to stop for should not come too late for it. */
+const LONGEST_PATIENCE = 10_000;
 const WNOHANG = 1;
 
 const status = new SharedBytes(8);
@@ -20,11 +23,14 @@ const nap = new Int32Array(new SharedArrayBuffer(4));
 export function withStopped(tracer: Tracing, thread: Thread, body: () => void): void {
   if (ptrace(PTRACE.INTERRUPT, thread.id) !== 0) return;
   thread.disturbed = true;
-  const until = performance.now() + PATIENCE;
+  const began = performance.now();
   while (!thread.stopped) {
     const waited = systemCall4(SYS.wait4, thread.id, status.address, WAIT_OPTIONS | WNOHANG, 0);
-    if ((waited < 0 && waited !== -ERRNO.EINTR) || performance.now() > until) return;
+    if (waited < 0 && waited !== -ERRNO.EINTR) return;
     if (waited <= 0) {
+      // Looked at here only: a stop that was taken is dealt with, however late it is.
+      const waits = performance.now() - began;
+      if (waits > PATIENCE && (waits > LONGEST_PATIENCE || !isRunnable(thread.id))) return;
       Atomics.wait(nap, 0, 0, 0.05);
       continue;
     }

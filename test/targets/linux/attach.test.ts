@@ -129,6 +129,35 @@ testCompiled("what was written to a held thread's registers outlasts the stops o
   }
 });
 
+testCompiled("a thread that is stopped for a moment goes on, however late we look", async (t) => {
+  const running = background([compile("counters", COUNTERS)]);
+  try {
+    until("ready", () => running.output().includes("ready"));
+    await using target = LinuxTarget.attach(running.pid);
+    const space = target.spaceOf(mainThread(target));
+    const { guard } = target.capabilities;
+    assert.ok(guard !== undefined);
+    // As on a busy machine: whoever looks at the clock gets the processor back a second later.
+    const now = performance.now.bind(performance);
+    const nap = new Int32Array(new SharedArrayBuffer(4));
+    let late = 0;
+    t.mock.method(performance, "now", () => {
+      Atomics.wait(nap, 0, 0, 20);
+      return now() + 1000 * ++late;
+    });
+    guard.begin(space);
+    t.mock.restoreAll();
+    assert.ok(late > 0);
+    // A stop that is still to be dealt with is, and is told to nobody.
+    for (let stop; (stop = target.wait(performance.now() + 100)) !== undefined;)
+      assert.fail(`a stop was told: ${stop.kind}`);
+    for (const thread of target.threads())
+      until(`thread ${String(thread)} goes on`, () => field(thread, "State") !== "t");
+  } finally {
+    kill(running.pid);
+  }
+});
+
 testCompiled("a stopped job stays stopped while attached and after detaching", async () => {
   const running = background([compile("counters", COUNTERS)]);
   try {
