@@ -1,10 +1,11 @@
-import { Worker } from "node:worker_threads";
+import type { Worker } from "node:worker_threads";
 import { DescriptorWriter } from "../output/descriptor-writer.js";
 import { DOORBELL_BYTES } from "../targets/linux/doorbell-words.js";
 import { Doorbell } from "../targets/linux/doorbell.js";
 import { StarvationGuard } from "../targets/linux/scheduling.js";
 import type { Interrupts, SessionOptions } from "./options.js";
 import type { ScriptThreadData, ScriptThreadEnd } from "./script/script-thread.js";
+import { redirectWarnings, startThread } from "./thread.js";
 
 /** A thread that loads what a session needs while the command line is still being read. */
 export interface PreparedSession {
@@ -22,10 +23,11 @@ const STANDARD_ERROR = 2;
 
 /** Starts the thread of a session: loading is most of the time until the first probe is armed. */
 export function prepareSession(): PreparedSession {
+  redirectWarnings();
   const doorbell = new Doorbell(new SharedArrayBuffer(DOORBELL_BYTES));
   const stop = new SharedArrayBuffer(4);
   const workerData: ScriptThreadData = { doorbell: doorbell.buffer, stop };
-  const worker = new Worker(new URL("./script/script-thread.js", import.meta.url), { workerData });
+  const worker = startThread(new URL("./script/script-thread.js", import.meta.url), { workerData });
   return {
     run: async (options, interrupts) => {
       const guard = new StarvationGuard(doorbell.buffer);

@@ -2,6 +2,7 @@
 import assert from "node:assert/strict";
 import { spawn } from "node:child_process";
 import { once } from "node:events";
+import { constants } from "node:fs";
 import { test } from "node:test";
 import { fileURLToPath } from "node:url";
 import { needs } from "../support/needs.js";
@@ -85,3 +86,14 @@ for (const way of ["abort in a handler", "hoard in a handler", "hoard"]) {
     assert.equal(signal, "SIGABRT");
   });
 }
+
+test("a launched program's pipes stay blocking, as those of the program that launches it were", () => {
+  const { stdout, stderr, status } = run(process.execPath, OWNER, "flags");
+  assert.deepEqual({ stderr, status }, { stderr: "", status: 0 });
+  assert.deepEqual(
+    [...stdout.matchAll(/^flags:\s*(\d+)$/gm)].map(
+      ([, flags]) => Number.parseInt(flags ?? "", 8) & constants.O_NONBLOCK,
+    ),
+    [0, 0],
+  );
+});

@@ -10,6 +10,17 @@ if (way === "run") {
   const probe = await target.registerKprobe({ symbolName: "getppid", module: "libc.so.6" });
   const { kind } = (await target.run()) ?? { kind: "lost" };
   console.log(kind, probe.hits);
+} else if (way === "flags") {
+  // Nothing of this program's own may touch its standard output before.
+  const command = [
+    "perl",
+    "-pe",
+    "",
+    ...[1, 2].map((descriptor) => `/proc/self/fdinfo/${String(descriptor)}`),
+  ];
+  const target = await launch({ command });
+  await target.registerKprobe({ symbolName: "read", module: "libc.so.6" });
+  await target.run();
 } else if (way.startsWith("exit after ")) {
   // While the engine's thread is still on its way.
   const delay = Number(way.split(" ")[2]);

@@ -2,12 +2,12 @@
 import assert from "node:assert/strict";
 import { spawn } from "node:child_process";
 import { once } from "node:events";
-import { readFileSync } from "node:fs";
+import { constants, readFileSync } from "node:fs";
 import { setTimeout } from "node:timers/promises";
 import { test } from "node:test";
 import { fileURLToPath } from "node:url";
 import { needs } from "../support/needs.js";
-import { type Outcome, trapline } from "../support/programs.js";
+import { type Outcome, run, trapline } from "../support/programs.js";
 
 const MAIN = fileURLToPath(new URL("../../../dist/cli/main.js", import.meta.url));
 const PERL = needs("perl");
@@ -133,4 +133,18 @@ test("the exit status tells what came of it: 0 done, 1 the script failed, 2 the 
     assert.equal(outcome.status, status, `${what}: ${outcome.stderr}`);
     assert.equal(outcome.stderr === "", status === 0, what);
   }
+});
+
+const FLAGS = "print grep /^flags/, do { local @ARGV = map qq(/proc/self/fdinfo/$_), 1, 2; <> }";
+
+test("a target's pipes stay blocking, also when Node has warnings: they go to standard error", PERL, () => {
+  const words = ["-e", "probe end {}", "-c", `perl -e 'sleep 1; ${FLAGS}'`];
+  const preload = fileURLToPath(new URL("./warns.js", import.meta.url));
+  const { stdout, stderr } = run(process.execPath, "--import", preload, MAIN, ...words);
+  assert.match(stderr, /^(\(node:\d+\) Warning: of a test\n)+$/);
+  const flags = [...stdout.matchAll(/^flags:\s*(\d+)$/gm)].map(([, octal = ""]) => Number.parseInt(octal, 8));
+  assert.deepEqual(
+    flags.map((bits) => bits & constants.O_NONBLOCK),
+    [0, 0],
+  );
 });

@@ -14,6 +14,7 @@ import { LinuxTarget } from "../../targets/linux/target.js";
 import { CONTINUE, type ExitStatus, type SpaceId, type ThreadId } from "../../targets/target.js";
 import { Engine, type EngineListener } from "../engine.js";
 import { locate } from "../lookup.js";
+import { redirectWarnings } from "../thread.js";
 import {
   type Command,
   type DescribedError,
@@ -402,6 +403,7 @@ async function serve(data: EngineData): Promise<boolean> {
 // A worker has a parent port, by definition; only being run as a program by mistake would lack it.
 if (parentPort === null) throw new UsageError("engine-thread is started by trapline itself");
 const owner = parentPort;
+redirectWarnings();
 owner.on("message", (data: EngineData) => {
   void serve(data).then((again) => {
     if (again) owner.postMessage("idle");

@@ -1,5 +1,5 @@
-import { Worker } from "node:worker_threads";
 import { TargetError } from "../../base/errors.js";
+import { startThread } from "../thread.js";
 import type { EngineData } from "./protocol.js";
 
 /** Threads that wait for their next engine, at most: each has some 15 MB. */
@@ -19,7 +19,7 @@ const idle = new Set<Hired>();
 
 class Hired implements HiredThread {
   onGone: ((why: Error) => void) | undefined;
-  readonly worker = new Worker(new URL("./engine-thread.js", import.meta.url));
+  readonly worker = startThread(new URL("./engine-thread.js", import.meta.url));
 
   constructor() {
     // Its one message: the engine has left, and nothing of it remains.

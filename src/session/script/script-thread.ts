@@ -13,6 +13,7 @@ import { compile, type Compiled, type CompileOptions, parseScript } from "../../
 import { resolveProgram } from "../../symbols/programs.js";
 import { DOORBELL } from "../../targets/linux/doorbell-words.js";
 import type { SessionOptions } from "../options.js";
+import { redirectWarnings } from "../thread.js";
 import type { ProgramNames } from "../points/places.js";
 import { commandWords } from "./command.js";
 import { describeHandlers, describeProgram, describeScript } from "./describe.js";
@@ -186,6 +187,7 @@ function tapset(): CompileOptions["library"] {
 
 if (parentPort === null) throw new UsageError("script-thread is started by trapline itself");
 const port = parentPort;
+redirectWarnings();
 // Everything is loaded by now; what is to be done comes when the command line has been read.
 port.once("message", (options: SessionOptions) => {
   main(options, workerData as ScriptThreadData).then(
