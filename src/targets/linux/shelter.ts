@@ -64,6 +64,8 @@ export class Shelter {
   private view = new DataView(this.table.buffer);
   private used = 0;
   private readonly places = new Map<Address, number>();
+  /** Where the slots are. */
+  private readonly regions: { readonly start: Address; readonly end: Address }[] = [];
   private ignores = false;
   /** A signal of the program's own went through the handler: a thread may be in it. */
   passed = false;
@@ -87,6 +89,7 @@ export class Shelter {
     copy.used = this.used;
     copy.ignores = this.ignores;
     for (const [at, place] of this.places) copy.places.set(at, place);
+    copy.regions.push(...this.regions);
     memory.writeText(copy.data(DATA.table), copy.table.subarray(0, copy.used));
     return copy;
   }
@@ -119,6 +122,18 @@ export class Shelter {
 
   slots(start: Address, end: Address): void {
     this.enter(ENTRY.slots, start, toBigInt(end));
+    this.regions.push({ start, end });
+  }
+
+  /** Whether the table has an entry for this place. */
+  knows(at: Address): boolean {
+    return this.places.has(at);
+  }
+
+  /** Whether a program counter is in a slot. */
+  isSlot(at: Address): boolean {
+    for (const { start, end } of this.regions) if (at >= start && at < end) return true;
+    return false;
   }
 
   /** The text is gone: what is mapped there later is not ours to restore. */

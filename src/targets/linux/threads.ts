@@ -24,7 +24,7 @@ export class Thread {
   registersValid = false;
   /** Stands still and was reported, or is about to be. */
   stopped = false;
-  /** Stopped by an `int3`, and set before it again, as far as the kernel knows. */
+  /** Stopped by an `int3`; as far as the kernel knows it is before it again, or where it is to go on. */
   rewound = false;
   /** Where it was stopped by an `int3`: the address behind it. */
   trappedAt = 0 as Address;

@@ -11,16 +11,7 @@ import { PTRACE, PTRACE_EVENT, SYSTEM_CALL_STOP, ptrace } from "./ptrace.js";
 import { restartInterrupted } from "./restart.js";
 import { ReturnWatches } from "./return-watch.js";
 import { Scheduling } from "./scheduling.js";
-import {
-  SIG,
-  SI,
-  SIGINFO_BYTES,
-  codeOf,
-  decodeSignal,
-  isStopSignal,
-  setAddress,
-  signalOf,
-} from "./signals.js";
+import { SIG, SI, codeOf, decodeSignal, isStopSignal, setAddress, signalOf } from "./signals.js";
 import { sayLost } from "./set-user-id.js";
 import { buildShelter, passOnTrap, wantsShelter } from "./sheltering.js";
 import { Starter } from "./starter.js";
@@ -30,15 +21,16 @@ import { type Space, type Thread, ThreadBook } from "./threads.js";
 import { isCaught, sharesMemory } from "./kinship.js";
 import { followMask, maskHandler } from "./mask-calls.js";
 import { learnMask } from "./trap-mask.js";
-import { TRAP_STOP, exitStatus, isStopped, stopEvent, stopSignal } from "./wait-status.js";
+import { exitStatus, isStopped, stopEvent, stopSignal } from "./wait-status.js";
 import {
   goesBack,
   isRaised,
   putPendingBack,
   repairTrap,
+  mayBeMistaken,
+  rewindIfTrapped,
   setBefore,
   standsForBreakpoint,
-  wasException,
 } from "./trap-stops.js";
 import { finishClone, keepChildTraced } from "./untraced-children.js";
 import { Waiter } from "./waiter.js";
@@ -80,8 +72,6 @@ export class Tracer implements Tracing {
   readonly departures = new Departures(this);
   private readonly message = new SharedBytes(8);
   private readonly siginfo: SharedBytes;
-  /** Of a thread that is only looked at: the other one may be fetched already, for the thread whose turn it is. */
-  private readonly looked = new SharedBytes(SIGINFO_BYTES);
   private readonly scheduling: Scheduling;
   private readonly starter = new Starter();
   private tracingCalls = false;
@@ -129,30 +119,26 @@ export class Tracer implements Tracing {
     this.lastThread = thread;
     this.inARow = 0;
     const { waiter } = this;
+    rewindIfTrapped(this.book.find(thread as ThreadId), waiter.status);
     this.takeSeen();
-    this.rewindTrapped(thread, waiter.status);
     if (this.book.find(thread as ThreadId)?.rewound === true) waiter.fetched = false;
-    while (waiter.poll()) {
-      this.rewindTrapped(waiter.polledThread, waiter.polledStatus);
-      this.pending.push(waiter.polledThread, waiter.polledStatus);
+    while (waiter.look()) {
+      rewindIfTrapped(this.book.find(waiter.polledThread as ThreadId), waiter.polledStatus);
+      if (waiter.takePolled()) this.pending.push(waiter.polledThread, waiter.polledStatus);
     }
-  }
-
-  /**
-   * The stop of a thread was taken, and will be dealt with later. Behind a breakpoint it is set
-   * before it again, as far as the kernel knows: should we die, it comes there once more.
-   */
-  private rewindTrapped(id: number, status: number): void {
-    const thread = this.book.find(id as ThreadId);
-    if (thread === undefined || status !== TRAP_STOP) return;
-    if (ptrace(PTRACE.GETSIGINFO, id, 0, this.looked.address) !== 0) return;
-    if (codeOf(this.looked.view) === SI.KERNEL && wasException(thread)) setBefore(thread);
   }
 
   /** The stop that was told last is taken, if its thread was not set going: others are waited for now. */
   private takeLast(): void {
-    const thread = this.book.find(this.takeSeen() as ThreadId);
-    if (thread?.trapped === true) setBefore(thread);
+    const thread = this.book.find(this.waiter.untaken as ThreadId);
+    if (thread?.trapped === true) this.takeBefore(thread);
+    else this.takeSeen();
+  }
+
+  /** Sets a thread before its breakpoint and takes its stop, in this order: should we die now, it comes there again. */
+  private takeBefore(thread: Thread): void {
+    setBefore(thread);
+    if (this.waiter.untaken === thread.id) this.takeSeen();
   }
 
   notice(text: string): void {
@@ -238,6 +224,7 @@ export class Tracer implements Tracing {
   /** Puts registers that were written in place. */
   storeRegisters(thread: Thread): void {
     if (!thread.registers.dirty) return;
+    if (thread.trapped) this.takeBefore(thread);
     this.check(thread, ptrace(PTRACE.SETREGS, thread.id, 0, thread.registersAddress));
     thread.registers.dirty = false;
   }
@@ -276,6 +263,7 @@ export class Tracer implements Tracing {
     thread.atCallEntry = false;
     thread.groupStopped = false;
     if (request !== PTRACE.LISTEN) thread.going = request;
+    if (thread.registers.dirty && mayBeMistaken(thread)) this.takeBefore(thread);
     this.waiter.goes(thread.id);
     const result = thread.registers.dirty
       ? this.starter.start(thread, request, signal)

@@ -1,15 +1,17 @@
 import { INT3 } from "../../arch/x86_64/machine-code.js";
+import { MAX_INSTRUCTION_LENGTH } from "../../arch/x86_64/decode.js";
 import { registerIndex } from "../../arch/x86_64/registers.js";
-import { offsetBy } from "../../base/address.js";
+import { type Address, offsetBy } from "../../base/address.js";
 import { SharedBytes } from "./kernel.js";
 import { waitsForTrap } from "./mask-calls.js";
 import { PTRACE, ptrace } from "./ptrace.js";
 import { restartInterrupted } from "./restart.js";
 import { repairAction } from "./sheltering.js";
-import { SIG } from "./signals.js";
+import { SI, SIG, SIGINFO_BYTES, codeOf } from "./signals.js";
 import { waitForStop } from "./thread-wait.js";
 import type { Thread } from "./threads.js";
 import type { Tracing } from "./tracing.js";
+import { TRAP_STOP } from "./wait-status.js";
 import { holdTrapBack, setTrapBlocked } from "./trap-mask.js";
 
 /** Offset of rip in `struct user`. sys/user.h. */
@@ -21,6 +23,8 @@ const TRAP_FLAG = 0x100;
 
 const word = new SharedBytes(8);
 const byte = new Uint8Array(1);
+/** Of a thread that is only looked at: the tracer's may be fetched already, for the thread whose turn it is. */
+const siginfo = new SharedBytes(SIGINFO_BYTES);
 
 /**
  * Whether the processor raised the SIGTRAP that a thread stands at: one that the thread sent itself may say
@@ -46,6 +50,29 @@ export function setBefore(thread: Thread): void {
   if (ptrace(PTRACE.POKEUSER, thread.id, RIP_OFFSET, before) !== 0) return;
   thread.rewound = true;
   if (thread.registersValid) thread.registers.dirty = true;
+}
+
+/**
+ * The stop of a thread is about to be taken, and will be dealt with later. Behind a breakpoint it is set
+ * before it again, as far as the kernel knows: should we die, it comes there once more.
+ */
+export function rewindIfTrapped(thread: Thread | undefined, status: number): void {
+  if (thread === undefined || status !== TRAP_STOP) return;
+  if (ptrace(PTRACE.GETSIGINFO, thread.id, 0, siginfo.address) !== 0) return;
+  if (codeOf(siginfo.view) === SI.KERNEL && wasException(thread)) setBefore(thread);
+}
+
+/**
+ * Whether the shelter could take a thread that goes on, were we to die before it does, for one that stands
+ * behind a breakpoint: the signal of its stop is delivered then, with its new registers. Slots are known to the
+ * shelter, and what is before a place within the instruction, or right behind it, is no breakpoint but ours.
+ */
+export function mayBeMistaken({ trapped, rewound, registers, trappedAt, space }: Thread): boolean {
+  const { shelter } = space;
+  if (!trapped || rewound || shelter === undefined) return false;
+  const { pc } = registers;
+  if (shelter.knows((pc - 1) as Address)) return true;
+  return (pc < trappedAt || pc >= trappedAt + MAX_INSTRUCTION_LENGTH) && !shelter.isSlot(pc);
 }
 
 /** What the kernel did to force a SIGTRAP on a thread that blocks it is undone. Registers are fetched. */

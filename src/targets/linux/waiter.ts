@@ -59,7 +59,7 @@ export class Waiter {
   status = 0;
   /** What was taken: not what was seen, where the thread was killed in between and stands at its exit. */
   takenStatus = 0;
-  /** The same, after `poll`. */
+  /** The same, after `look`. */
   polledThread = 0;
   polledStatus = 0;
   /** Registers and siginfo of {@link thread} were fetched along. */
@@ -69,7 +69,8 @@ export class Waiter {
   private readonly list = new SystemCallList(3);
   private readonly info = new SharedBytes(SIGINFO_BYTES);
   /** The thread whose stop was seen, but not taken. */
-  private untaken = 0;
+  untaken = 0;
+  private readonly polled = new SharedBytes(SIGINFO_BYTES);
   private readonly polledWord = new SharedBytes(8);
   private readonly waiting: number;
   private readonly fetchingRegisters: number;
@@ -155,12 +156,23 @@ export class Waiter {
     if (this.untaken === thread) this.untaken = 0;
   }
 
-  /** Looks for a thread that stands, without waiting. @returns whether there was one */
-  poll(): boolean {
-    const thread = systemCall4(SYS.wait4, -1, this.polledWord.address, WAIT_OPTIONS | WNOHANG, 0);
-    if (thread <= 0) return false;
+  /** Looks for a thread that stands, without waiting and without taking it. @returns whether there was one */
+  look(): boolean {
+    this.polled.words[4] = 0;
+    const result = systemCall(SYS.waitid, P_ALL, 0, this.polled.address, LOOK_OPTIONS | WNOHANG, 0);
+    const { words } = this.polled;
+    const [code, thread, status] = [words[2] as number, words[4] as number, words[6] as number]; // 128 bytes long
+    if (result < 0 || thread === 0) return false;
     this.polledThread = thread;
-    this.polledStatus = this.polledWord.words[0] as number; // 8 bytes long
+    this.polledStatus = code === CLD_TRAPPED || code === CLD_STOPPED ? (status << 8) | STOPPED : 0;
+    return true;
+  }
+
+  /** Takes what {@link look} has seen, or what came since. @returns false where it was set going meanwhile */
+  takePolled(): boolean {
+    const { polledThread: thread, polledWord: word } = this;
+    if (systemCall4(SYS.wait4, thread, word.address, WAIT_OPTIONS | WNOHANG, 0) !== thread) return false;
+    this.polledStatus = word.words[0] as number; // 8 bytes long
     return true;
   }
 

@@ -1,7 +1,10 @@
 import assert from "node:assert/strict";
 import { readFileSync } from "node:fs";
+import { registerIndex } from "../../../src/arch/x86_64/registers.js";
 import type { Address } from "../../../src/base/address.js";
 import { MemoryFault, ProbeRefused } from "../../../src/base/errors.js";
+import { SharedBytes } from "../../../src/targets/linux/kernel.js";
+import { PTRACE, ptrace } from "../../../src/targets/linux/ptrace.js";
 import type { LinuxTarget } from "../../../src/targets/linux/target.js";
 import { CONTINUE, type Memory, type ThreadId } from "../../../src/targets/target.js";
 import { INT3, compile, kill, launchTo, mainThread, symbol, temporary, testCompiled } from "./support.js";
@@ -158,6 +161,39 @@ testCompiled("memory is mapped near a place, executable, and given back", async 
   }
   assert.equal(readFileSync(`/proc/${main}/maps`, "utf8"), before);
   assert.deepEqual([...target.registers(main).values], registers);
+  kill(main);
+});
+
+testCompiled("a thread is where it is to go on, should we die, once memory was unmapped by it", async () => {
+  const program = compile(
+    "twice",
+    `__attribute__((noinline)) void ready(void) { __asm__ volatile("nop"); }
+     int main() { ready(); ready(); return 0; }`,
+  );
+  await using target = launchTo("/dev/null", [program]);
+  const main = mainThread(target);
+  const at = symbol(program, "ready");
+  const { mapNear, unmap } = target.capabilities;
+  assert.ok(mapNear !== undefined && unmap !== undefined);
+  const memory = target.memory(target.spaceOf(main));
+  const original = new Uint8Array(1);
+  memory.read(at, original);
+  const arrive = (): void => {
+    memory.writeText(at, INT3);
+    target.resume(main, CONTINUE);
+    assert.equal(target.wait(performance.now() + 5000)?.kind, "breakpoint");
+    memory.writeText(at, original);
+    target.registers(main).pc = at;
+  };
+  arrive();
+  const slot = mapNear(main, at, 4096);
+  target.resume(main, { kind: "step" });
+  assert.equal(target.wait(performance.now() + 5000)?.kind, "step");
+  arrive();
+  unmap(main, slot, 4096);
+  const word = new SharedBytes(8);
+  assert.equal(ptrace(PTRACE.PEEKUSER, main, 8 * registerIndex("rip"), word.address), 0);
+  assert.equal(Number(word.view.getBigUint64(0, true)), at);
   kill(main);
 });
 
