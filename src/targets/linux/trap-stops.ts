@@ -36,7 +36,7 @@ export function isRaised(thread: Thread): boolean {
 }
 
 /** The same of a thread whose registers are not fetched, at a stop with the code of a breakpoint. */
-export function wasException(thread: Thread): boolean {
+function wasException(thread: Thread): boolean {
   return (
     ptrace(PTRACE.PEEKUSER, thread.id, 4 * ORIG_RAX_WORD, word.address) === 0 &&
     word.view.getInt32(0, true) === -1
