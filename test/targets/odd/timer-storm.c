@@ -13,7 +13,7 @@ static void tick(int signal) {
 
 int main(void) {
   handle(SIGALRM, tick, SA_RESTART);
-  struct itimerval timer = {{0, 200}, {0, 200}}, off = {{0, 0}, {0, 0}};
+  struct itimerval timer = {{0, 500}, {0, 500}}, off = {{0, 0}, {0, 0}};
   MUST(setitimer(ITIMER_REAL, &timer, NULL) == 0);
   unsigned sum = 0, rounds = 0;
   char text[64];
