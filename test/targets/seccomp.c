@@ -44,7 +44,7 @@ int main(int count, char **words) {
     // Late, a slot can be mapped before the filter comes.
     if (strcmp(words[2], "late") == 0) needs_slot();
     restrict_as(how);
-    for (int i = 0; i < 3000; i++) {
+    for (int i = 0; i < 10000; i++) {
       needs_slot();
       for (volatile int spent = 0; spent < 200000; spent++) continue;
     }

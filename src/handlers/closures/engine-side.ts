@@ -16,6 +16,8 @@ const GRACE = 150;
 
 /** How often an owner that takes its time is looked after; milliseconds. */
 const LOOK_EVERY = 50;
+/** On a machine so busy that the owner gets no processor, this much longer at most; milliseconds. */
+const LONGEST_STARVED = 10_000;
 
 /**
  * Calls handlers that live in another thread: the engine's side of the hand-over. The target's
@@ -35,6 +37,8 @@ export class RemoteHandlers {
     private readonly hideBreakpoints: (space: SpaceId, at: Address, bytes: Uint8Array) => void,
     /** Whether the owner's thread is on its way out of the world: V8 had no memory left for it, say. */
     private readonly ownerAborts: () => boolean,
+    /** Whether the owner's thread has had no processor since this was asked last: that time does not count. */
+    private readonly ownerStarves: () => boolean,
     /** Does what the handler that just ended asked for, so that it holds for the next one. */
     private readonly obey: () => void,
   ) {}
@@ -89,7 +93,8 @@ export class RemoteHandlers {
    */
   private waitWhile(turn: number, milliseconds: number, space: SpaceId): boolean {
     const { mailbox } = this;
-    const until = performance.now() + milliseconds;
+    let until = performance.now() + milliseconds;
+    const latest = until + LONGEST_STARVED;
     for (;;) {
       const now = mailbox.get("turn");
       if (now === TURN.lookup) {
@@ -104,6 +109,7 @@ export class RemoteHandlers {
         mailbox.set("ownerLeft", 1);
         return false;
       }
+      if (this.ownerStarves()) until = Math.min(latest, until + LOOK_EVERY);
     }
   }
 

@@ -10,6 +10,7 @@ import { COUNTERS, type Handler, type Probe } from "../../probes/probe.js";
 import { DOORBELL } from "../../targets/linux/doorbell-words.js";
 import { endAborting, isAborting } from "../../targets/linux/abort-delay.js";
 import { loadedAt } from "../../symbols/vaddr.js";
+import { ProcessorWait } from "../../targets/linux/processor-wait.js";
 import { LinuxTarget } from "../../targets/linux/target.js";
 import { CONTINUE, type ExitStatus, type SpaceId, type ThreadId } from "../../targets/target.js";
 import { Engine, type EngineListener } from "../engine.js";
@@ -66,6 +67,7 @@ class EngineThread implements EngineListener {
     this.counters = new Float64Array(data.counters);
     this.bell = new Int32Array(data.doorbell);
     this.mailbox = new Mailbox(data.mailbox);
+    const ownerWait = new ProcessorWait(data.ownerThread);
     this.remote = new RemoteHandlers(
       this.mailbox,
       () => {
@@ -79,6 +81,7 @@ class EngineThread implements EngineListener {
         this.engine.core.hideBreakpoints(space, at, bytes);
       },
       () => isAborting(data.ownerThread),
+      () => ownerWait.lasts(),
       () => {
         if (Atomics.load(this.bell, DOORBELL.rung) !== 0) this.obeyAll();
       },
