@@ -19,7 +19,7 @@ import { noteLaunched, refuseOwnChild } from "./own-child.js";
 import { TargetMemories } from "./target-memories.js";
 
 export interface TargetOptions {
-  /** How long a handler may run before it is stopped and its probe disarmed; milliseconds. Default 250. */
+  /** How long a handler may run before it is stopped and its probe disarmed; milliseconds. Default 1000. */
   readonly handlerLimit?: number;
   /** How long the caller's event loop may be busy before a hit is counted as missed; milliseconds. Default 1000. */
   readonly ownerLimit?: number;
@@ -293,7 +293,7 @@ function answerTooLate(command: Command): void {
 }
 
 /** Milliseconds. */
-const HANDLER_LIMIT = 250;
+const HANDLER_LIMIT = 1000;
 const OWNER_LIMIT = 1000;
 
 /** @throws UsageError */
