@@ -22,6 +22,18 @@ export class StatusQueue {
     return true;
   }
 
+  /** Takes a thread's status out before its turn, if it is one of these. */
+  withdraw(thread: number, wanted: (status: number) => boolean): number | undefined {
+    for (let at = this.head; at < this.tail; at += 2) {
+      const status = this.words[at + 1] as number; // at + 1 < tail
+      if (this.words[at] !== thread || !wanted(status)) continue;
+      this.words.copyWithin(at, at + 2, this.tail);
+      this.tail -= 2;
+      return status;
+    }
+    return undefined;
+  }
+
   private makeRoom(): void {
     const left = this.words.subarray(this.head, this.tail);
     const words = new Int32Array(Math.max(this.words.length, 4 * left.length));

@@ -21,6 +21,12 @@ const nap = new Int32Array(new SharedArrayBuffer(4));
  * What it stops for on the way is dealt with as always, and told at the next wait.
  */
 export function withStopped(tracer: Tracing, thread: Thread, body: () => void): void {
+  // It may stand already, and its turn to be looked at has not come.
+  const queued = tracer.pending.withdraw(thread.id, isPlainStop);
+  if (queued !== undefined) {
+    runAtStop(tracer, thread, queued, body);
+    return;
+  }
   if (ptrace(PTRACE.INTERRUPT, thread.id) !== 0) return;
   thread.disturbed = true;
   const began = performance.now();
@@ -35,22 +41,30 @@ export function withStopped(tracer: Tracing, thread: Thread, body: () => void): 
       continue;
     }
     const value = status.words[0] as number; // 8 bytes long
-    const plain = isStopped(value) && (stopEvent(value) === PTRACE_EVENT.STOP || isSignalStop(value));
+    const plain = isPlainStop(value) || (isStopped(value) && isSignalStop(value));
     if (!plain) {
       tracer.dealWith(thread.id, value);
       continue;
     }
-    thread.stopped = true;
-    thread.registersValid = false;
-    // One to be delivered is pending afterwards, and stops the thread again.
-    thread.pendingSignal = isSignalStop(value) ? stopSignal(value) : 0;
-    runStopped(tracer, thread, body);
-    // Whatever becomes of the thread now, it is like any other stop that nobody asked for.
-    if (thread.pendingSignal !== 0 || stopEvent(value) === PTRACE_EVENT.STOP)
-      tracer.pending.push(thread.id, value);
-    else tracer.setGoing(thread);
+    runAtStop(tracer, thread, value, body);
     return;
   }
+}
+
+function isPlainStop(status: number): boolean {
+  return isStopped(status) && stopEvent(status) === PTRACE_EVENT.STOP;
+}
+
+function runAtStop(tracer: Tracing, thread: Thread, value: number, body: () => void): void {
+  thread.stopped = true;
+  thread.registersValid = false;
+  // One to be delivered is pending afterwards, and stops the thread again.
+  thread.pendingSignal = isSignalStop(value) ? stopSignal(value) : 0;
+  runStopped(tracer, thread, body);
+  // Whatever becomes of the thread now, it is like any other stop that nobody asked for.
+  if (thread.pendingSignal !== 0 || stopEvent(value) === PTRACE_EVENT.STOP)
+    tracer.pending.push(thread.id, value);
+  else tracer.setGoing(thread);
 }
 
 function isSignalStop(value: number): boolean {

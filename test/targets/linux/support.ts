@@ -75,7 +75,7 @@ export function background(argv: readonly string[]): { pid: number; output: () =
 }
 
 /** Waits, a little at a time, until something holds. */
-export function until(what: string, holds: () => boolean, ms = 5000): void {
+export function until(what: string, holds: () => boolean, ms = 30_000): void {
   const end = performance.now() + ms;
   const cell = new Int32Array(new SharedArrayBuffer(4));
   while (!holds()) {
