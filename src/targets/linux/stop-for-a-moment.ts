@@ -5,7 +5,7 @@ import { PTRACE, PTRACE_EVENT, SYSTEM_CALL_STOP, WAIT_OPTIONS, ptrace } from "./
 import { restartInterrupted } from "./restart.js";
 import type { Thread } from "./threads.js";
 import type { Tracing } from "./tracing.js";
-import { isStopped, stopEvent, stopSignal } from "./wait-status.js";
+import { TRAP_STOP, isStopped, stopEvent, stopSignal } from "./wait-status.js";
 
 /** How long a thread of a running program may take to stop before another one is tried; milliseconds. */
 const PATIENCE = 100;
@@ -22,7 +22,13 @@ const nap = new Int32Array(new SharedArrayBuffer(4));
  */
 export function withStopped(tracer: Tracing, thread: Thread, body: () => void): void {
   // It may stand already, and its turn to be looked at has not come.
-  const queued = tracer.pending.withdraw(thread.id, isPlainStop);
+  const queued = tracer.pending.withdraw(thread.id, (value) => value === TRAP_STOP || isPlainStop(value));
+  if (queued === TRAP_STOP) {
+    tracer.dealWith(thread.id, queued);
+    // At a breakpoint it stands as well as anywhere; a signal that was sent is delivered first.
+    if (thread.trapped) unlessGone(body);
+    return;
+  }
   if (queued !== undefined) {
     runAtStop(tracer, thread, queued, body);
     return;
@@ -72,10 +78,16 @@ function isSignalStop(value: number): boolean {
 }
 
 function runStopped(tracer: Tracing, thread: Thread, body: () => void): void {
-  try {
+  unlessGone(() => {
     tracer.fetchRegisters(thread);
     if (thread.pendingSignal === 0) restartInterrupted(thread.id, thread.registers);
     tracer.storeRegisters(thread);
+    body();
+  });
+}
+
+function unlessGone(body: () => void): void {
+  try {
     body();
   } catch (error) {
     if (!(error instanceof TargetGone)) throw error;
