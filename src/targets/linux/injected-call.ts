@@ -94,11 +94,11 @@ const stubView = new DataView(stub.buffer);
  * stood behind a breakpoint stands, as far as the kernel knows, before it: should the tracer die,
  * it comes there again.
  *
- * @param at where {@link STUB_LENGTH} bytes may be overwritten and executed
  * A thread in a frozen control group does not run. The call is not made then: EAGAIN. Where the freezer does
  * not even let it be stopped again (state D), it makes the call when it runs, by itself, as it would
  * without us.
  *
+ * @param at where {@link STUB_LENGTH} bytes may be overwritten and executed
  * @returns the result, `-errno` on failure
  * @throws TargetGone it was killed meanwhile, or is out of reach until it runs
  */
