@@ -1,14 +1,11 @@
 import { ProbeRefused, TargetGone } from "../base/errors.js";
+import { unlessGone } from "../base/gone.js";
+import { Patience } from "../targets/patience.js";
 import type { ProbeCore } from "./core.js";
 import type { Region } from "./slots.js";
 import type { Capabilities, Stop, Target, ThreadId } from "../targets/target.js";
 
 type Unmap = NonNullable<Capabilities["unmap"]>;
-
-/** How long a thread may take to stop; one that sleeps in the kernel for ever must not keep us. */
-const PATIENCE = 1000;
-/** How long, while one of them only waits for a processor. */
-const LONGEST_PATIENCE = 30_000;
 
 /**
  * Takes everything out of the target: text first, so that no new hit begins, then the threads out
@@ -59,8 +56,7 @@ function unmapByAny(target: Target, unmap: Unmap, threads: readonly ThreadId[], 
 }
 
 function stopAll(core: ProbeCore, target: Target, onStop: (stop: Stop) => void): void {
-  const began = performance.now();
-  let until = began + PATIENCE;
+  const patience = new Patience();
   let asked = new Set<ThreadId>();
   for (;;) {
     const running = [...target.threads()].filter((thread) => !target.isStopped(thread));
@@ -71,25 +67,14 @@ function stopAll(core: ProbeCore, target: Target, onStop: (stop: Stop) => void):
           target.interrupt(thread);
         });
     asked = new Set([...asked, ...running]);
-    const stop = target.wait(until);
+    const stop = target.wait(patience.until);
     if (stop === undefined) {
-      if (performance.now() < until) continue;
-      if (until >= began + LONGEST_PATIENCE || !running.some((thread) => target.isRunnable(thread))) return;
-      until += PATIENCE;
+      if (!patience.lasts(() => running.some((thread) => target.isRunnable(thread)))) return;
       continue;
     }
     unlessGone(() => {
       core.noteWhileLeaving(stop);
     });
     onStop(stop);
-  }
-}
-
-/** SIGKILL may come between any two of our calls; a thread that is gone needs nothing of us. */
-function unlessGone(body: () => void): void {
-  try {
-    body();
-  } catch (error) {
-    if (!(error instanceof TargetGone)) throw error;
   }
 }

@@ -1,7 +1,7 @@
 import type { CoreListener, CoreOptions } from "../probes/core.js";
 import { ProbeCore } from "../probes/core.js";
 import { leave } from "../probes/leaving.js";
-import { TargetGone } from "../base/errors.js";
+import { unlessGone } from "../base/gone.js";
 import {
   CONTINUE,
   type ExitStatus,
@@ -187,15 +187,5 @@ function goesOn(stop: Stop): boolean {
     case "step":
     case "interrupted":
       return false;
-  }
-}
-
-/** SIGKILL may come between any two of our calls; the end of a thread is reported by itself. */
-function unlessGone<Result>(body: () => Result): Result | undefined {
-  try {
-    return body();
-  } catch (error) {
-    if (!(error instanceof TargetGone)) throw error;
-    return undefined;
   }
 }

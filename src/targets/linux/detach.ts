@@ -1,5 +1,6 @@
 import { offsetBy } from "../../base/address.js";
 import { TargetGone } from "../../base/errors.js";
+import { Patience } from "../patience.js";
 import { PTRACE, ptrace } from "./ptrace.js";
 import { ERRNO } from "./kernel.js";
 import { isRunnable } from "./facts.js";
@@ -9,11 +10,6 @@ import type { Tracer } from "./tracer.js";
 import { setTrapBlocked } from "./trap-mask.js";
 
 const INT3 = 0xcc;
-
-/** How long threads are waited for that do not stop: in D state, or the parent of a running vfork child. */
-const PATIENCE_MS = 1000;
-/** How long, while one of them could run, and on a busy machine has not had its turn. */
-const LONGEST_PATIENCE_MS = 30_000;
 
 /**
  * Lets all threads go, each as it is: signals that were about to be delivered are, job control
@@ -26,15 +22,11 @@ const LONGEST_PATIENCE_MS = 30_000;
 export function detachAll(tracer: Tracer): void {
   for (const thread of [...tracer.book.all()]) if (thread.stopped) letGo(tracer, thread);
   for (const thread of tracer.book.all()) if (!thread.stopped) tracer.interrupt(thread.id);
-  const began = performance.now();
-  let until = began + PATIENCE_MS;
+  const patience = new Patience();
   while (tracer.book.size > 0) {
-    const stop = tracer.wait(until);
+    const stop = tracer.wait(patience.until);
     if (stop === undefined) {
-      if (performance.now() < until) continue;
-      if (until >= began + LONGEST_PATIENCE_MS || ![...tracer.book.all()].some(({ id }) => isRunnable(id)))
-        break;
-      until += PATIENCE_MS;
+      if (!patience.lasts(() => [...tracer.book.all()].some(({ id }) => isRunnable(id)))) break;
       continue;
     }
     const thread = tracer.book.find(stop.thread);

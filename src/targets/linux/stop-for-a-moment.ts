@@ -1,4 +1,4 @@
-import { TargetGone } from "../../base/errors.js";
+import { unlessGone } from "../../base/gone.js";
 import { isRunnable } from "./facts.js";
 import { ERRNO, SYS, SharedBytes, systemCall4 } from "./kernel.js";
 import { PTRACE, PTRACE_EVENT, SYSTEM_CALL_STOP, WAIT_OPTIONS, ptrace } from "./ptrace.js";
@@ -84,12 +84,4 @@ function runStopped(tracer: Tracing, thread: Thread, body: () => void): void {
     tracer.storeRegisters(thread);
     body();
   });
-}
-
-function unlessGone(body: () => void): void {
-  try {
-    body();
-  } catch (error) {
-    if (!(error instanceof TargetGone)) throw error;
-  }
 }
