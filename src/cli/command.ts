@@ -1,4 +1,5 @@
-import { DescriptorWriter } from "../output/descriptor-writer.js";
+import type { DescriptorWriter } from "../output/descriptor-writer.js";
+import { standardError, standardOutput } from "../output/standard-streams.js";
 import { OutputError } from "../output/output-error.js";
 import type { PreparedSession } from "../session/session.js";
 import { thisMachine } from "./doctor/machine.js";
@@ -20,10 +21,10 @@ export async function command(
     machine: thisMachine(),
     interrupts,
     out: (text) => {
-      say(1, "standard output", text);
+      say(standardOutput(), text);
     },
     error: (text) => {
-      say(2, "standard error", text);
+      say(standardError(), text);
     },
     loadSession: async () => {
       // Not prepared only where a word that belongs to the script looks like one that runs no session.
@@ -34,8 +35,7 @@ export async function command(
 }
 
 /** Nobody reading what we say is no reason to end a session, or to fail. */
-function say(descriptor: 1 | 2, name: string, text: string): void {
-  const writer = new DescriptorWriter(descriptor, { name, lossy: descriptor === 2 });
+function say(writer: DescriptorWriter, text: string): void {
   try {
     writer.writeText(text);
     writer.close();

@@ -1,5 +1,5 @@
 import type { Worker } from "node:worker_threads";
-import { DescriptorWriter } from "../output/descriptor-writer.js";
+import { standardError } from "../output/standard-streams.js";
 import { DOORBELL_BYTES } from "../targets/linux/doorbell-words.js";
 import { Doorbell } from "../targets/linux/doorbell.js";
 import { StarvationGuard } from "../targets/linux/scheduling.js";
@@ -18,8 +18,6 @@ export interface PreparedSession {
   /** There is nothing to run after all. */
   cancel(): Promise<void>;
 }
-
-const STANDARD_ERROR = 2;
 
 /** Starts the thread of a session: loading is most of the time until the first probe is armed. */
 export function prepareSession(): PreparedSession {
@@ -40,7 +38,7 @@ export function prepareSession(): PreparedSession {
         worker.postMessage(options);
         const end = await ended;
         if ("status" in end) return end.status;
-        const messages = new DescriptorWriter(STANDARD_ERROR, { name: "standard error", lossy: true });
+        const messages = standardError();
         messages.writeText(end.problem.text);
         messages.close();
         return end.problem.status;

@@ -1,7 +1,5 @@
 import { Worker, type WorkerOptions } from "node:worker_threads";
-import { DescriptorWriter } from "../output/descriptor-writer.js";
-
-const STANDARD_ERROR = 2;
+import { standardError } from "../output/standard-streams.js";
 
 /**
  * Starts a thread of ours. By itself Node would connect it to this process's standard output and error, and
@@ -16,7 +14,7 @@ export function startThread(url: URL, options: Pick<WorkerOptions, "workerData">
 export function redirectWarnings(): void {
   // With --no-warnings nobody listens.
   if (process.listenerCount("warning") === 0) return;
-  const messages = new DescriptorWriter(STANDARD_ERROR, { name: "standard error", lossy: true });
+  const messages = standardError();
   process.removeAllListeners("warning");
   process.on("warning", ({ name, message }) => {
     messages.writeText(`(node:${String(process.pid)}) ${name}: ${message}\n`);

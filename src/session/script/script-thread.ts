@@ -3,7 +3,8 @@ import { isatty } from "node:tty";
 import { parentPort, workerData } from "node:worker_threads";
 import { UsageError } from "../../base/errors.js";
 import { emit } from "../../handlers/js/emit.js";
-import { DescriptorWriter, openFile } from "../../output/descriptor-writer.js";
+import { openFile } from "../../output/descriptor-writer.js";
+import { STANDARD_ERROR, standardError, standardOutput } from "../../output/standard-streams.js";
 import { JsonSink } from "../../output/json-sink.js";
 import type { Sink } from "../../output/sink.js";
 import { warningLine } from "../../output/report.js";
@@ -34,21 +35,15 @@ export interface ScriptThreadData {
 /** How it ended. */
 export type ScriptThreadEnd = { readonly status: number } | { readonly problem: Problem };
 
-const STANDARD_OUTPUT = 1;
-const STANDARD_ERROR = 2;
-
 /** The whole session, in its own thread: ptrace binds a target to one, and it must be free to wait. */
 async function main(options: SessionOptions, { doorbell, stop }: ScriptThreadData): Promise<number> {
-  const messages = new DescriptorWriter(STANDARD_ERROR, { name: "standard error", lossy: true });
+  const messages = standardError();
   const say = (line: string): void => {
     messages.writeText(`${line}\n`);
     messages.flush();
   };
   const names = programNames(options);
-  const output =
-    options.outputFile === undefined
-      ? new DescriptorWriter(STANDARD_OUTPUT, { name: "standard output" })
-      : openFile(options.outputFile);
+  const output = options.outputFile === undefined ? standardOutput() : openFile(options.outputFile);
   const print = (text: string): number => {
     output.writeText(text);
     output.close();
