@@ -12,7 +12,8 @@ export interface StoppedProgram {
 /** Starts a program that stops itself (SIGSTOP), and waits until it has. */
 export async function startStopping(command: readonly string[]): Promise<StoppedProgram> {
   // Through a shell: what Node itself started, Node itself waits for, and would take a tracer's stops.
-  const shell = spawn("sh", ["-c", '"$0" "$@" & echo $!; wait $!', ...command], {
+  // The shell itself is mute then: of a death by signal that a test wants, the run's output need not tell.
+  const shell = spawn("sh", ["-c", '"$0" "$@" & echo $!; exec 2>/dev/null; wait $!', ...command], {
     stdio: ["ignore", "pipe", "inherit"],
   });
   const ended = once(shell, "exit").then(([status]) => status as number | null);
