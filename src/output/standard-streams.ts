@@ -1,6 +1,6 @@
 import { DescriptorWriter } from "./descriptor-writer.js";
 
-export const STANDARD_OUTPUT = 1;
+const STANDARD_OUTPUT = 1;
 export const STANDARD_ERROR = 2;
 
 /** For results: that they cannot be written is thrown. */

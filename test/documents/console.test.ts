@@ -62,7 +62,7 @@ for (const document of DOCUMENTS) {
   const text = readFileSync(join(ROOT, document), "utf8");
   for (const { command, printed } of shownIn(text)) {
     const name = command.split("\n")[0] ?? "";
-    test(`${document} shows what is printed by ${name}`, needs("perl"), () => {
+    test(`${document} shows what is printed by ${name}`, needs("libc6-dbg", "perl"), () => {
       const { stdout, stderr } = spawnSync("bash", ["-c", command], {
         cwd: ROOT,
         encoding: "utf8",

@@ -13,14 +13,18 @@ const SOURCES = fileURLToPath(new URL("../../../test/targets/odd/", import.meta.
 const BUILT = fileURLToPath(new URL("../../targets/odd/", import.meta.url));
 const OPTIONS = { jobs: 2, bareLimit: 20, probedLimit: { factor: 100, least: 60, most: 120 } };
 
-test("odd programs are as bare with every function of theirs and of libc probed", needs("gcc"), async (t) => {
-  for (const verdict of await verdicts("."))
-    await t.test(basename(verdict.program), (each) => {
-      if (verdict.kind !== "fits") assert.fail(verdict.why);
-      assert.ok(verdict.armed > 3000 && verdict.hits > 20, JSON.stringify(verdict));
-      each.diagnostic(`${String(verdict.armed)} armed, ${String(verdict.hits)} hits`);
-    });
-});
+test(
+  "odd programs are as bare with every function of theirs and of libc probed",
+  needs("gcc", "libc6-dbg"),
+  async (t) => {
+    for (const verdict of await verdicts("."))
+      await t.test(basename(verdict.program), (each) => {
+        if (verdict.kind !== "fits") assert.fail(verdict.why);
+        assert.ok(verdict.armed > 3000 && verdict.hits > 20, JSON.stringify(verdict));
+        each.diagnostic(`${String(verdict.armed)} armed, ${String(verdict.hits)} hits`);
+      });
+  },
+);
 
 /** What a program can see of us, as docs/what-a-program-sees.md lists it: the check that tells it. */
 const SEEN: Readonly<Record<string, RegExp>> = {
@@ -31,11 +35,15 @@ const SEEN: Readonly<Record<string, RegExp>> = {
   "tracer-pid": /not so: .*TracerPid/,
 };
 
-test("what a program can see of us is what is listed, and each of it shows", needs("gcc"), async (t) => {
-  const found = await verdicts("known");
-  assert.deepEqual(found.map(({ program }) => basename(program)).sort(), Object.keys(SEEN));
-  await eachMisfit(t, found, SEEN);
-});
+test(
+  "what a program can see of us is what is listed, and each of it shows",
+  needs("gcc", "libc6-dbg"),
+  async (t) => {
+    const found = await verdicts("known");
+    assert.deepEqual(found.map(({ program }) => basename(program)).sort(), Object.keys(SEEN));
+    await eachMisfit(t, found, SEEN);
+  },
+);
 
 async function eachMisfit(
   t: { test: (name: string, body: () => void) => Promise<void> },

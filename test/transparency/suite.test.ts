@@ -10,7 +10,7 @@ import { programsIn, runSuite, type Verdict, withoutNumbers } from "./suite.js";
 
 test(
   "a folder of programs: those as bare, those that fail bare, and the one that notices",
-  needs("gcc"),
+  needs("gcc", "libc6-dbg"),
   async () => {
     const folder = mkdtempSync(join(tmpdir(), "trapline-suite-test-"));
     try {
