@@ -23,7 +23,7 @@ const pathOf = (floor) => (floor === "index" ? "^src/index\\.ts$" : `^src/${floo
 
 /** Packages that have one place in the house: nobody else depends on how they work. */
 const ONE_PLACE = [
-  { package: "koffi", place: "^src/targets/linux/", why: "system calls are the process target's business" },
+  { package: "koffi", place: "^src/targets/", why: "system calls are the targets' business" },
   { package: "iced-x86", place: "^src/arch/", why: "instructions are arch's business" },
   { package: "commander", place: "^src/cli/", why: "arguments are the command line's business" },
 ];

@@ -1,7 +1,7 @@
 import os from "node:os";
 import koffi from "koffi";
 import { TargetGone } from "../../base/errors.js";
-import { SYS, SharedBytes, systemCall3, systemCall4 } from "./kernel.js";
+import { SYS, SharedBytes, systemCall3, systemCall4 } from "../system-calls.js";
 import { readStatus } from "./process-files.js";
 import { WAKE_SIGNAL } from "./waiter.js";
 

@@ -1,7 +1,7 @@
 import { closeSync, openSync, readFileSync, readSync, readdirSync } from "node:fs";
 import { TargetError, TargetGone } from "../../base/errors.js";
 import type { ThreadId } from "../target.js";
-import { ERRNO, SYS, errorName, systemCall3 } from "./kernel.js";
+import { ERRNO, SYS, errorName, systemCall3 } from "../system-calls.js";
 import { isGone, readFile, readStat, readStatus, type StatusFields } from "./process-files.js";
 import { PTRACE, SEIZE_OPTIONS, ptrace } from "./ptrace.js";
 import { sharesMemory } from "./kinship.js";

@@ -1,6 +1,6 @@
 import { type Address, offsetBy } from "../../base/address.js";
 import { TargetGone } from "../../base/errors.js";
-import { SYS, SharedBytes } from "./kernel.js";
+import { SYS, SharedBytes } from "../system-calls.js";
 import { ptrace } from "./ptrace.js";
 import type { Thread } from "./threads.js";
 import type { Tracing } from "./tracing.js";

@@ -1,6 +1,6 @@
 import type { SpaceId, Stop, ThreadId } from "../target.js";
 import { readFacts } from "./facts.js";
-import { ERRNO, SYS } from "./kernel.js";
+import { ERRNO, SYS } from "../system-calls.js";
 import { PTRACE, ptrace } from "./ptrace.js";
 import { whyLetGo } from "./set-user-id.js";
 import { leaveIgnored } from "./sheltering.js";

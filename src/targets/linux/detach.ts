@@ -2,7 +2,7 @@ import { offsetBy } from "../../base/address.js";
 import { TargetGone } from "../../base/errors.js";
 import { Patience } from "../patience.js";
 import { PTRACE, ptrace } from "./ptrace.js";
-import { ERRNO } from "./kernel.js";
+import { ERRNO } from "../system-calls.js";
 import { isRunnable } from "./facts.js";
 import { endShelter } from "./sheltering.js";
 import { type Thread, isLastOfProcess } from "./threads.js";

@@ -1,5 +1,5 @@
 import { DOORBELL, DOORBELL_BYTES } from "./doorbell-words.js";
-import { SYS, systemCall3 } from "./kernel.js";
+import { SYS, systemCall3 } from "../system-calls.js";
 import { WAKE_SIGNAL } from "./waiter.js";
 
 /** How often the bell is rung again until it was heard: a signal just before the wait is lost. */

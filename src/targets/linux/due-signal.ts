@@ -3,7 +3,7 @@ import { MemoryFault, ProbeRefused } from "../../base/errors.js";
 import type { DueSignal } from "../target.js";
 import { dispositionOf } from "./disposition.js";
 import { systemCallIn } from "./injection.js";
-import { SYS } from "./kernel.js";
+import { SYS } from "../system-calls.js";
 import { readStatus } from "./process-files.js";
 import { LAST_SIGNAL, SIG, signalName } from "./signals.js";
 import type { Thread } from "./threads.js";

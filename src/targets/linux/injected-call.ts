@@ -1,7 +1,7 @@
 import { type Address, offsetBy } from "../../base/address.js";
 import { TargetGone } from "../../base/errors.js";
 import { registerIndex } from "../../arch/x86_64/registers.js";
-import { ERRNO, SYS, SharedBytes, systemCall4 } from "./kernel.js";
+import { ERRNO, SYS, SharedBytes, systemCall4 } from "../system-calls.js";
 import { PTRACE, PTRACE_EVENT, SYSTEM_CALL_STOP, ptrace } from "./ptrace.js";
 import type { FilteredCall } from "./seccomp.js";
 import { SIG, isStopSignal } from "./signals.js";

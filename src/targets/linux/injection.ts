@@ -2,7 +2,7 @@ import { type Address, formatAddress, offsetBy } from "../../base/address.js";
 import { MemoryFault, ProbeRefused, TargetGone } from "../../base/errors.js";
 import type { Mapping } from "../target.js";
 import { STUB_LENGTH, callInTarget, callsInStub } from "./injected-call.js";
-import { ERRNO, SYS, SharedBytes, errorName, systemCall4 } from "./kernel.js";
+import { ERRNO, SYS, SharedBytes, errorName, systemCall4 } from "../system-calls.js";
 import { isUnfiltered, judge, withFiltersSuspended } from "./seccomp.js";
 import { withStopped } from "./stop-for-a-moment.js";
 import type { Thread } from "./threads.js";

@@ -1,5 +1,5 @@
 import { TargetError, TargetGone } from "../../base/errors.js";
-import { ERRNO, SYS, errorName, systemCall } from "./kernel.js";
+import { ERRNO, SYS, errorName, systemCall } from "../system-calls.js";
 import { readStatus } from "./process-files.js";
 
 /** kcmp(2), `KCMP_VM`. */

@@ -11,7 +11,7 @@ import {
   errorName,
   systemCall3,
   systemCall4,
-} from "./kernel.js";
+} from "../system-calls.js";
 import { type OpenFilesLimit, parseOpenFilesLimit } from "./open-files.js";
 import { PTRACE, SEIZE_OPTIONS, ptrace } from "./ptrace.js";
 import { LAST_SIGNAL, SIG } from "./signals.js";

@@ -1,7 +1,7 @@
 import { type Address, offsetBy } from "../../base/address.js";
 import { ProbeRefused } from "../../base/errors.js";
 import { mapNear, mayCall, systemCallIn } from "./injection.js";
-import { SYS, errorName } from "./kernel.js";
+import { SYS, errorName } from "../system-calls.js";
 import { DATA, DATA_AT } from "./shelter-code.js";
 import {
   ACTION_BYTES,

@@ -1,6 +1,6 @@
 import { type Address, addressOf, offsetBy, toBigInt } from "../../base/address.js";
 import { MemoryFault } from "../../base/errors.js";
-import { SYS } from "./kernel.js";
+import { SYS } from "../system-calls.js";
 import { SET_BYTES, TRAP_BIT, type TrapMask } from "./signal-mask.js";
 import { SIG } from "./signals.js";
 import type { Thread } from "./threads.js";

@@ -17,7 +17,7 @@ import {
   openFile,
   systemCall,
   systemCall4,
-} from "./kernel.js";
+} from "../system-calls.js";
 import { mappingAt, readMappings } from "./mappings.js";
 import { showsUserfaultfd } from "./smaps.js";
 

@@ -1,5 +1,5 @@
 import { readdirSync } from "node:fs";
-import { SYS, type SharedBytes, systemCall3 } from "./kernel.js";
+import { SYS, type SharedBytes, systemCall3 } from "../system-calls.js";
 
 /**
  * The other threads of the tracer's own process: the compiler's and the collector's helpers above

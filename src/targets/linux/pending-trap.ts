@@ -1,4 +1,4 @@
-import { SharedBytes } from "./kernel.js";
+import { SharedBytes } from "../system-calls.js";
 import { PTRACE, ptrace } from "./ptrace.js";
 import { SIG, SIGINFO_BYTES } from "./signals.js";
 import type { Thread } from "./threads.js";

@@ -1,6 +1,6 @@
 import { readFileSync } from "node:fs";
 import { TargetError, TargetGone } from "../../base/errors.js";
-import { errorName } from "./kernel.js";
+import { errorName } from "../system-calls.js";
 
 const HEXADECIMAL = /^[0-9a-f]{1,16}$/;
 const DECIMAL = /^-?[0-9]{1,20}$/;

@@ -1,4 +1,4 @@
-import { SYS, systemCall4 } from "./kernel.js";
+import { SYS, systemCall4 } from "../system-calls.js";
 
 /** Requests. ptrace(2); include/uapi/linux/ptrace.h, arch/x86/include/uapi/asm/ptrace-abi.h. */
 export const PTRACE = {

@@ -1,6 +1,6 @@
 import type { RegisterFile } from "../../arch/x86_64/registers.js";
 import { TargetGone } from "../../base/errors.js";
-import { ERRNO } from "./kernel.js";
+import { ERRNO } from "../system-calls.js";
 import { readStatus } from "./process-files.js";
 
 /**

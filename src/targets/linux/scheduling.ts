@@ -1,6 +1,6 @@
 import { readFileSync } from "node:fs";
 import { DOORBELL } from "./doorbell-words.js";
-import { ERRNO, SYS, SharedBytes, closeFile, openFile, systemCall3, systemCall4 } from "./kernel.js";
+import { ERRNO, SYS, SharedBytes, closeFile, openFile, systemCall3, systemCall4 } from "../system-calls.js";
 import { OtherThreads } from "./other-threads.js";
 import { readStatus } from "./process-files.js";
 

@@ -1,7 +1,7 @@
 import type { Address } from "../../base/address.js";
 import { TargetGone } from "../../base/errors.js";
 import { BPF_INSTRUCTION_BYTES, type BpfInstruction, decodeBpf, runBpf } from "./classic-bpf.js";
-import { ERRNO, SharedBytes, errorName } from "./kernel.js";
+import { ERRNO, SharedBytes, errorName } from "../system-calls.js";
 import { readStatus } from "./process-files.js";
 import { PTRACE, SEIZE_OPTIONS, SUSPENDING_OPTIONS, ptrace } from "./ptrace.js";
 import type { Thread } from "./threads.js";

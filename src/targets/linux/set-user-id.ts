@@ -1,7 +1,7 @@
 import { closeSync, openSync, readSync, statSync } from "node:fs";
 import { addressOf } from "../../base/address.js";
 import { TargetGone } from "../../base/errors.js";
-import { SYS, SharedBytes, systemCall3, systemCall4 } from "./kernel.js";
+import { SYS, SharedBytes, systemCall3, systemCall4 } from "../system-calls.js";
 import { readFacts } from "./facts.js";
 import { isGone, readStatus } from "./process-files.js";
 import type { Thread } from "./threads.js";

@@ -2,7 +2,7 @@ import { type Address, addressOf, offsetBy, toBigInt } from "../../base/address.
 import { MemoryFault, ProbeRefused, TargetGone } from "../../base/errors.js";
 import type { Guard, SpaceId } from "../target.js";
 import { mayCall, unmap } from "./injection.js";
-import { ERRNO, SYS, systemCall4 } from "./kernel.js";
+import { ERRNO, SYS, systemCall4 } from "../system-calls.js";
 import {
   ACTION_BYTES,
   SHELTER_LENGTH,

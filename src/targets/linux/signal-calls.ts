@@ -1,5 +1,5 @@
 import type { SignalCalls } from "../target.js";
-import { SYS } from "./kernel.js";
+import { SYS } from "../system-calls.js";
 import { finishMaskCall, followMask } from "./mask-calls.js";
 import { answerSigaction } from "./sheltering.js";
 import type { Tracer } from "./tracer.js";

@@ -1,5 +1,5 @@
 import { registerIndex } from "../../arch/x86_64/registers.js";
-import { SYS, SystemCallList } from "./kernel.js";
+import { SYS, SystemCallList } from "../system-calls.js";
 import { PTRACE } from "./ptrace.js";
 import type { Thread } from "./threads.js";
 

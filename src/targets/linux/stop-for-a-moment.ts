@@ -1,6 +1,6 @@
 import { unlessGone } from "../../base/gone.js";
 import { isRunnable } from "./facts.js";
-import { ERRNO, SYS, SharedBytes, systemCall4 } from "./kernel.js";
+import { ERRNO, SYS, SharedBytes, systemCall4 } from "../system-calls.js";
 import { PTRACE, PTRACE_EVENT, SYSTEM_CALL_STOP, WAIT_OPTIONS, ptrace } from "./ptrace.js";
 import { restartInterrupted } from "./restart.js";
 import type { Thread } from "./threads.js";

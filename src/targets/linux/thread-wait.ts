@@ -1,5 +1,5 @@
 import { TargetGone } from "../../base/errors.js";
-import { ERRNO, SYS, SharedBytes, systemCall4 } from "./kernel.js";
+import { ERRNO, SYS, SharedBytes, systemCall4 } from "../system-calls.js";
 import { isRunnable } from "./facts.js";
 import { PTRACE_EVENT, WAIT_OPTIONS } from "./ptrace.js";
 import type { StatusQueue } from "./status-queue.js";

@@ -2,7 +2,7 @@ import { RegisterFile, registerIndex } from "../../arch/x86_64/registers.js";
 import type { Address } from "../../base/address.js";
 import { TargetGone } from "../../base/errors.js";
 import type { SpaceId, ThreadId } from "../target.js";
-import { SharedBytes } from "./kernel.js";
+import { SharedBytes } from "../system-calls.js";
 import { SpaceMemory } from "./memory.js";
 import { PTRACE } from "./ptrace.js";
 import type { Shelter, SignalAction } from "./shelter.js";

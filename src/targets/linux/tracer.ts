@@ -5,7 +5,7 @@ import { phaseOfCall, watchCall } from "./call-stops.js";
 import { Departures } from "./departures.js";
 import { hasPendingTrap } from "./pending-trap.js";
 import { readFacts } from "./facts.js";
-import { ERRNO, SharedBytes, errorName } from "./kernel.js";
+import { ERRNO, SharedBytes, errorName } from "../system-calls.js";
 import { type Early, adoptOrphans } from "./orphans.js";
 import { PTRACE, PTRACE_EVENT, SYSTEM_CALL_STOP, ptrace } from "./ptrace.js";
 import { restartInterrupted } from "./restart.js";

@@ -1,5 +1,5 @@
 import { TargetGone } from "../../base/errors.js";
-import { SharedBytes } from "./kernel.js";
+import { SharedBytes } from "../system-calls.js";
 import { readStatus } from "./process-files.js";
 import { PTRACE, ptrace } from "./ptrace.js";
 import { SET_BYTES, TRAP_BIT } from "./signal-mask.js";

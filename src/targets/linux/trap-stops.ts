@@ -2,7 +2,7 @@ import { INT3 } from "../../arch/x86_64/machine-code.js";
 import { MAX_INSTRUCTION_LENGTH } from "../../arch/x86_64/decode.js";
 import { registerIndex } from "../../arch/x86_64/registers.js";
 import { type Address, offsetBy } from "../../base/address.js";
-import { SharedBytes } from "./kernel.js";
+import { SharedBytes } from "../system-calls.js";
 import { waitsForTrap } from "./mask-calls.js";
 import { PTRACE, ptrace } from "./ptrace.js";
 import { restartInterrupted } from "./restart.js";

@@ -1,6 +1,6 @@
 import { addressOf, offsetBy, toBigInt } from "../../base/address.js";
 import { MemoryFault } from "../../base/errors.js";
-import { SYS } from "./kernel.js";
+import { SYS } from "../system-calls.js";
 import { FREE_STACK } from "./mask-calls.js";
 import type { Thread } from "./threads.js";
 

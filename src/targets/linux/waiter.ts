@@ -9,7 +9,7 @@ import {
   systemCall,
   systemCall3,
   systemCall4,
-} from "./kernel.js";
+} from "../system-calls.js";
 import { DOORBELL } from "./doorbell-words.js";
 import { PTRACE, WAIT_OPTIONS } from "./ptrace.js";
 import { LAST_SIGNAL, SIGINFO_BYTES } from "./signals.js";

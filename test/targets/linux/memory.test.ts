@@ -3,7 +3,7 @@ import { readFileSync } from "node:fs";
 import { registerIndex } from "../../../src/arch/x86_64/registers.js";
 import type { Address } from "../../../src/base/address.js";
 import { MemoryFault, ProbeRefused } from "../../../src/base/errors.js";
-import { SharedBytes } from "../../../src/targets/linux/kernel.js";
+import { SharedBytes } from "../../../src/targets/system-calls.js";
 import { PTRACE, ptrace } from "../../../src/targets/linux/ptrace.js";
 import type { LinuxTarget } from "../../../src/targets/linux/target.js";
 import { CONTINUE, type Memory, type ThreadId } from "../../../src/targets/target.js";
