@@ -10,8 +10,7 @@ import {
   type Target,
   type ThreadId,
 } from "../targets/target.js";
-import { Programs } from "./programs.js";
-import { SignalCallProbes } from "./signal-calls.js";
+import type { Images, Tracee } from "./images.js";
 import { Timers } from "./timers.js";
 
 /** Stops that are dealt with before the caller of {@link Engine.step} has its turn. */
@@ -27,9 +26,9 @@ export interface EngineListener extends CoreListener {
   readonly threadCopied?: (parent: ThreadId, child: ThreadId, space: SpaceId) => void;
   readonly threadGone?: (thread: ThreadId) => void;
   readonly systemCall?: (thread: ThreadId, phase: "entry" | "exit", number: number) => void;
-  /** Programs or libraries came or went in a space. */
+  /** Code (programs, libraries, modules) came or went in a space. */
   readonly imagesChanged?: (space: SpaceId) => void;
-  /** The dynamic linker is done with a program: what its IFUNCs selected can be read. */
+  /** A program is ready to run: what its IFUNCs selected can be read. */
   readonly imagesRelocated?: (space: SpaceId) => void;
 }
 
@@ -39,21 +38,21 @@ export interface EngineListener extends CoreListener {
  */
 export class Engine {
   readonly core: ProbeCore;
-  readonly programs: Programs;
+  readonly target: Target;
+  readonly images: Images;
   readonly timers = new Timers();
   /** The threads that live, and the process that each belongs to. */
   private readonly live = new Map<ThreadId, number>();
 
   constructor(
-    readonly target: Target,
+    tracee: Tracee,
     private readonly listener: EngineListener,
     options: CoreOptions = {},
   ) {
-    this.core = new ProbeCore(target, listener, options);
-    const signalCalls = new SignalCallProbes(target, this.core);
-    this.programs = new Programs(target, this.core, {
+    this.target = tracee.target;
+    this.core = new ProbeCore(this.target, listener, options);
+    this.images = tracee.images(this.core, {
       changed: (space) => {
-        signalCalls.arm(space, this.programs.images(space));
         listener.imagesChanged?.(space);
       },
       relocated: (space) => {
@@ -69,7 +68,7 @@ export class Engine {
       this.live.set(thread, this.target.facts(thread).process);
       spaces.add(this.target.spaceOf(thread));
     }
-    for (const space of spaces) this.programs.refresh(space);
+    for (const space of spaces) this.images.refresh(space);
   }
 
   /** Any thread left to wait for? */
@@ -97,7 +96,7 @@ export class Engine {
   /** Leaves the target as it would be without us. */
   async leave(): Promise<void> {
     try {
-      for (const space of this.programs.allSpaces()) unlessGone(() => this.programs.forgetReplaced(space));
+      for (const space of this.images.allSpaces()) unlessGone(() => this.images.forgetReplaced(space));
       leave(this.core, this.target, (stop) => {
         if (stop.kind === "thread-gone") this.onGone(stop);
       });
@@ -127,9 +126,9 @@ export class Engine {
           stop.newProcess ? stop.thread : (this.live.get(stop.parent) ?? stop.thread),
         );
         if (stop.copyOf !== undefined) {
-          this.programs.copy(stop.copyOf, stop.space);
+          this.images.copy(stop.copyOf, stop.space);
           this.listener.threadCopied?.(stop.parent, stop.thread, stop.space);
-          this.programs.settleCopy(stop.copyOf, stop.space);
+          this.images.settleCopy(stop.copyOf, stop.space);
         }
         if (stop.newProcess) this.listener.processBegins?.(stop.thread, stop.space);
         this.listener.threadBegins?.(stop.thread);
@@ -137,7 +136,7 @@ export class Engine {
       case "exec":
         this.live.delete(stop.former);
         this.live.set(stop.thread, stop.thread);
-        this.programs.refresh(stop.space);
+        this.images.refresh(stop.space);
         this.listener.processBegins?.(stop.thread, stop.space);
         return;
       case "thread-exiting":
@@ -162,7 +161,7 @@ export class Engine {
   private onGone(stop: Extract<Stop, { kind: "thread-gone" }>): void {
     this.live.delete(stop.thread);
     this.listener.threadGone?.(stop.thread);
-    this.programs.dropIfEmpty(stop.space);
+    this.images.dropIfEmpty(stop.space);
     if (stop.processExit !== undefined) this.listener.processGone?.(stop.thread, stop.processExit);
   }
 

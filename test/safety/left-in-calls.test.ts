@@ -7,6 +7,7 @@ import { join } from "node:path";
 import { test } from "node:test";
 import { setTimeout } from "node:timers/promises";
 import { Engine } from "../../src/session/engine.js";
+import { ProcessTracee } from "../../src/session/process/tracee.js";
 import { LinuxTarget } from "../../src/targets/linux/target.js";
 import { CONTINUE } from "../../src/targets/target.js";
 import { needs } from "../support/needs.js";
@@ -20,7 +21,7 @@ class Left extends Error {}
 async function leftAt(file: string, phase: "entry" | "exit", number: number): Promise<string> {
   const target = LinuxTarget.launch(["perl", "-e", PROGRAM, file]);
   let stops = 0;
-  const engine = new Engine(target, {
+  const engine = new Engine(new ProcessTracee(target), {
     probeDisarmed: () => undefined,
     handlerFailed: () => undefined,
     locationLost: () => undefined,

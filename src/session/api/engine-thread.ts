@@ -9,12 +9,11 @@ import type { Location } from "../../probes/location.js";
 import { COUNTERS, type Handler, type Probe } from "../../probes/probe.js";
 import { DOORBELL } from "../../targets/linux/doorbell-words.js";
 import { endAborting, isAborting } from "../../targets/linux/abort-delay.js";
-import { loadedAt } from "../../symbols/vaddr.js";
 import { ProcessorWait } from "../../targets/linux/processor-wait.js";
 import { LinuxTarget } from "../../targets/linux/target.js";
 import { CONTINUE, type ExitStatus, type SpaceId, type ThreadId } from "../../targets/target.js";
 import { Engine, type EngineListener } from "../engine.js";
-import { locate } from "../lookup.js";
+import { ProcessTracee } from "../process/tracee.js";
 import { redirectWarnings } from "../thread.js";
 import {
   type Command,
@@ -98,12 +97,13 @@ class EngineThread implements EngineListener {
       start.kind === "launch"
         ? LinuxTarget.launch(start.command, { doorbell, onNotice })
         : LinuxTarget.attach(start.pid, { doorbell, onNotice });
-    this.engine = new Engine(target, this, { counted: this.counted });
+    const tracee = new ProcessTracee(target);
+    this.engine = new Engine(tracee, this, { counted: this.counted });
     this.engine.begin();
     const [thread] = target.threads();
     if (thread === undefined) throw new TargetError("the target ended before it could be probed");
     this.firstProcess = target.facts(thread).process as ThreadId;
-    if (start.kind === "launch") this.holdAtEntry(thread, target.spaceOf(thread));
+    if (start.kind === "launch") this.holdAtEntry(thread, target.spaceOf(thread), tracee);
     else this.ready();
     const enough = (): boolean => this.leaving;
     try {
@@ -116,7 +116,7 @@ class EngineThread implements EngineListener {
     } finally {
       // Also when we came to grief: the target goes on.
       await this.engine.leave();
-      this.engine.programs[Symbol.dispose]();
+      this.engine.images[Symbol.dispose]();
       this.mailbox.set("left", 1);
       this.publish();
     }
@@ -166,7 +166,7 @@ class EngineThread implements EngineListener {
   /** A program that was executed is there, with its libraries: as a launched one when it is held. */
   imagesRelocated(space: SpaceId): void {
     this.entered.add(space);
-    const spaces = new Set(this.engine.programs.allSpaces());
+    const spaces = new Set(this.engine.images.allSpaces());
     for (const each of this.entered) if (!spaces.has(each)) this.entered.delete(each);
     this.armIn(space);
   }
@@ -181,7 +181,7 @@ class EngineThread implements EngineListener {
       let why = "its address was in a program that is no longer executed";
       if (request.where.kind === "symbol") {
         try {
-          const place = locate(this.engine, space, request.where);
+          const place = this.engine.images.locate(space, request.where);
           core.arm(probe, space, place.address, { fileByte: place.fileByte });
           this.tell({ kind: "armed", probe: id });
           continue;
@@ -199,9 +199,9 @@ class EngineThread implements EngineListener {
    * A launched program is held at its entry point: its libraries are there to be probed, its own
    * code has not begun. The place to hold it is a handler, so the core needs no way of its own.
    */
-  private holdAtEntry(thread: ThreadId, space: SpaceId): void {
-    const main = this.engine.programs.main(space);
-    if (main === undefined)
+  private holdAtEntry(thread: ThreadId, space: SpaceId, tracee: ProcessTracee): void {
+    const entry = tracee.entryOf(space);
+    if (entry === undefined)
       throw new TargetError("the launched program's image was not found in its memory map");
     const { core } = this.engine;
     const probe = core.register({
@@ -214,12 +214,12 @@ class EngineThread implements EngineListener {
         return RETURNED;
       },
     });
-    core.arm(probe, space, loadedAt(main.elf.entry, main.bias));
+    core.arm(probe, space, entry);
     this.engine.target.resume(thread, CONTINUE);
   }
 
   private ready(): void {
-    for (const space of this.engine.programs.allSpaces()) this.entered.add(space);
+    for (const space of this.engine.images.allSpaces()) this.entered.add(space);
     this.tell({ kind: "ready", pid: this.firstProcess, warnings: this.warnings });
     this.isReady = true;
   }
@@ -324,9 +324,9 @@ class EngineThread implements EngineListener {
   private armEverywhere(probe: Probe, request: RegisterRequest): void {
     let armed = 0;
     let refusal: TraplineError | undefined;
-    for (const space of this.engine.programs.allSpaces()) {
+    for (const space of this.engine.images.allSpaces()) {
       try {
-        const place = locate(this.engine, space, request.where);
+        const place = this.engine.images.locate(space, request.where);
         this.engine.core.arm(probe, space, place.address, { fileByte: place.fileByte });
         armed++;
       } catch (error) {

@@ -2,6 +2,7 @@ import type { MessagePort } from "node:worker_threads";
 import type { Address } from "../../base/address.js";
 import type { RefusalReason } from "../../base/refusals.js";
 import type { ExitStatus } from "../../targets/target.js";
+import type { Where } from "../where.js";
 
 /** What the caller's thread asks of the engine's thread. Each is answered by a {@link Reply}. */
 export type Command =
@@ -25,16 +26,6 @@ export interface RegisterRequest {
   readonly postOn: "completion" | "both";
   readonly maxCancelled: number;
 }
-
-/** Where a kprobe goes. */
-export type Where =
-  | {
-      readonly kind: "symbol";
-      readonly symbol: string;
-      readonly offset: number;
-      readonly module: string | undefined;
-    }
-  | { readonly kind: "address"; readonly address: bigint };
 
 export type Reply =
   | { readonly kind: "done"; readonly command: number }

@@ -3,6 +3,7 @@ import { assertNever } from "../../base/assert-never.js";
 import { ProbeRefused, TargetError, TargetGone, UsageError } from "../../base/errors.js";
 import { ClosureOwner, type Closures } from "../../handlers/closures/owner-side.js";
 import type { ExitStatus } from "../../targets/target.js";
+import type { Where } from "../where.js";
 import type { Kprobe } from "./kprobe.js";
 import {
   type Command,
@@ -11,7 +12,6 @@ import {
   MAXIMUM_PROBES,
   type Notice,
   type Reply,
-  type Where,
 } from "./protocol.js";
 import { EngineLink } from "./engine-link.js";
 import { RegisteredProbe } from "./registered-probe.js";

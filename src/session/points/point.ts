@@ -15,13 +15,23 @@ export type Point =
       readonly library: string | undefined;
       readonly functions: string;
       readonly where: "entry" | "return";
+      /** `.exported`: only those that a kernel lets its modules use. */
+      readonly exported?: boolean;
     }
   | {
       readonly kind: "statement";
       readonly program: ProgramPattern;
       readonly library: string | undefined;
-      /** As in the ELF file. */
+      /** As in the ELF file; of a kernel, as in its memory. */
       readonly vaddr: bigint;
+    }
+  | {
+      readonly kind: "offset";
+      readonly program: ProgramPattern;
+      readonly library: string | undefined;
+      readonly functions: string;
+      /** Bytes from the function's beginning. */
+      readonly offset: number;
     }
   | { readonly kind: "process"; readonly program: ProgramPattern; readonly event: ProcessEvent }
   | {
@@ -33,10 +43,10 @@ export type Point =
     };
 
 /** A point on instructions that the text of a program has. */
-export type TextPoint = Extract<Point, { kind: "function" | "statement" }>;
+export type TextPoint = Extract<Point, { kind: "function" | "statement" | "offset" }>;
 
 export function isText(point: Point): point is TextPoint {
-  return point.kind === "function" || point.kind === "statement";
+  return point.kind === "function" || point.kind === "statement" || point.kind === "offset";
 }
 
 /** Points at which something is executed, that can fault. */
@@ -50,7 +60,12 @@ export function isReturn(point: Point): boolean {
 
 export type ProcessEvent = "begin" | "end" | "thread.begin" | "thread.end";
 
-/** Which processes a point is about. */
+/** Is it about a kernel, not about processes? */
+export function isOfKernel(program: ProgramPattern): boolean {
+  return program.kind === "kernel" || program.kind === "module";
+}
+
+/** Which processes, or which part of a kernel, a point is about. */
 export type ProgramPattern =
   /** `process`: the target's main program. */
   | { readonly kind: "target" }
@@ -58,159 +73,8 @@ export type ProgramPattern =
   | { readonly kind: "path"; readonly path: string }
   | { readonly kind: "pid"; readonly pid: number }
   /** `syscall.*`: every process of the target. */
-  | { readonly kind: "any" };
-
-/** One component of a point as it was written: `function("main")`. */
-export interface PointComponent {
-  readonly name: string;
-  readonly argument: string | bigint | undefined;
-}
-
-/** Why a point is none that we have. The caller adds where it stands. */
-export class UnknownPoint extends Error {
-  /** @param known what could stand in the place of the first wrong component */
-  constructor(
-    message: string,
-    readonly known: readonly string[],
-  ) {
-    super(message);
-  }
-}
-
-const PERIODS: Readonly<Record<string, number>> = {
-  s: 1000,
-  sec: 1000,
-  ms: 1,
-  msec: 1,
-  us: 1e-3,
-  usec: 1e-3,
-  ns: 1e-6,
-  nsec: 1e-6,
-};
-
-const FIRST = ["begin", "end", "error", "never", "timer", "process", "syscall"];
-
-/** @throws UnknownPoint */
-export function parsePoint(components: readonly PointComponent[]): Point {
-  const [first, ...rest] = components;
-  if (first === undefined) throw unknown(first, FIRST);
-  switch (first.name) {
-    case "begin":
-    case "end":
-    case "error":
-      if (rest.length > 0) throw unknown(rest[0], []);
-      return { kind: first.name, order: typeof first.argument === "bigint" ? Number(first.argument) : 0 };
-    case "never":
-      return { kind: "never" };
-    case "timer":
-      return parseTimer(rest);
-    case "process":
-      return parseProcess(programOf(first), rest);
-    case "syscall":
-      return parseSystemCall(rest);
-    default:
-      throw unknown(first, FIRST);
-  }
-}
-
-function parseTimer(components: readonly PointComponent[]): Point {
-  const [unit, ...rest] = components;
-  if (unit?.name === "hz" && typeof unit.argument === "bigint" && unit.argument > 0n) {
-    return { kind: "timer", milliseconds: 1000 / Number(unit.argument) };
-  }
-  const scale = unit === undefined ? undefined : PERIODS[unit.name];
-  if (unit === undefined || scale === undefined) throw unknown(unit, [...Object.keys(PERIODS), "hz"]);
-  if (typeof unit.argument !== "bigint" || unit.argument <= 0n) {
-    throw new UnknownPoint(`timer.${unit.name} takes a positive number`, []);
-  }
-  // .randomize(N): the period is spread by N; without randomness it is the period itself.
-  if (rest.length > 0) throw unknown(rest[0], []);
-  return { kind: "timer", milliseconds: Math.max(Number(unit.argument) * scale, MINIMUM_PERIOD) };
-}
-
-/** No timer of ours is finer, milliseconds. */
-const MINIMUM_PERIOD = 0.1;
-
-const PROCESS_PARTS = ["function", "statement", "library", "begin", "end", "thread", "syscall"];
-
-function parseProcess(program: ProgramPattern, components: readonly PointComponent[]): Point {
-  const [part, ...rest] = components;
-  if (part === undefined) throw unknown(part, PROCESS_PARTS);
-  switch (part.name) {
-    case "library":
-    case "function":
-    case "statement":
-      return parseText(program, components);
-    case "begin":
-    case "end":
-      if (rest.length > 0) throw unknown(rest[0], []);
-      return { kind: "process", program, event: part.name };
-    case "thread": {
-      const [event, ...more] = rest;
-      if (event?.name !== "begin" && event?.name !== "end") throw unknown(event, ["begin", "end"]);
-      if (more.length > 0) throw unknown(more[0], []);
-      return { kind: "process", program, event: `thread.${event.name}` };
-    }
-    case "syscall":
-      return { kind: "system-call", program, name: undefined, where: returnOrEntry(rest) };
-    default:
-      throw unknown(part, PROCESS_PARTS);
-  }
-}
-
-function parseText(program: ProgramPattern, components: readonly PointComponent[]): Point {
-  let library: string | undefined;
-  let [part, ...rest] = components;
-  if (part?.name === "library") {
-    library = text(part);
-    [part, ...rest] = rest;
-  }
-  if (part === undefined) throw unknown(part, ["function", "statement"]);
-  switch (part.name) {
-    case "function":
-      return { kind: "function", program, library, functions: text(part), where: returnOrEntry(rest) };
-    case "statement": {
-      if (typeof part.argument !== "bigint") {
-        throw new UnknownPoint("statement takes an address: source lines need debug information", []);
-      }
-      const [absolute, ...more] = rest;
-      if (absolute !== undefined && (absolute.name !== "absolute" || more.length > 0))
-        throw unknown(absolute, ["absolute"]);
-      return { kind: "statement", program, library, vaddr: part.argument };
-    }
-    default:
-      throw unknown(part, ["function", "statement"]);
-  }
-}
-
-function parseSystemCall(components: readonly PointComponent[]): Point {
-  const [name, ...rest] = components;
-  if (name === undefined) throw unknown(name, ["*", "open", "read", "write"]);
-  return { kind: "system-call", program: { kind: "any" }, name: name.name, where: returnOrEntry(rest) };
-}
-
-function returnOrEntry(components: readonly PointComponent[]): "entry" | "return" {
-  const [last, ...more] = components;
-  if (more.length > 0) throw unknown(more[0], []);
-  if (last === undefined || last.name === "call") return "entry";
-  if (last.name === "return") return "return";
-  throw unknown(last, ["call", "return"]);
-}
-
-function programOf(component: PointComponent): ProgramPattern {
-  const { argument } = component;
-  if (argument === undefined) return { kind: "target" };
-  return typeof argument === "string"
-    ? { kind: "path", path: argument }
-    : { kind: "pid", pid: Number(argument) };
-}
-
-function text(component: PointComponent): string {
-  if (typeof component.argument === "string") return component.argument;
-  throw new UnknownPoint(`${component.name} takes a name in quotes`, []);
-}
-
-function unknown(component: PointComponent | undefined, known: readonly string[]): UnknownPoint {
-  if (component === undefined) return new UnknownPoint("the probe point is not complete", known);
-  return new UnknownPoint(`probe point mismatch: no component "${component.name}" here`, known);
-}
+  | { readonly kind: "any" }
+  /** `kernel`: the kernel itself, without its modules. */
+  | { readonly kind: "kernel" }
+  /** `module("NAME")`: modules of a kernel, by a pattern. */
+  | { readonly kind: "module"; readonly module: string };

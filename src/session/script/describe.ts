@@ -3,7 +3,7 @@ import type { Script } from "../../script/ast.js";
 import type { Compiled } from "../../script/compile.js";
 import { formatPosition } from "../../script/position.js";
 import { printScript } from "../../script/print.js";
-import type { StaticPoints } from "./listing.js";
+import type { KnownPoints } from "./known-points.js";
 import { pointText } from "./point-text.js";
 import type { ResolvedPoint } from "./resolved-points.js";
 
@@ -16,7 +16,7 @@ export function describeScript(name: string, script: Script): string {
 export function describeProgram(
   compiled: Compiled,
   points: readonly ResolvedPoint[],
-  files: StaticPoints,
+  files: KnownPoints,
 ): string {
   const { program } = compiled;
   const lines: string[] = [];
@@ -33,7 +33,7 @@ export function describeProgram(
 }
 
 /** `-p4`: which handler was made for what, and in which tier it will run. */
-export function describeHandlers(points: readonly ResolvedPoint[], files: StaticPoints): string {
+export function describeHandlers(points: readonly ResolvedPoint[], files: KnownPoints): string {
   const lines = points.map(({ point, node, compiled, index }) => {
     const text = pointText(node);
     const matched = files.matchesOf(point, text).length;
@@ -43,7 +43,7 @@ export function describeHandlers(points: readonly ResolvedPoint[], files: Static
   return lines.map((line) => `${line}\n`).join("");
 }
 
-function describeMatches({ point, node, compiled }: ResolvedPoint, files: StaticPoints): string[] {
+function describeMatches({ point, node, compiled }: ResolvedPoint, files: KnownPoints): string[] {
   const written = pointText(node);
   return files.matchesOf(point, written).map(({ text, place }) => {
     const pc = place === undefined ? "" : ` /* pc=${place} */`;

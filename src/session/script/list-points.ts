@@ -1,7 +1,7 @@
 import type { AliasNode, PointNode } from "../../script/ast.js";
 import { compile, type CompileOptions, parseScript } from "../../script/compile.js";
 import { compileGlob } from "../../symbols/glob.js";
-import type { StaticPoints } from "./listing.js";
+import type { KnownPoints } from "./known-points.js";
 import { pointText, resolvePoint } from "./point-text.js";
 
 /** A point as `-l` prints it; with `-L` its variables follow. */
@@ -22,7 +22,7 @@ interface Listed {
 export function listPoints(
   pattern: string,
   options: CompileOptions,
-  files: StaticPoints,
+  files: KnownPoints,
   withVariables: boolean,
 ): readonly string[] {
   const asked = { ...options, text: `probe ${pattern} {}`, name: "<input>" };

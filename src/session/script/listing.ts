@@ -5,42 +5,38 @@ import { ImageCache } from "../../symbols/elf/cache.js";
 import { compileGlob } from "../../symbols/glob.js";
 import { matchesLibrary } from "../../symbols/programs.js";
 import { formatVaddr, type Vaddr } from "../../symbols/vaddr.js";
-import { refuseStatement } from "../points/harm.js";
-import type { ProgramNames } from "../points/places.js";
-import { isReturn, isText, type Point, type TextPoint } from "../points/point.js";
+import { refuseStatement } from "../process/harm.js";
+import type { ProgramNames } from "../program-names.js";
+import { isOfKernel, isReturn, isText, type Point, type TextPoint } from "../points/point.js";
+import type { Foreign, KnownPoints, Match } from "./known-points.js";
 
-/** A point that another one matched, spelt out. */
-export interface Match {
-  readonly text: string;
-  /** Where its instruction is, as in the ELF file; undefined where it is not at one place, or not known yet. */
-  readonly place: string | undefined;
-}
+const KERNEL_WANTED: Foreign = {
+  why: "a kernel to probe is needed",
+  remedy: "name one with --gdb WHERE --kernel IMAGE, or boot one with --lab",
+};
 
-/** What can be said of points before anything runs: from the files on disk. */
-export class StaticPoints implements Disposable {
+/** What can be said of points of processes before anything runs: from the files on disk. */
+export class StaticPoints implements KnownPoints {
   private readonly cache = new ImageCache();
 
   constructor(private readonly names: ProgramNames) {}
 
-  /** Does a point match anything? Undefined where only the running target can tell. */
+  foreign(point: Point): Foreign | undefined {
+    return "program" in point && isOfKernel(point.program) ? KERNEL_WANTED : undefined;
+  }
+
   matches(point: TextPoint): boolean | undefined {
     const images = this.imagesOf(point);
     if (images.length === 0) return undefined;
     return point.kind === "statement" || images.some((image) => image.functions(point.functions).length > 0);
   }
 
-  /** @throws ProbeRefused a statement that is no instruction's beginning, so far as files tell */
   refuse(point: TextPoint): void {
     if (point.kind !== "statement") return;
     for (const image of this.imagesOf(point))
       refuseStatement(Number(point.vaddr) as Vaddr, image, image.realPath);
   }
 
-  /**
-   * The points that a point matches, spelt out.
-   *
-   * @param text the point as it was written: what is said where there is no more to be known
-   */
   matchesOf(point: Point, text: string): readonly Match[] {
     if (point.kind === "system-call" && point.name !== undefined) {
       const glob = compileGlob(point.name);
@@ -61,8 +57,10 @@ export class StaticPoints implements Disposable {
         const place = `0x${point.vaddr.toString(16)}`;
         return [{ text: `${container}.statement(${place})`, place }];
       }
+      const part = point.kind === "function" ? "function" : "statement";
+      const offset = point.kind === "function" ? "" : `+0x${point.offset.toString(16)}`;
       return image.functions(point.functions).map((found) => ({
-        text: `${container}.function("${found.name}")${suffixOf(point)}`,
+        text: `${container}.${part}("${found.name}${offset}")${suffixOf(point)}`,
         // Which implementation an IFUNC selects is known when the target has run its resolver.
         place: found.kind === "ifunc" ? undefined : formatVaddr(found.vaddr),
       }));
@@ -83,6 +81,8 @@ export class StaticPoints implements Disposable {
         return this.names.target;
       case "pid":
       case "any":
+      case "kernel":
+      case "module":
         return undefined;
     }
   }
@@ -100,6 +100,6 @@ export class StaticPoints implements Disposable {
   }
 }
 
-function suffixOf(point: Point): string {
+export function suffixOf(point: Point): string {
   return isReturn(point) ? ".return" : "";
 }

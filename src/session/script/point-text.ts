@@ -1,6 +1,8 @@
 import type { PointNode } from "../../script/ast.js";
 import { similarNames, type Sources } from "../../script/errors.js";
-import { parsePoint, type Point, UnknownPoint } from "../points/point.js";
+import { UnknownPoint } from "../points/components.js";
+import { parsePoint } from "../points/parse-point.js";
+import type { Point } from "../points/point.js";
 
 /** A point as its author wrote it. */
 export function pointText(node: PointNode): string {

@@ -2,7 +2,7 @@ import { ProbeRefused, TraplineError, UsageError } from "../../base/errors.js";
 import type { PointNode } from "../../script/ast.js";
 import type { Compiled, CompiledProbe } from "../../script/compile.js";
 import { hasInstruction, isReturn, isText, type Point } from "../points/point.js";
-import type { StaticPoints } from "./listing.js";
+import type { KnownPoints } from "./known-points.js";
 import { pointText, resolvePoint } from "./point-text.js";
 
 /** A point of the script, and the number of its handler. */
@@ -18,11 +18,11 @@ export interface ResolvedPoint {
  *
  * @param runs there will be a target, or there must be one: without, points can still be described
  * @throws ScriptProblem a point that is none, or that can match nothing
- * @throws UsageError a point of a process, and no process is named
+ * @throws UsageError a point of a process, and no process is named; or of another kind of target
  */
 export function resolvePoints(
   compiled: Compiled,
-  files: StaticPoints,
+  files: KnownPoints,
   runs: { readonly hasTarget: boolean } | undefined,
 ): readonly ResolvedPoint[] {
   const resolved: ResolvedPoint[] = [];
@@ -30,6 +30,11 @@ export function resolvePoints(
     for (const node of probe.points) {
       const point = resolvePoint(node, compiled.sources);
       refusePhases(point, node, probe, compiled);
+      const foreign = files.foreign(point);
+      if (foreign !== undefined) {
+        if (node.optional || node.sufficient) continue;
+        throw new UsageError(`${pointText(node)}: ${foreign.why}`, { remedy: foreign.remedy });
+      }
       if (runs?.hasTarget === false && isText(point)) {
         throw new UsageError(`${pointText(node)}: a process to probe is needed`, {
           remedy: "name one with -c COMMAND or -x PID",
@@ -50,7 +55,7 @@ function refusePhases(point: Point, node: PointNode, { phases }: CompiledProbe, 
 }
 
 /** A point that can match nothing is an error, unless it is optional. */
-function matches(point: Point, node: PointNode, files: StaticPoints, { sources }: Compiled): boolean {
+function matches(point: Point, node: PointNode, files: KnownPoints, { sources }: Compiled): boolean {
   if (!isText(point)) return true;
   const optional = node.optional || node.sufficient;
   let problem = `no match: '${pointText(node)}'`;

@@ -2,18 +2,16 @@ import { addressOf } from "../../base/address.js";
 import type { Scene } from "../../handlers/js/scene.js";
 import { NO_THREAD } from "../../probes/handler-calls.js";
 import type { Hit } from "../../probes/probe.js";
-import { unloadedFrom } from "../../symbols/vaddr.js";
 import type { Engine } from "../engine.js";
-import { nameAt } from "../points/places.js";
 import { isReturn, type Point } from "../points/point.js";
-import type { SystemCallProbes } from "./system-calls.js";
+import type { SystemCalls } from "../system-calls.js";
 import type { TextProbes } from "./text-probes.js";
 
 /** What a session has once it has a target. Handlers are made before, and ask for it when they run. */
 export interface Running {
   readonly engine: Engine;
   readonly texts: TextProbes;
-  readonly calls: SystemCallProbes;
+  readonly calls: SystemCalls;
 }
 
 /** Names for the places that hits are at. Looked up when a handler asks, and kept by address. */
@@ -43,8 +41,8 @@ export class ScriptScene implements Scene {
     const key = `${String(hit.space)}:${String(entry)}`;
     let name = this.functions.get(key);
     if (name === undefined) {
-      const image = engine.programs.at(hit.space, entry);
-      name = image === undefined ? "" : nameAt(image, entry);
+      const image = engine.images.at(hit.space, entry);
+      name = image === undefined ? "" : (image.symbolAt(entry)?.name ?? "<unknown>");
       this.functions.set(key, name);
     }
     return name;
@@ -54,8 +52,7 @@ export class ScriptScene implements Scene {
     const number = `0x${BigInt.asUintN(64, value).toString(16)}`;
     const address = addressOf(value);
     if (address === undefined || hit.thread === NO_THREAD) return number;
-    const image = this.running().engine.programs.at(hit.space, address);
-    const symbol = image?.elf.symbolAt(unloadedFrom(address, image.bias));
+    const symbol = this.running().engine.images.at(hit.space, address)?.symbolAt(address);
     if (symbol === undefined) return number;
     return symbol.offset === 0 ? symbol.name : `${symbol.name}+0x${symbol.offset.toString(16)}`;
   }

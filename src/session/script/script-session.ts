@@ -2,7 +2,6 @@ import { performance } from "node:perf_hooks";
 import { withoutDeleted } from "../../base/file-name.js";
 import { formatAddress } from "../../base/address.js";
 import { UsageError } from "../../base/errors.js";
-import { assertNever } from "../../base/assert-never.js";
 import { compileHandlers, type ScriptHandler } from "../../handlers/js/compile.js";
 import type { Sink } from "../../output/sink.js";
 import type { HandlerOutcome } from "../../probes/outcome.js";
@@ -20,15 +19,9 @@ import { NoTarget } from "../../targets/nothing.js";
 import { CONTINUE, type ExitStatus, type SpaceId, type ThreadId } from "../../targets/target.js";
 import { Engine, type EngineListener } from "../engine.js";
 import type { SessionOptions } from "../options.js";
-import type { ProgramNames } from "../points/places.js";
-import {
-  hasInstruction,
-  isReturn,
-  isText,
-  type Point,
-  type ProgramPattern,
-  type TextPoint,
-} from "../points/point.js";
+import type { ProgramNames } from "../program-names.js";
+import { hasInstruction, isReturn, isText, type Point, type TextPoint } from "../points/point.js";
+import { ProcessTracee } from "../process/tracee.js";
 import { Progress, type ProgressSink } from "../progress.js";
 import { commandWords } from "./command.js";
 import { counted } from "./pass-times.js";
@@ -36,7 +29,6 @@ import { pointText } from "./point-text.js";
 import { reportOf, type ScriptProbe } from "./probe-report.js";
 import type { ResolvedPoint } from "./resolved-points.js";
 import { type Running, ScriptScene } from "./script-scene.js";
-import { SystemCallProbes } from "./system-calls.js";
 import { type ArmingListener, TextProbes } from "./text-probes.js";
 
 /** What the world outside of the session's thread tells it. */
@@ -76,7 +68,7 @@ export class ScriptSession implements EngineListener, SessionServices {
     readonly limits: Limits,
     private readonly compiled: Compiled,
     private readonly points: readonly ResolvedPoint[],
-    private readonly names: ProgramNames & { target: string | undefined },
+    private readonly names: ProgramNames,
     private readonly sink: Sink,
     private readonly outside: Outside,
     private readonly messages: Messages,
@@ -91,12 +83,12 @@ export class ScriptSession implements EngineListener, SessionServices {
 
   /** Pass 5. @returns the exit status @throws TargetError the target cannot be had */
   async run(handlers: readonly ScriptHandler[]): Promise<number> {
-    const target = this.openTarget();
+    const tracee = new ProcessTracee(this.openTarget(), this.names);
     // From here on a target is stopped or traced: whatever is thrown, it is left as it would be without us.
-    const engine = new Engine(target, this, { timing: this.options.timing });
+    const engine = new Engine(tracee, this, { timing: this.options.timing });
     try {
-      const texts = new TextProbes(engine, this.names, this.armingListener(), this.limits.MAXHITS);
-      this.runningParts = { engine, texts, calls: new SystemCallProbes(target, engine.core) };
+      const texts = new TextProbes(engine, this.armingListener(), this.limits.MAXHITS);
+      this.runningParts = { engine, texts, calls: tracee.systemCalls(engine.core, engine.images) };
       this.begin(handlers);
       this.loop();
     } finally {
@@ -237,7 +229,7 @@ export class ScriptSession implements EngineListener, SessionServices {
     this.fireAll("begin");
     if (this.ending) return;
     this.engine.begin();
-    if (this.running.calls.any) target.traceSystemCalls(true);
+    this.running.calls.begin();
     if (this.options.verbosity > 0) this.sayTiers();
     for (const thread of [...target.threads()]) {
       if (thread === first) this.fireProcessHere(thread);
@@ -304,8 +296,7 @@ export class ScriptSession implements EngineListener, SessionServices {
     this.pointOf.set(probe.id, point);
     this.probes.push({ probe, point, node, compiled });
     if (isText(point)) this.running.texts.add(probe, point);
-    else if (point.kind === "system-call")
-      this.running.calls.add(probe, point, (thread) => this.concerns(point.program, thread));
+    else if (point.kind === "system-call") this.running.calls.add(probe, point);
   }
 
   private definition(
@@ -328,29 +319,14 @@ export class ScriptSession implements EngineListener, SessionServices {
     return { ...base, pre: has("pre"), post: has("post"), fault: has("fault") };
   }
 
-  private concerns(program: ProgramPattern, thread: ThreadId): boolean {
-    switch (program.kind) {
-      case "any":
-        return true;
-      case "pid":
-        return this.engine.target.facts(thread).process === program.pid;
-      case "path":
-        return this.mainPath(thread) === this.names.resolve(program.path);
-      case "target":
-        return this.mainPath(thread) === this.names.target;
-      default:
-        return assertNever(program);
-    }
-  }
-
-  private mainPath(thread: ThreadId): string | undefined {
-    return this.engine.programs.main(this.engine.target.spaceOf(thread))?.path;
-  }
-
   private fireProcess(event: string, thread: ThreadId): void {
     if (this.ending) return;
     for (const { point, probe } of this.probes) {
-      if (point.kind === "process" && point.event === event && this.concerns(point.program, thread)) {
+      if (
+        point.kind === "process" &&
+        point.event === event &&
+        this.engine.images.concerns(point.program, thread)
+      ) {
         this.engine.core.fire(probe, "pre", thread);
       }
     }

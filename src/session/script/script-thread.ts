@@ -15,7 +15,7 @@ import { resolveProgram } from "../../symbols/programs.js";
 import { DOORBELL } from "../../targets/linux/doorbell-words.js";
 import type { SessionOptions } from "../options.js";
 import { redirectWarnings } from "../thread.js";
-import type { ProgramNames } from "../points/places.js";
+import type { ProgramNames } from "../program-names.js";
 import { commandWords } from "./command.js";
 import { describeHandlers, describeProgram, describeScript } from "./describe.js";
 import { listPoints } from "./list-points.js";
@@ -129,7 +129,7 @@ function outside(doorbell: SharedArrayBuffer, stop: SharedArrayBuffer): Outside 
   };
 }
 
-function programNames(options: SessionOptions): ProgramNames & { target: string | undefined } {
+function programNames(options: SessionOptions): ProgramNames {
   const resolved = new Map<string, string>();
   const resolve = (path: string): string => {
     let found = resolved.get(path);

@@ -3,22 +3,10 @@ import { type Address, addressOf } from "../../base/address.js";
 import { RETURNED } from "../../probes/outcome.js";
 import type { Hit, Probe } from "../../probes/probe.js";
 import { ReturnProbe } from "../../probes/return-probe.js";
-import type { FunctionLocation } from "../../symbols/elf/functions.js";
-import { loadedAt } from "../../symbols/vaddr.js";
 import type { Memory, SpaceId, ThreadId } from "../../targets/target.js";
 import type { Engine } from "../engine.js";
-import { refuseHarm } from "../points/harm.js";
-import {
-  type Found,
-  imagesOf,
-  placeOf,
-  placesIn,
-  placesOf,
-  type ProgramNames,
-  type TextPlace,
-} from "../points/places.js";
+import type { CodeImage, Found, TextPlace, Waiting } from "../images.js";
 import type { TextPoint } from "../points/point.js";
-import type { Image } from "../programs.js";
 
 /** A probe on instructions, as it is spread over the images of the target. */
 export interface TextProbe {
@@ -60,19 +48,18 @@ interface Tried {
   /** Whether it went well or not. */
   readonly places: Set<Address>;
   /** IFUNCs that have not selected an implementation yet. */
-  waiting: readonly FunctionLocation[];
+  waiting: readonly Waiting[];
 }
 
 /** Arms probes on instructions wherever their points match, now and as libraries come. */
 export class TextProbes {
   readonly all: TextProbe[] = [];
-  private readonly tried = new WeakMap<Image, Map<TextProbe, Tried>>();
+  private readonly tried = new WeakMap<CodeImage, Map<TextProbe, Tried>>();
   /** Fires when an IFUNC's resolver returns: what it returns is then called. */
   private readonly selections: ReturnProbe;
 
   constructor(
     private readonly engine: Engine,
-    private readonly names: ProgramNames,
     private readonly listener: ArmingListener,
     /** Hits of one place after which it is disarmed; 0: never. */
     private readonly maxHits: number,
@@ -108,39 +95,36 @@ export class TextProbes {
 
   /** Arms what the images of a space now offer. */
   arm(space: SpaceId): void {
-    const images = this.engine.programs.images(space);
+    const { images } = this.engine;
     this.armTasks(() =>
       this.all
         .filter((each) => each.probe.armed)
-        .flatMap((each) => imagesOf(each.point, images, this.names).map((image) => ({ each, image })))
+        .flatMap((each) => images.candidates(each.point, space).map((found) => ({ each, ...found })))
         .filter(({ each, image }) => this.tried.get(image)?.has(each) !== true)
-        .flatMap(({ each, image }) =>
-          this.tasksFor(each, image, (memory) => placesIn(each.point, image, images, memory)),
-        ),
+        .flatMap(({ each, image, find }) => this.tasksFor(each, image, find)),
     );
   }
 
   /** IFUNCs whose selection can be read now, and could not be when their image came. */
   armSelected(space: SpaceId): void {
-    const images = this.engine.programs.images(space);
+    const { images } = this.engine;
     this.armTasks(() =>
-      images.flatMap((image) =>
-        [...(this.tried.get(image) ?? [])].flatMap(([each, { waiting }]) =>
-          waiting.length === 0 || !each.probe.armed
-            ? []
-            : this.tasksFor(each, image, (memory) => placesOf(waiting, image, images, memory)),
-        ),
-      ),
+      this.all
+        .filter((each) => each.probe.armed)
+        .flatMap((each) => images.candidates(each.point, space).map(({ image }) => ({ each, image })))
+        .flatMap(({ each, image }) => {
+          const waiting = this.tried.get(image)?.get(each)?.waiting ?? [];
+          return waiting.length === 0 ? [] : this.tasksFor(each, image, (memory) => lookAt(waiting, memory));
+        }),
     );
   }
 
   /** A fork copied the images, and what is armed in them. */
   threadCopied(parent: ThreadId, child: ThreadId, space: SpaceId): void {
     for (const returns of this.returnProbes()) returns.threadCopied(parent, child, space);
-    const originals = this.engine.programs.images(this.engine.target.spaceOf(parent));
-    for (const copy of this.engine.programs.images(space)) {
-      const original = originals.find((image) => image.path === copy.path && image.bias === copy.bias);
-      const tried = original === undefined ? undefined : this.tried.get(original);
+    const { images, target } = this.engine;
+    for (const { original, copy } of images.copies(target.spaceOf(parent), space)) {
+      const tried = this.tried.get(original);
       if (tried === undefined) continue;
       const copies = [...tried].map(
         ([each, { places, waiting }]) => [each, { places: new Set(places), waiting }] as const,
@@ -177,13 +161,13 @@ export class TextProbes {
   }
 
   /** What is to be done of what was found, and was not tried before. */
-  private tasksFor(each: TextProbe, image: Image, find: (memory: Memory) => Found): Task[] {
+  private tasksFor(each: TextProbe, image: CodeImage, find: (memory: Memory) => Found): Task[] {
     const tried = this.triedIn(each, image);
     try {
       const { places, waiting } = find(this.engine.target.memory(image.space));
       tried.waiting = waiting;
       if (places.length + waiting.length > 0) each.matched = true;
-      for (const resolver of waiting) this.awaitSelection(image, resolver);
+      for (const { resolver } of waiting) this.awaitSelection(image, resolver);
       return places.filter(({ address }) => !tried.places.has(address)).map((place) => ({ each, place }));
     } catch (error) {
       this.refuse(each, error);
@@ -192,9 +176,9 @@ export class TextProbes {
   }
 
   /** Its resolver runs before anybody can call it: at start, at dlopen, at the first call or in dlsym. */
-  private awaitSelection(image: Image, resolver: FunctionLocation): void {
+  private awaitSelection(image: CodeImage, resolver: Address): void {
     try {
-      this.selections.arm(image.space, loadedAt(resolver.vaddr, image.bias));
+      this.selections.arm(image.space, resolver);
     } catch (error) {
       // Then the selection is read where the dynamic linker put it, when it next says that it is done.
       if (!(error instanceof ProbeRefused || error instanceof MemoryFault || error instanceof TargetGone))
@@ -206,18 +190,18 @@ export class TextProbes {
     const resolver = this.selections.returningFrom;
     const selected = addressOf(hit.registers.read("rax"));
     if (resolver === undefined || selected === undefined) return;
-    const image = this.engine.programs.at(hit.space, resolver);
-    if (image === undefined || this.engine.programs.at(hit.space, selected) !== image) return;
+    const image = this.engine.images.at(hit.space, resolver);
+    if (image === undefined || this.engine.images.at(hit.space, selected) !== image) return;
     for (const [each, tried] of this.tried.get(image) ?? []) {
-      const found = tried.waiting.find(({ vaddr }) => loadedAt(vaddr, image.bias) === resolver);
+      const found = tried.waiting.find((other) => other.resolver === resolver);
       if (found === undefined) continue;
       tried.waiting = tried.waiting.filter((other) => other !== found);
       if (each.probe.armed && !tried.places.has(selected))
-        this.armAt({ each, place: placeOf(found, image, selected) });
+        this.armAt({ each, place: found.placeAt(selected) });
     }
   }
 
-  private triedIn(each: TextProbe, image: Image): Tried {
+  private triedIn(each: TextProbe, image: CodeImage): Tried {
     let byProbe = this.tried.get(image);
     if (byProbe === undefined) {
       byProbe = new Map();
@@ -234,7 +218,7 @@ export class TextProbes {
   private armAt({ each, place }: Task): void {
     this.triedIn(each, place.image).places.add(place.address);
     try {
-      refuseHarm(place.image, place.address);
+      place.image.refuse(place.address);
       const options = { fileByte: place.fileByte };
       if (each.returns !== undefined) each.returns.arm(place.image.space, place.address, options);
       else {
@@ -271,4 +255,16 @@ export class TextProbes {
     each.refused.set(reason, (each.refused.get(reason) ?? 0) + 1);
     this.listener.refused(each, error.message);
   }
+}
+
+/** Those of which the implementation can be read now, and those still to wait for. */
+function lookAt(waiting: readonly Waiting[], memory: Memory): Found {
+  const places = new Map<Address, TextPlace>();
+  const left: Waiting[] = [];
+  for (const each of waiting) {
+    const place = each.look(memory);
+    if (place === undefined) left.push(each);
+    else if (!places.has(place.address)) places.set(place.address, place);
+  }
+  return { places: [...places.values()], waiting: left };
 }

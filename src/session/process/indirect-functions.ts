@@ -1,9 +1,9 @@
-import { type Address, addressOf } from "../base/address.js";
-import { MemoryFault } from "../base/errors.js";
-import type { FunctionLocation } from "../symbols/elf/functions.js";
-import { loadedAt, unloadedFrom, type Vaddr } from "../symbols/vaddr.js";
-import type { Memory } from "../targets/target.js";
-import type { Image } from "./programs.js";
+import { type Address, addressOf } from "../../base/address.js";
+import { MemoryFault } from "../../base/errors.js";
+import type { FunctionLocation } from "../../symbols/elf/functions.js";
+import { loadedAt, unloadedFrom, type Vaddr } from "../../symbols/vaddr.js";
+import type { Memory } from "../../targets/target.js";
+import type { Image } from "./image.js";
 
 /**
  * The implementation that an IFUNC's resolver selected, read from where the dynamic linker put it:

@@ -4,9 +4,8 @@ import type { ProbeCore } from "../../probes/core.js";
 import type { Probe } from "../../probes/probe.js";
 import { compileGlob, type Glob } from "../../symbols/glob.js";
 import type { Target, ThreadId } from "../../targets/target.js";
-import type { Point } from "../points/point.js";
-
-type SystemCallPoint = Extract<Point, { kind: "system-call" }>;
+import type { Images } from "../images.js";
+import type { SystemCall, SystemCallPoint, SystemCalls } from "../system-calls.js";
 
 interface Watched {
   readonly probe: Probe;
@@ -56,33 +55,35 @@ type Restarts = boolean | "unknown" | undefined;
  * that ended with EFAULT or that a signal interrupted. Where the kernel makes it again the fault is
  * retryable, and the restart is a retry; where it does not, the program finds EINTR.
  */
-export class SystemCallProbes {
+export class SystemCallProbes implements SystemCalls {
   private readonly watched: Watched[] = [];
   private readonly under = new Map<ThreadId, Call>();
   /** Calls that were interrupted to be made again. */
   private readonly interrupted = new Map<ThreadId, Interrupted[]>();
-  private now: { readonly number: number; readonly name: string } | undefined;
+  private now: SystemCall | undefined;
 
   constructor(
     private readonly target: Target,
     private readonly core: ProbeCore,
+    private readonly images: Images,
   ) {}
 
-  get any(): boolean {
-    return this.watched.length > 0;
+  /** A target that nobody asks stops at none. */
+  begin(): void {
+    if (this.watched.length > 0) this.target.traceSystemCalls(true);
   }
 
-  add(probe: Probe, point: SystemCallPoint, concerns: (thread: ThreadId) => boolean): void {
+  add(probe: Probe, point: SystemCallPoint): void {
     this.watched.push({
       probe,
       glob: point.name === undefined ? undefined : compileGlob(point.name),
       where: point.where,
-      concerns,
+      concerns: (thread) => this.images.concerns(point.program, thread),
     });
   }
 
   /** The call that the handler now running is about. */
-  get current(): { readonly number: number; readonly name: string } | undefined {
+  get current(): SystemCall | undefined {
     return this.now;
   }
 

@@ -1,14 +1,14 @@
-import { systemCallSites } from "../arch/x86_64/system-call-sites.js";
-import { type Address, type AddressRange } from "../base/address.js";
-import { MemoryFault, ProbeRefused, TargetError, TargetGone } from "../base/errors.js";
-import type { ProbeCore } from "../probes/core.js";
-import { RETURNED } from "../probes/outcome.js";
-import type { Probe } from "../probes/probe.js";
-import type { ElfImage } from "../symbols/elf/image.js";
-import { frameAt } from "../symbols/elf/frames.js";
-import { loadedAt, type Vaddr } from "../symbols/vaddr.js";
-import type { SignalCalls, SpaceId, Target } from "../targets/target.js";
-import type { Image } from "./programs.js";
+import { systemCallSites } from "../../arch/x86_64/system-call-sites.js";
+import { type Address, type AddressRange } from "../../base/address.js";
+import { MemoryFault, ProbeRefused, TargetError, TargetGone } from "../../base/errors.js";
+import type { ProbeCore } from "../../probes/core.js";
+import { RETURNED } from "../../probes/outcome.js";
+import type { Probe } from "../../probes/probe.js";
+import type { ElfImage } from "../../symbols/elf/image.js";
+import { frameAt } from "../../symbols/elf/frames.js";
+import { loadedAt, type Vaddr } from "../../symbols/vaddr.js";
+import type { SignalCalls, SpaceId, Target } from "../../targets/target.js";
+import type { Image } from "./image.js";
 
 /**
  * Tells a target of the system calls that it must know of to keep signals as they are, by a probe

@@ -1,13 +1,21 @@
-import type { Address } from "../base/address.js";
-import { withoutDeleted } from "../base/file-name.js";
-import { MemoryFault, ProbeRefused, TargetGone, TraplineError } from "../base/errors.js";
-import type { ProbeCore } from "../probes/core.js";
-import { RETURNED } from "../probes/outcome.js";
-import type { Probe } from "../probes/probe.js";
-import { dynamicLinkerFacts } from "../symbols/elf/dynamic-linker.js";
-import { ElfImage } from "../symbols/elf/image.js";
-import { type LoadBias, loadedAt, type Vaddr } from "../symbols/vaddr.js";
-import type { Mapping, SpaceId, Target } from "../targets/target.js";
+import type { Address } from "../../base/address.js";
+import { assertNever } from "../../base/assert-never.js";
+import { withoutDeleted } from "../../base/file-name.js";
+import { MemoryFault, ProbeRefused, TargetGone, TraplineError } from "../../base/errors.js";
+import type { ProbeCore } from "../../probes/core.js";
+import { RETURNED } from "../../probes/outcome.js";
+import type { Probe } from "../../probes/probe.js";
+import { dynamicLinkerFacts } from "../../symbols/elf/dynamic-linker.js";
+import { ElfImage } from "../../symbols/elf/image.js";
+import { loadedAt, type Vaddr } from "../../symbols/vaddr.js";
+import type { Mapping, SpaceId, Target, ThreadId } from "../../targets/target.js";
+import type { Candidate, Images, ImagesListener, Place } from "../images.js";
+import type { ProgramPattern, TextPoint } from "../points/point.js";
+import type { ProgramNames } from "../program-names.js";
+import type { Where } from "../where.js";
+import { Image } from "./image.js";
+import { locate } from "./lookup.js";
+import { imagesOf, placesIn } from "./places.js";
 
 /** DT_SONAME of dynamic linkers: glibc's ld-linux-x86-64.so.2 and ld64.so.1, musl's libc (which is its own). */
 const DYNAMIC_LINKER = /^ld(-|64|\.)|^libc\.musl|^libc\.so$/;
@@ -15,25 +23,11 @@ const DYNAMIC_LINKER = /^ld(-|64|\.)|^libc\.musl|^libc\.so$/;
 /** A child is seen for the first time so long after its fork, at most; milliseconds. */
 const LATEST_FIRST_STOP = 10_000;
 
-/** An ELF file as it is mapped in one space. */
-export interface Image {
-  readonly space: SpaceId;
-  /** As the kernel shows it. */
-  readonly path: string;
-  readonly elf: ElfImage;
-  /** What to add to an address of the file to have the address in memory. */
-  readonly bias: LoadBias;
-  /** The program itself, not a library. */
-  readonly isMain: boolean;
-  /** Its executable ranges in memory. */
-  readonly text: readonly Mapping[];
-}
-
 /**
  * Which programs and libraries are mapped where. Follows the dynamic linker by a probe of its own
  * at the place that it calls for debuggers.
  */
-export class Programs implements Disposable {
+export class Programs implements Images {
   private readonly spaces = new Map<SpaceId, Image[]>();
   /** When something was unmapped in a space; milliseconds. */
   private readonly lastGone = new Map<SpaceId, number>();
@@ -44,11 +38,8 @@ export class Programs implements Disposable {
   constructor(
     private readonly target: Target,
     private readonly core: ProbeCore,
-    private readonly tell: {
-      readonly changed: (space: SpaceId) => void;
-      /** A program stands at its entry point: the dynamic linker has done its relocations. */
-      readonly relocated: (space: SpaceId) => void;
-    },
+    private readonly names: ProgramNames,
+    private readonly tell: ImagesListener,
   ) {
     this.entryProbe = core.register({
       name: "entry points",
@@ -72,6 +63,44 @@ export class Programs implements Disposable {
   [Symbol.dispose](): void {
     for (const file of this.files.values()) file?.[Symbol.dispose]();
     this.files.clear();
+  }
+
+  candidates(point: TextPoint, space: SpaceId): readonly Candidate[] {
+    const images = this.images(space);
+    return imagesOf(point, images, this.names).map((image) => ({
+      image,
+      find: (memory) => placesIn(point, image, images, memory),
+    }));
+  }
+
+  copies(from: SpaceId, to: SpaceId): readonly { readonly original: Image; readonly copy: Image }[] {
+    const originals = this.images(from);
+    return this.images(to).flatMap((copy) => {
+      const original = originals.find((image) => image.path === copy.path && image.bias === copy.bias);
+      return original === undefined ? [] : [{ original, copy }];
+    });
+  }
+
+  locate(space: SpaceId, where: Where): Place {
+    return locate(this, this.target.memory(space), space, where);
+  }
+
+  concerns(program: ProgramPattern, thread: ThreadId): boolean {
+    switch (program.kind) {
+      case "any":
+        return true;
+      case "pid":
+        return this.target.facts(thread).process === program.pid;
+      case "path":
+        return this.main(this.target.spaceOf(thread))?.path === this.names.resolve(program.path);
+      case "target":
+        return this.main(this.target.spaceOf(thread))?.path === this.names.target;
+      case "kernel":
+      case "module":
+        return false;
+      default:
+        return assertNever(program);
+    }
   }
 
   images(space: SpaceId): readonly Image[] {
@@ -115,7 +144,7 @@ export class Programs implements Disposable {
   copy(from: SpaceId, to: SpaceId): void {
     this.spaces.set(
       to,
-      this.images(from).map((image) => ({ ...image, space: to })),
+      this.images(from).map((image) => image.inSpace(to)),
     );
   }
 
@@ -176,7 +205,9 @@ export class Programs implements Disposable {
   ): Image | undefined {
     const elf = this.file(space, path, ranges);
     const bias = elf?.loadBias(ranges, path);
-    return elf === undefined || bias === undefined ? undefined : { space, path, elf, bias, isMain, text };
+    return elf === undefined || bias === undefined
+      ? undefined
+      : new Image(space, path, elf, bias, isMain, text);
   }
 
   /** Files that are no ELF (a mapped archive, a JIT's dump) are no images; that is no error. */

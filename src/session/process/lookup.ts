@@ -1,29 +1,26 @@
-import { type Address, addressOf, formatAddress, offsetBy } from "../base/address.js";
-import { TargetError, UsageError } from "../base/errors.js";
-import { closest } from "../base/closest.js";
-import { compileGlob } from "../symbols/glob.js";
-import { loadedAt, unloadedFrom } from "../symbols/vaddr.js";
-import type { SpaceId } from "../targets/target.js";
-import type { Where } from "./api/protocol.js";
-import type { Engine } from "./engine.js";
+import { type Address, addressOf, formatAddress, offsetBy } from "../../base/address.js";
+import { TargetError, UsageError } from "../../base/errors.js";
+import { closest } from "../../base/closest.js";
+import { compileGlob } from "../../symbols/glob.js";
+import { loadedAt, unloadedFrom } from "../../symbols/vaddr.js";
+import type { Memory, SpaceId } from "../../targets/target.js";
+import type { Place } from "../images.js";
+import type { Where } from "../where.js";
+import { refuseStatement } from "./harm.js";
+import type { Image } from "./image.js";
 import { selectedImplementation } from "./indirect-functions.js";
-import { refuseHarm, refuseStatement } from "./points/harm.js";
-import type { Image } from "./programs.js";
 
-export interface Place {
-  readonly address: Address;
-  /** First byte there in the program's file; undefined where the address is in no image. */
-  readonly fileByte: number | undefined;
+/** See {@link Images.locate}. */
+export function locate(programs: Found, memory: Memory, space: SpaceId, where: Where): Place {
+  return where.kind === "address"
+    ? byAddress(programs, space, where.address)
+    : bySymbol(programs, memory, space, where);
 }
 
-/**
- * Finds the address that a kprobe names.
- *
- * @throws TargetError no such symbol in this space, or an address where no program is
- * @throws ProbeRefused inside of an instruction, or a place that must be left alone
- */
-export function locate(engine: Engine, space: SpaceId, where: Where): Place {
-  return where.kind === "address" ? byAddress(engine, space, where.address) : bySymbol(engine, space, where);
+/** What is asked of programs here. */
+interface Found {
+  images(space: SpaceId): readonly Image[];
+  at(space: SpaceId, address: Address): Image | undefined;
 }
 
 /** Does `"libc.so.6"`, `"libc*"` or a whole path name this image? */
@@ -33,14 +30,10 @@ function isModule(image: Image, pattern: string): boolean {
   return glob.matches(image.path) || glob.matches(base) || glob.matches(image.elf.soname ?? base);
 }
 
-export function fileByte(image: Image, address: Address): number | undefined {
-  return image.elf.bytesAt(unloadedFrom(address, image.bias), 1)[0];
-}
-
-function byAddress(engine: Engine, space: SpaceId, value: bigint): Place {
+function byAddress(programs: Found, space: SpaceId, value: bigint): Place {
   const address = addressOf(value);
   if (address === undefined) throw new UsageError(`0x${value.toString(16)} is no canonical address`);
-  const image = engine.programs.at(space, address);
+  const image = programs.at(space, address);
   if (image === undefined)
     throw new TargetError(`${formatAddress(address)} is in no program or library of the target`);
   refuseStatement(unloadedFrom(address, image.bias), image.elf, image.path, address);
@@ -48,12 +41,17 @@ function byAddress(engine: Engine, space: SpaceId, value: bigint): Place {
 }
 
 function placeIn(image: Image, address: Address): Place {
-  refuseHarm(image, address);
-  return { address, fileByte: fileByte(image, address) };
+  image.refuse(address);
+  return { address, fileByte: image.fileByte(address) };
 }
 
-function bySymbol(engine: Engine, space: SpaceId, where: Extract<Where, { kind: "symbol" }>): Place {
-  const images = engine.programs.images(space);
+function bySymbol(
+  programs: Found,
+  memory: Memory,
+  space: SpaceId,
+  where: Extract<Where, { kind: "symbol" }>,
+): Place {
+  const images = programs.images(space);
   for (const image of images) {
     if (where.module !== undefined && !isModule(image, where.module)) continue;
     // A name is no pattern here: `operator*` is a function of C++.
@@ -61,7 +59,7 @@ function bySymbol(engine: Engine, space: SpaceId, where: Extract<Where, { kind: 
     if (found === undefined) continue;
     const entry =
       found.kind === "ifunc"
-        ? selectedImplementation(image, found, images, engine.target.memory(space))
+        ? selectedImplementation(image, found, images, memory)
         : loadedAt(found.vaddr, image.bias);
     if (entry === undefined) continue;
     const address = offsetBy(entry, where.offset);

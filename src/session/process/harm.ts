@@ -2,15 +2,7 @@ import { type Address, formatAddress } from "../../base/address.js";
 import { ProbeRefused } from "../../base/errors.js";
 import { boundaryVerdict, instructionStarts, MAX_INSTRUCTION_LENGTH } from "../../arch/x86_64/decode.js";
 import type { ElfImage } from "../../symbols/elf/image.js";
-import {
-  formatVaddr,
-  type LoadBias,
-  loadedAt,
-  rangeAt,
-  unloadedFrom,
-  type Vaddr,
-} from "../../symbols/vaddr.js";
-import type { Image } from "../programs.js";
+import { formatVaddr, type LoadBias, loadedAt, rangeAt, type Vaddr } from "../../symbols/vaddr.js";
 
 /**
  * Refuses places where a displaced instruction would do harm that the instruction itself does not
@@ -18,9 +10,8 @@ import type { Image } from "../programs.js";
  *
  * @throws ProbeRefused
  */
-export function refuseHarm(image: Image, address: Address): void {
-  const vaddr = unloadedFrom(address, image.bias);
-  for (const sequence of image.elf.restartableSequences()) {
+export function refuseHarm(elf: ElfImage, vaddr: Vaddr, address: Address): void {
+  for (const sequence of elf.restartableSequences()) {
     if (vaddr >= sequence.range.start && vaddr < sequence.range.end) {
       // The kernel drops a sequence whose program counter it finds elsewhere, without its abort handler.
       throw new ProbeRefused(address, "rseq-section", "it is in a restartable sequence (rseq)");
