@@ -7,6 +7,8 @@ export interface SessionOptions {
   readonly command: string | undefined;
   /** `-x`. */
   readonly pid: number | undefined;
+  /** A kernel is the target: `--gdb`, `--lab`; or its image is asked (`-l` with `--kernel`). */
+  readonly kernel?: KernelOptions | undefined;
   /** `-o`. */
   readonly outputFile: string | undefined;
   /** `-D`. */
@@ -27,6 +29,23 @@ export interface SessionOptions {
   /** `-T`. */
   readonly seconds: number | undefined;
   readonly json: boolean;
+}
+
+/** Which kernel is the target, and how it is had. */
+export interface KernelOptions {
+  /** `--gdb`: where its stub listens, `tcp:HOST:PORT`, `unix:PATH`, `/dev/ttyS0,115200`, `| COMMAND`. */
+  readonly gdb: string | undefined;
+  /** `--lab`: a machine is booted for the session; `-c` is then a command of its guest. */
+  readonly lab: LabRequest | undefined;
+  /** `--kernel`: the image, a bzImage or a vmlinux. Without one a lab takes Debian's. */
+  readonly image: string | undefined;
+}
+
+export interface LabRequest {
+  /** `--smp`: processors. */
+  readonly smp: number;
+  /** `--keep`: the machine lives on when the session ends. */
+  readonly keep: boolean;
 }
 
 /** How the session learns of Ctrl-C: `count` is 1 for the first, 2 for the second. */
