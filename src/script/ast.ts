@@ -184,6 +184,45 @@ export type Expression =
     }
   /** `*` among the keys of a slice. */
   | { readonly kind: "wildcard"; readonly position: Position }
-  /** `$name`, `@var(…)`, `@defined($name)`: what debug information would tell. */
-  | { readonly kind: "context"; readonly position: Position; readonly name: string }
+  | ContextNode
+  /** `@entry(…)`: evaluated when the function that returns was entered. */
+  | { readonly kind: "entry"; readonly position: Position; readonly operand: Expression }
+  /** `@defined(…)`: whether it can be resolved. Decided before types are found; it never runs. */
   | { readonly kind: "defined"; readonly position: Position; readonly operand: Expression };
+
+/** A context variable: `$name->member[index]`, `@var(…)`, `@cast(…)->member`, `$$parms`. */
+export interface ContextNode {
+  readonly kind: "context";
+  readonly position: Position;
+  readonly base: ContextBase;
+  readonly steps: readonly ContextStep[];
+  /** `&` stands in front of it. */
+  readonly address: boolean;
+  /** How many `$` stand behind it: 1 shows what is in it, 2 also what is in that. */
+  readonly shown: 0 | 1 | 2;
+}
+
+export type ContextBase =
+  /** `$name`; also `$return`. */
+  | { readonly kind: "variable"; readonly name: string }
+  /** `$$vars` and its like. */
+  | { readonly kind: "list"; readonly name: ContextList }
+  | {
+      readonly kind: "static";
+      readonly name: string;
+      /** `@var("name@file")`. */
+      readonly file: string | undefined;
+      readonly module: string | undefined;
+    }
+  | {
+      readonly kind: "cast";
+      readonly operand: Expression;
+      readonly type: string;
+      readonly module: string | undefined;
+    };
+
+export type ContextList = "vars" | "parms" | "locals" | "return";
+
+export type ContextStep =
+  | { readonly kind: "member"; readonly position: Position; readonly name: string }
+  | { readonly kind: "index"; readonly position: Position; readonly index: Expression };

@@ -11,6 +11,7 @@ import { BodyLowering } from "./lower-statements.js";
 import type { Macro } from "./macros.js";
 import { parse } from "./parse.js";
 import { preprocess } from "./preprocess.js";
+import type { ProbedCode, ProbedCodes } from "./probed-code.js";
 import { type FunctionSymbol, makeVariable, type Variable } from "./scope.js";
 
 export interface CompileOptions {
@@ -22,6 +23,8 @@ export interface CompileOptions {
   readonly globals: ReadonlyMap<string, string>;
   /** Scripts of the library: `tapset/*.stp`. */
   readonly library: readonly { readonly name: string; readonly text: string }[];
+  /** Whom to ask for what context variables are; without, they are errors. */
+  readonly codes?: ProbedCodes;
 }
 
 /** A probe as the session arms it: its handler is the one of the same index in the program. */
@@ -31,6 +34,12 @@ export interface CompiledProbe {
   readonly phases: readonly ast.PhaseWord[];
   /** The body, or a function that it calls, asks about the instruction fault: row S12. */
   readonly mentionsFault: boolean;
+  /**
+   * The codes that this handler is for, of each of {@link points}; undefined for a point of which nothing is
+   * known: the handler is for all that it matches. The map itself is undefined where the body uses no
+   * context variables. Several probes of one node have different handlers for different codes.
+   */
+  readonly codes: ReadonlyMap<ast.PointNode, readonly ProbedCode[] | undefined> | undefined;
 }
 
 export interface Compiled {
@@ -119,6 +128,7 @@ export function compile(options: CompileOptions, parsed: Parsed = parseScript(op
       points,
       phases: node.phases,
       mentionsFault: mentionsFault(blocks, functions),
+      codes: undefined,
     })),
     warnings: neverAssigned(script, globals, functions, locals, sources),
   };

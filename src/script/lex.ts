@@ -73,7 +73,9 @@ const OPERATORS = [
 
 const IDENTIFIER = /[A-Za-z_][A-Za-z0-9_]*/y;
 const NUMBER = /0[xX][0-9A-Fa-f]+|[0-9]+/y;
-const SPECIAL = /[$@](?:[A-Za-z_][A-Za-z0-9_]*|[0-9]+|#)(?:\$\$?)?|\$\$[A-Za-z_]+/y;
+/** Behind a context variable its `$` are part of it; alone they stand behind a `]` or a `)`. */
+const SPECIAL =
+  /[$@](?:[A-Za-z_][A-Za-z0-9_]*|[0-9]+|#)(?:\$\$?)?|\$\$[A-Za-z_][A-Za-z0-9_]*(?:\$\$?)?|\$\$?/y;
 /** Embedded C is one token, closed or not, so that whoever meets it can say what it is. */
 const EMBEDDED = /%\{[^]*?(?:%\}|$)/y;
 /** One at a time: a repetition of it overflows the stack of the matcher after a million comments. */

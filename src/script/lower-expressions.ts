@@ -108,6 +108,7 @@ export class ExpressionLowering extends VariableLowering {
       case "statistic":
         return this.statistic(node, expected);
       case "context":
+      case "entry":
         throw this.problem(
           "unresolved target-symbol expression (context variables need debug information, which this version does not read)",
           node.position,
@@ -119,6 +120,8 @@ export class ExpressionLowering extends VariableLowering {
 
   /** A place that gets a value. */
   protected target(node: ast.Expression, expected?: ValueType): Place {
+    if (node.kind === "context")
+      throw this.problem("write to target variable not permitted: there is no guru mode", node.position);
     if (node.kind === "name" || node.kind === "element") this.assigned(node.name, node.position);
     return this.place(node, expected);
   }

@@ -66,7 +66,8 @@ export class ExpressionParser {
     const target = this.ternary();
     const operator = this.peek();
     if (operator.kind !== "operator" || !ASSIGNMENTS.has(operator.text)) return target;
-    if (target.kind !== "name" && target.kind !== "element") {
+    // A context variable gets as far as pass 2, which says why not.
+    if (target.kind !== "name" && target.kind !== "element" && target.kind !== "context") {
       throw this.sources.problem("parse", "Expecting lvalue for assignment", target.position);
     }
     this.advance();
@@ -116,6 +117,14 @@ export class ExpressionParser {
 
   protected expect(operator: string): void {
     if (!this.takes(operator)) throw this.expected(`'${operator}'`);
+  }
+
+  /** A name that may be a word of the language: members of C's structures are called `next` and `in`. */
+  protected anyWord(): string {
+    const token = this.peek();
+    if (token.kind !== "identifier") throw this.expected("identifier");
+    this.at++;
+    return token.text;
   }
 
   protected identifier(): string {
@@ -181,8 +190,14 @@ export class ExpressionParser {
     return { kind: "in", position, keys, array: this.identifier() };
   }
 
+  /** `&` in front of an operand: only context variables have an address. */
+  protected addressOf(): Expression {
+    throw this.expected("value");
+  }
+
   private unary(): Expression {
     const { text, kind, position } = this.peek();
+    if (kind === "operator" && text === "&") return this.addressOf();
     if (kind === "operator" && isSign(text)) {
       this.advance();
       return { kind: "unary", position, operator: text, operand: this.unary() };
@@ -246,37 +261,23 @@ export class ExpressionParser {
     return { kind: "name", position, name };
   }
 
-  private special(text: string): Expression {
+  /** What begins with `$` or `@`; parse-context.ts knows all but statistics. */
+  protected special(text: string): Expression {
     const { position } = this.advance();
     const name = text.slice(1);
-    if (text.startsWith("@") && STATISTICS.has(name)) {
-      this.expect("(");
-      const operand = this.ternary();
-      const parameters: bigint[] = [];
-      while (this.takes(",")) {
-        const negative = this.takes("-");
-        const number = this.advance();
-        if (number.kind !== "number")
-          throw this.sources.problem("parse", "expected literal number", number.position);
-        parameters.push(negative ? -number.value : number.value);
-      }
-      this.expect(")");
-      return { kind: "statistic", position, name, operand, parameters };
+    if (!STATISTICS.has(name)) throw this.sources.problem("parse", "expected statistic operator", position);
+    this.expect("(");
+    const operand = this.ternary();
+    const parameters: bigint[] = [];
+    while (this.takes(",")) {
+      const negative = this.takes("-");
+      const number = this.advance();
+      if (number.kind !== "number")
+        throw this.sources.problem("parse", "expected literal number", number.position);
+      parameters.push(negative ? -number.value : number.value);
     }
-    if (text === "@defined") {
-      this.expect("(");
-      const operand = this.expression();
-      this.expect(")");
-      return { kind: "defined", position, operand };
-    }
-    if (this.takes("(")) this.list(")");
-    while (this.takes("->") || this.takes("[")) {
-      if (this.tokens[this.at - 1]?.text === "[") {
-        this.expression();
-        this.expect("]");
-      } else this.advance();
-    }
-    return { kind: "context", position, name: text };
+    this.expect(")");
+    return { kind: "statistic", position, name, operand, parameters };
   }
 
   protected list(close: string): Expression[] {

@@ -1,9 +1,9 @@
 import type { Block, ForeachNode, Statement } from "./ast.js";
-import { ExpressionParser } from "./parse-expressions.js";
+import { ContextParser } from "./parse-context.js";
 import type { Position } from "./position.js";
 
 /** Statements; see SystemTap's language reference, chapter 5. */
-export class StatementParser extends ExpressionParser {
+export class StatementParser extends ContextParser {
   protected block(): Block {
     const { position } = this.peek();
     this.expect("{");

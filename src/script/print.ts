@@ -6,8 +6,7 @@ const INDENT = "  ";
 
 /**
  * A parsed script as text (`-p1`): every operator's operands in parentheses, so that a reader sees how
- * the parser bound them. Parsed again it gives the same script; of context variables only the name is
- * kept by the parser, so only that is printed.
+ * the parser bound them. Parsed again it gives the same script.
  */
 export function printScript(script: ast.Script): string {
   const parts = [
@@ -109,7 +108,8 @@ function iteration(node: ast.ForeachNode): string {
   return `${value}[${keys.join(", ")}] in ${node.array}${slice}${statistic}${node.sortBy === 0 ? sign : ""}${limit}`;
 }
 
-function printExpression(node: ast.Expression): string {
+/** An expression as `-p1` shows it. */
+export function printExpression(node: ast.Expression): string {
   switch (node.kind) {
     case "number":
       // Literals have no sign: what was written above 2^63 - 1 is written so again.
@@ -117,8 +117,9 @@ function printExpression(node: ast.Expression): string {
     case "string":
       return quoted(node.value);
     case "name":
-    case "context":
       return node.name;
+    case "context":
+      return contextVariable(node);
     case "element":
       return `${node.name}[${list(node.keys)}]`;
     case "call":
@@ -142,10 +143,39 @@ function printExpression(node: ast.Expression): string {
     case "wildcard":
       return "*";
     case "defined":
-      return `@defined(${printExpression(node.operand)})`;
+    case "entry":
+      return `@${node.kind}(${printExpression(node.operand)})`;
     default:
       return assertNever(node);
   }
+}
+
+function contextVariable(node: ast.ContextNode): string {
+  const steps = node.steps.map((step) =>
+    step.kind === "member" ? `->${step.name}` : `[${printExpression(step.index)}]`,
+  );
+  return `${node.address ? "&" : ""}${contextBase(node.base)}${steps.join("")}${"$".repeat(node.shown)}`;
+}
+
+function contextBase(base: ast.ContextBase): string {
+  switch (base.kind) {
+    case "variable":
+      return `$${base.name}`;
+    case "list":
+      return `$$${base.name}`;
+    case "static": {
+      const file = base.file === undefined ? "" : `@${base.file}`;
+      return `@var(${quoted(base.name + file)}${inModule(base.module)})`;
+    }
+    case "cast":
+      return `@cast(${printExpression(base.operand)}, ${quoted(base.type)}${inModule(base.module)})`;
+    default:
+      return assertNever(base);
+  }
+}
+
+function inModule(module: string | undefined): string {
+  return module === undefined ? "" : `, ${quoted(module)}`;
 }
 
 function list(nodes: readonly ast.Expression[]): string {
@@ -171,6 +201,7 @@ function operand(node: ast.Expression): string {
     case "wildcard":
     case "context":
     case "defined":
+    case "entry":
       return printExpression(node);
     default:
       return assertNever(node);

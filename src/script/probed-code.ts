@@ -21,18 +21,40 @@ export interface ProbedCode {
   /** Whose memory pointers point to. */
   readonly memory: "kernel" | "user";
   /** A variable with static storage, for `$name` that is no parameter and `@var("name")`. */
-  variable(
-    name: string,
-  ): { readonly address: bigint; readonly type: Type; readonly perCpu: boolean } | undefined;
+  variable(name: string): StaticVariable | undefined;
+}
+
+/** A variable that is at the same place for all: in the data of a kernel, a module, a program. */
+export interface StaticVariable {
+  /** Whose data it is in; handed to `Scene.variableAddress`, which knows where that was loaded. */
+  readonly image: string;
+  /** As in the image: where it is loaded need not be known yet. */
+  readonly address: bigint;
+  readonly type: Type;
+  /** Each processor has its own, `address` being an offset into its part. */
+  readonly perCpu: boolean;
 }
 
 /** Answers what points matched: the session knows kernels, programs and their types, the language does not. */
 export interface ProbedCodes {
   /**
-   * @returns the codes that a point matches; empty where nothing is known of its variables (a timer, a
-   * program without debug information)
+   * Asked only for points of bodies that use context variables.
+   *
+   * @returns the codes that a point matches; undefined where nothing is known of its variables (a timer, a
+   * program without debug information); empty where an optional point matches nothing, for which no
+   * handler is made then
+   * @throws TraplineError what is wrong with a point that must match something and does not
    */
-  codesOf(point: PointNode): readonly ProbedCode[];
-  /** Types of `@cast(p, "task_struct", "kernel")` and of `@var("x", "kernel")`; undefined: no such module. */
-  typesOf(module: string | undefined): ProbedCode | undefined;
+  codesOf(point: PointNode): readonly ProbedCode[] | undefined;
+  /**
+   * Types and variables by the name of a module: those of `@cast(p, "task_struct", "kernel")`.
+   *
+   * @param module `"kernel"`, a kernel module's name, a program's path; undefined where nothing was said:
+   * what a script means when it says nothing
+   * @returns undefined: there is no such module
+   */
+  typesOf(module: string | undefined): ModuleTypes | undefined;
 }
+
+/** What `@cast` and `@var` ask of a module. */
+export type ModuleTypes = Pick<ProbedCode, "types" | "memory" | "variable">;

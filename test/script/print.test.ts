@@ -182,3 +182,42 @@ test("any expression, printed and parsed again, is the same expression", () => {
     { numRuns: 1500 },
   );
 });
+
+test("context variables print as they were written", () => {
+  for (const text of [
+    "$file->f_path->dentry->d_name->name",
+    "$x->in->next->probe",
+    "$argv[i + 1][2]->long",
+    "&$x->y[3]",
+    "$x$",
+    "$x->y$$",
+    "$x[1]$",
+    "$$vars",
+    "$$parms$$",
+    "$$locals$",
+    "$$return",
+    "$return->x",
+    '@var("jiffies")',
+    '@var("init_task@init/init_task.c", "kernel")->comm$',
+    '@cast(x, "task_struct")->pid',
+    '@cast($x->y[0], "struct foo *", "kernel<linux/sched.h>")[2]$$',
+    '&@cast(x, "list_head")->next',
+    "@entry($x->y)",
+    "@entry(gettimeofday_us())",
+    "@defined($x->y)",
+    "@defined(&$x->y)",
+  ]) {
+    const script = printed(`y = ${text}`);
+    assert.equal(script, `probe begin {\n  y = ${text};\n}\n`);
+    assert.equal(printed(script.slice(script.indexOf("{") + 1, script.lastIndexOf("}"))), script);
+  }
+});
+
+test("@choose_defined is a choice by @defined", () => {
+  assert.equal(printed("y = @choose_defined($a, $b->c)"), printed("y = @defined($a) ? $a : $b->c"));
+});
+
+test("an `&` between operands is what it was", () => {
+  assert.equal(printed("y = a & $b"), "probe begin {\n  y = (a & $b);\n}\n");
+  assert.equal(printed("y = a & &$b->c"), "probe begin {\n  y = (a & &$b->c);\n}\n");
+});

@@ -99,6 +99,41 @@ const REFUSED: readonly (readonly [what: string, script: string, ...lines: strin
     "semantic error: unresolved target-symbol expression (context variables need debug information, which this version does not read): identifier '@cast' at test.stp:1:19",
   ],
   [
+    "a write to a context variable",
+    "probe begin { $x = 1 }",
+    "semantic error: write to target variable not permitted: there is no guru mode: identifier '$x' at test.stp:1:15",
+  ],
+  [
+    "a count of a context variable",
+    "probe begin { $x->y++ }",
+    "semantic error: write to target variable not permitted: there is no guru mode",
+  ],
+  [
+    "@probewrite",
+    "probe begin { x = @probewrite($y) }",
+    "parse error: @probewrite: context variables cannot be written, there is no guru mode",
+  ],
+  ["@const", 'probe begin { x = @const("X") }', "parse error: @const: constants of C's preprocessor"],
+  [
+    "a member of what is shown",
+    "probe begin { x = $y$->z }",
+    "parse error: -> and [ are not accepted for a pretty-printing variable",
+    "saw: operator '->' at test.stp:1:22",
+  ],
+  [
+    "the address of what is shown",
+    "probe begin { x = &$y$ }",
+    "parse error: cannot take address of pretty-printed variable",
+  ],
+  ["the address of a value", "probe begin { x = &y }", "parse error: expected '$' or '@' behind '&'"],
+  [
+    "a list of context variables that we do not know",
+    "probe begin { x = $$all }",
+    "parse error: unknown list of context variables $$all",
+  ],
+  ["@cast without a type", "probe begin { x = @cast(1) }", "parse error: expected ','"],
+  ["@cast to nothing", 'probe begin { x = @cast(1, "") }', "parse error: expected non-empty string"],
+  [
     "a string where a long belongs",
     'probe begin { x = "a" + 1 }',
     "semantic error: type mismatch: expected long but found string: string 'a' at test.stp:1:19",

@@ -153,5 +153,9 @@ export const SCENE: Scene = {
   functionName: () => "main",
   symbolName: (_hit, address) => `0x${address.toString(16)}`,
   systemCall: () => undefined,
+  variableAddress: () => undefined,
+  backtrace: () => undefined,
+  symbolAt: () => undefined,
+  currentTask: () => undefined,
   isReturn: () => false,
 };

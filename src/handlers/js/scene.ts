@@ -1,5 +1,16 @@
 import type { Hit } from "../../probes/probe.js";
 
+/** A symbol that an address is in. */
+export interface SceneSymbol {
+  readonly name: string;
+  /** Of the address in it. */
+  readonly offset: number;
+  /** Bytes; 0 where it is not known. */
+  readonly size: number;
+  /** `"kernel"`, a module's name, a program's path. */
+  readonly module: string;
+}
+
 /** What only the session knows about a hit: names of places, the system call under way, the target. */
 export interface Scene {
   /** The probe point as it matched: `process("/bin/ls").function("main")`. */
@@ -12,6 +23,22 @@ export interface Scene {
   readonly targetProcess: number;
   /** The system call that a syscall probe is about. */
   systemCall(hit: Hit): { readonly number: number; readonly name: string } | undefined;
+  /**
+   * Where a variable with static storage is now, for the processor that the hit is on where each has its own.
+   *
+   * @param image as the variable's module said it, see StaticVariable of the language
+   * @returns undefined where the image is not loaded
+   */
+  variableAddress(hit: Hit, image: string, address: bigint, perCpu: boolean): bigint | undefined;
+  /**
+   * Return addresses from the hit outwards, the hit's own place first; as far as the stack can be followed.
+   * Undefined where nobody can unwind it.
+   */
+  backtrace(hit: Hit, stack: "kernel" | "user"): readonly bigint[] | undefined;
+  /** What stands at an address, and whose it is: undefined where there is no symbol. */
+  symbolAt(hit: Hit, address: bigint): SceneSymbol | undefined;
+  /** The current task's `task_struct`; undefined where the target has none. */
+  currentTask(hit: Hit): bigint | undefined;
   /** True in `.return` probes and for syscall results. */
   isReturn(hit: Hit): boolean;
 }

@@ -1,5 +1,5 @@
 import { addressOf } from "../../base/address.js";
-import type { Scene } from "../../handlers/js/scene.js";
+import type { Scene, SceneSymbol } from "../../handlers/js/scene.js";
 import { NO_THREAD } from "../../probes/handler-calls.js";
 import type { Hit } from "../../probes/probe.js";
 import type { Engine } from "../engine.js";
@@ -55,6 +55,31 @@ export class ScriptScene implements Scene {
     const symbol = this.running().engine.images.at(hit.space, address)?.symbolAt(address);
     if (symbol === undefined) return number;
     return symbol.offset === 0 ? symbol.name : `${symbol.name}+0x${symbol.offset.toString(16)}`;
+  }
+
+  symbolAt(hit: Hit, value: bigint): SceneSymbol | undefined {
+    const address = addressOf(value);
+    if (address === undefined || hit.thread === NO_THREAD) return undefined;
+    const image = this.running().engine.programs.at(hit.space, address);
+    const symbol = image?.elf.symbolAt(unloadedFrom(address, image.bias));
+    if (image === undefined || symbol === undefined) return undefined;
+    const { location, name, offset } = symbol;
+    const size = location?.sized === true ? location.end - location.vaddr : 0;
+    return { name, offset, size, module: image.path };
+  }
+
+  // What a process does not have, or what nobody reads of its files yet.
+
+  variableAddress(): undefined {
+    return undefined;
+  }
+
+  backtrace(): undefined {
+    return undefined;
+  }
+
+  currentTask(): undefined {
+    return undefined;
   }
 
   systemCall(): { readonly number: number; readonly name: string } | undefined {
