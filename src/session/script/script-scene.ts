@@ -60,12 +60,10 @@ export class ScriptScene implements Scene {
   symbolAt(hit: Hit, value: bigint): SceneSymbol | undefined {
     const address = addressOf(value);
     if (address === undefined || hit.thread === NO_THREAD) return undefined;
-    const image = this.running().engine.programs.at(hit.space, address);
-    const symbol = image?.elf.symbolAt(unloadedFrom(address, image.bias));
+    const image = this.running().engine.images.at(hit.space, address);
+    const symbol = image?.symbolAt(address);
     if (image === undefined || symbol === undefined) return undefined;
-    const { location, name, offset } = symbol;
-    const size = location?.sized === true ? location.end - location.vaddr : 0;
-    return { name, offset, size, module: image.path };
+    return { name: symbol.name, offset: symbol.offset, size: 0, module: image.path };
   }
 
   // What a process does not have, or what nobody reads of its files yet.
