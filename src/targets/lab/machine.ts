@@ -1,0 +1,330 @@
+import { randomBytes } from "node:crypto";
+import { rmSync, writeFileSync } from "node:fs";
+import { performance } from "node:perf_hooks";
+import { TargetError } from "../../base/errors.js";
+import { checkBootImage } from "./boot-image.js";
+import { escaped, PORTS } from "./init-script.js";
+import type { CommandSinks, GuestCommand } from "./guest-command.js";
+import { initramfs, type GuestFile } from "./initramfs.js";
+import { packagedKernel } from "./kernel-package.js";
+import { LabFolder } from "./lab-folder.js";
+import { type MachineEnd, machineEndText, panicMessage } from "./machine-end.js";
+import { MachineProtocol } from "./machine-protocol.js";
+import { MarkedOutput } from "./marked-output.js";
+import { modulesFolder } from "./modules-folder.js";
+import { modulesInOrder } from "./modules.js";
+import { type Qemu, startQemu } from "./qemu.js";
+
+export interface LabOptions {
+  /** A kernel image; absent: Debian's for virtual machines, fetched once. */
+  readonly kernel?: string;
+  /** Processors; absent: 1. */
+  readonly smp?: number;
+  /** MiB; absent: 512. */
+  readonly memory?: number;
+  /** Words for the kernel's command line, "nokaslr". */
+  readonly append?: string;
+  /** Modules to load, with what they depend on. */
+  readonly modules?: readonly string[];
+  /** Files for the guest, by absolute path. */
+  readonly files?: ReadonlyMap<string, GuestFile>;
+  /** The machine lives on when we end; else it does not, however we end. */
+  readonly keep?: boolean;
+  /** What the guest's console says, as it comes. */
+  readonly console?: (bytes: Uint8Array) => void;
+  /** What is about to take a while. */
+  readonly tell?: (sentence: string) => void;
+  /** Milliseconds until the guest must be ready. */
+  readonly patience?: number;
+}
+
+const MEMORY = 512;
+/** An emulated machine is up in three seconds; on a busy one in twenty. */
+const PATIENCE = 180_000;
+/** How long a machine that has been killed may take to be gone. */
+const DEATH_MILLISECONDS = 10_000;
+/** How long the outputs of a command may stay open, by programs that it left behind. */
+const LEFT_BEHIND_MILLISECONDS = 2000;
+const CONSOLE_BYTES = 1 << 16;
+
+/**
+ * Boots a kernel in QEMU, with a small root of our own, up to where a command can be run in it. Belongs to
+ * the thread that boots it: the machine does not outlive it.
+ *
+ * @throws TargetError what is missing, what QEMU complains of, or how the guest ended before it was ready
+ */
+export async function bootLab(options: LabOptions = {}): Promise<LabMachine> {
+  const packaged =
+    options.kernel === undefined ? await packagedKernel(options.tell ?? (() => undefined)) : undefined;
+  const kernel = options.kernel ?? packaged?.image ?? "";
+  checkBootImage(kernel);
+  const wanted = options.modules ?? [];
+  const modules =
+    wanted.length === 0 ? [] : await modulesInOrder(packaged?.modules ?? modulesFolder(kernel), wanted);
+  const mark = `trapline-end-${randomBytes(16).toString("hex")}`;
+  const root = initramfs({ mark, modules, files: options.files ?? new Map<string, GuestFile>() });
+  const folder = LabFolder.make();
+  try {
+    writeFileSync(folder.initramfs, root);
+    const qemu = startQemu({
+      kernel,
+      initramfs: folder.initramfs,
+      stub: folder.stub,
+      smp: options.smp ?? 1,
+      memory: options.memory ?? MEMORY,
+      append: `console=ttyS${String(PORTS.console)} quiet panic=-1 ${options.append ?? ""}`.trim(),
+      keep: options.keep ?? false,
+    });
+    const machine = new LabMachine(qemu, folder, kernel, Buffer.from(mark), options);
+    try {
+      await machine.ready(options.patience ?? PATIENCE);
+      return machine;
+    } catch (error) {
+      await machine.end();
+      throw error;
+    }
+  } catch (error) {
+    folder.remove();
+    throw error;
+  }
+}
+
+/** A booted kernel. Disposing ends the machine and removes all that it had. */
+export class LabMachine implements AsyncDisposable {
+  private readonly protocol: MachineProtocol;
+  private consoleText = "";
+  private complaints = "";
+  private answers = "";
+  private waiting: ((line: string) => void) | undefined;
+  private outputs: { readonly output: MarkedOutput; readonly error: MarkedOutput } | undefined;
+  private endedByUs = false;
+  private readonly atExit = (): void => {
+    this.folder.remove();
+  };
+  /** Settles when the machine is gone. */
+  readonly ended: Promise<MachineEnd>;
+
+  /** @internal {@link bootLab} makes them. */
+  constructor(
+    private readonly qemu: Qemu,
+    private readonly folder: LabFolder,
+    /** The image that was booted. */
+    readonly kernel: string,
+    private readonly mark: Buffer,
+    options: LabOptions,
+  ) {
+    this.protocol = new MachineProtocol(qemu.monitor);
+    this.ended = this.end$();
+    this.listen(options);
+    if (options.keep !== true) process.once("exit", this.atExit);
+  }
+
+  /** QEMU's process id. */
+  get pid(): number {
+    return this.qemu.child.pid;
+  }
+
+  /** The Unix socket of QEMU's stub for GDB. */
+  get stub(): string {
+    return this.folder.stub;
+  }
+
+  /** The last that the guest's console said. */
+  get console(): string {
+    return this.consoleText;
+  }
+
+  /** @internal Waits until the guest can be given a command. */
+  async ready(patience: number): Promise<void> {
+    this.folder.belongsTo(this.qemu.child.pid);
+    await this.answer("ready", patience, "the guest's kernel did not come up");
+    rmSync(this.folder.initramfs, { force: true });
+  }
+
+  /**
+   * Gets a command ready, up to the point before its exec: whoever wants to arm probes does so then.
+   *
+   * @param command for the guest's shell
+   * @param terminal its output is a terminal; else pipes, as most programs of ours have
+   */
+  async load(command: string, sinks: CommandSinks, terminal = false): Promise<GuestCommand> {
+    if (this.outputs !== undefined) throw new TargetError("the guest runs a command already");
+    const outputs = {
+      output: new MarkedOutput(this.mark, sinks.output),
+      error: new MarkedOutput(this.mark, sinks.error),
+    };
+    this.outputs = outputs;
+    this.say(`load${terminal ? "-terminal" : ""} ${escaped(command)}`);
+    const pid = Number(await this.answer("loaded", PATIENCE, "the guest did not take the command"));
+    let start: () => void = () => undefined;
+    const started = new Promise<void>((resolve) => {
+      start = resolve;
+    });
+    const ended = this.toEnd(started);
+    // Whoever never starts it need not look at how it ended.
+    ended.catch(() => undefined);
+    return {
+      pid,
+      start: () => {
+        // At once: the caller may block this thread from now on.
+        this.say("go");
+        start();
+      },
+      ended,
+    };
+  }
+
+  /** Runs a command to its end. */
+  async run(
+    command: string,
+  ): Promise<{ readonly output: string; readonly error: string; readonly status: number }> {
+    const [output, error]: [Uint8Array[], Uint8Array[]] = [[], []];
+    const loaded = await this.load(command, {
+      output: (bytes) => output.push(bytes),
+      error: (bytes) => error.push(bytes),
+    });
+    loaded.start();
+    const status = await loaded.ended;
+    const [out, err] = [output, error].map((parts) => Buffer.concat(parts).toString("utf8"));
+    return { output: out ?? "", error: err ?? "", status };
+  }
+
+  /** Ends the machine, at once. */
+  async end(): Promise<void> {
+    this.endedByUs = true;
+    this.qemu.child.kill("SIGKILL");
+    let timer: NodeJS.Timeout | undefined;
+    const late = new Promise<never>((_resolve, reject) => {
+      timer = setTimeout(() => {
+        reject(new TargetError(`QEMU, process ${String(this.pid)}, was killed and does not end`));
+      }, DEATH_MILLISECONDS);
+    });
+    try {
+      await Promise.race([this.ended, late]);
+    } finally {
+      clearTimeout(timer);
+      process.off("exit", this.atExit);
+      this.folder.remove();
+    }
+  }
+
+  /** Lets go of a machine that is kept: this process may end, the machine goes on. */
+  release(): void {
+    process.off("exit", this.atExit);
+    this.qemu.child.unref();
+    for (const line of [...this.qemu.ports, this.qemu.monitor, this.qemu.errors]) line.destroy();
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.end();
+  }
+
+  private async toEnd(started: Promise<void>): Promise<number> {
+    await started;
+    const outputs = this.outputs;
+    try {
+      const status = Number(await this.answer("exited", Infinity, ""));
+      await this.drained();
+      return status;
+    } finally {
+      outputs?.output.cut();
+      outputs?.error.cut();
+      this.outputs = undefined;
+    }
+  }
+
+  /** Outputs that are still open belong to programs that the command left behind: not waited for as long as it takes. */
+  private async drained(): Promise<void> {
+    const { outputs } = this;
+    if (outputs === undefined) return;
+    const both = Promise.all([outputs.output.ended, outputs.error.ended]);
+    let timer: NodeJS.Timeout | undefined;
+    const late = new Promise<void>((resolve) => {
+      timer = setTimeout(resolve, LEFT_BEHIND_MILLISECONDS);
+    });
+    await Promise.race([both, late]);
+    clearTimeout(timer);
+  }
+
+  private listen({ console }: LabOptions): void {
+    const { ports, errors } = this.qemu;
+    for (const port of ports) port.on("error", () => undefined); // Ends with QEMU, which is told by itself.
+    errors.on("data", (bytes: Buffer) => (this.complaints += bytes.toString("utf8")));
+    ports[PORTS.console]?.on("data", (bytes: Buffer) => {
+      this.consoleText = (this.consoleText + bytes.toString("utf8")).slice(-CONSOLE_BYTES);
+      console?.(bytes);
+    });
+    ports[PORTS.output]?.on("data", (bytes: Buffer) => this.outputs?.output.add(bytes));
+    ports[PORTS.error]?.on("data", (bytes: Buffer) => this.outputs?.error.add(bytes));
+    ports[PORTS.control]?.on("data", (bytes: Buffer) => {
+      const lines = (this.answers + bytes.toString("latin1")).split("\n");
+      this.answers = lines.pop() ?? "";
+      for (const line of lines) this.waiting?.(line.trim());
+    });
+  }
+
+  private say(line: string): void {
+    this.qemu.ports[PORTS.control]?.write(`${line}\n`);
+  }
+
+  /** Waits for a line of the guest that begins with a word. @returns what stands behind the word */
+  private async answer(word: string, patience: number, what: string): Promise<string> {
+    let timer: NodeJS.Timeout | undefined;
+    const asked = performance.now();
+    const line = new Promise<string>((resolve, reject) => {
+      this.waiting = (text) => {
+        const [first, rest = ""] = text.split(" ", 2);
+        if (first === word) resolve(rest);
+      };
+      if (patience === Infinity) return;
+      timer = setTimeout(() => {
+        const seconds = Math.round((performance.now() - asked) / 1000);
+        reject(new TargetError(`${what} within ${String(seconds)} s${this.consoleTail()}`));
+      }, patience);
+    });
+    const gone = this.ended.then((end) => {
+      const tail = end.kind === "panicked" || end.kind === "failed" ? "" : this.consoleTail();
+      throw new TargetError(`${machineEndText(end)}${tail}`);
+    });
+    gone.catch(() => undefined); // Where the line came first nobody looks at it.
+    try {
+      return await Promise.race([line, gone]);
+    } finally {
+      clearTimeout(timer);
+      this.waiting = undefined;
+    }
+  }
+
+  private consoleTail(): string {
+    const lines = this.consoleText
+      .split(/\r?\n/)
+      .map((line) => line.trim())
+      .filter((line) => line !== "");
+    return lines.length === 0
+      ? "; its console said nothing"
+      : `; its console said last: ${lines.slice(-4).join(" | ")}`;
+  }
+
+  private async end$(): Promise<MachineEnd> {
+    const { child } = this.qemu;
+    return new Promise((resolve) => {
+      child.once("error", (error) => {
+        resolve({ kind: "failed", message: error.message });
+      });
+      // All that it had to say has been read by then.
+      child.once("close", (code, signal) => {
+        resolve(this.howItEnded(code, signal));
+      });
+    });
+  }
+
+  private howItEnded(code: number | null, signal: NodeJS.Signals | null): MachineEnd {
+    if (this.endedByUs) return { kind: "ended" };
+    const panic = panicMessage(this.consoleText);
+    if (panic !== undefined) return { kind: "panicked", message: panic };
+    if (this.protocol.shutdown === "guest-shutdown") return { kind: "powered-off" };
+    if (this.protocol.shutdown === "guest-reset") return { kind: "restarted" };
+    const how = signal ?? `exit status ${String(code)}`;
+    return { kind: "failed", message: this.complaints.trim().replaceAll(/\s*\n\s*/g, "; ") || how };
+  }
+}
