@@ -1,0 +1,48 @@
+import os from "node:os";
+
+/**
+ * Signals as the protocol numbers them, whatever the target's own numbers are. GDB manual, "Protocol
+ * Basics"; the numbers are those of include/gdb/signals.def, which has its own order.
+ */
+// prettier-ignore
+const FIRST = [
+  "0", "SIGHUP", "SIGINT", "SIGQUIT", "SIGILL", "SIGTRAP", "SIGABRT", "SIGEMT", "SIGFPE", "SIGKILL",
+  "SIGBUS", "SIGSEGV", "SIGSYS", "SIGPIPE", "SIGALRM", "SIGTERM", "SIGURG", "SIGSTOP", "SIGTSTP", "SIGCONT",
+  "SIGCHLD", "SIGTTIN", "SIGTTOU", "SIGIO", "SIGXCPU", "SIGXFSZ", "SIGVTALRM", "SIGPROF", "SIGWINCH", "SIGLOST",
+  "SIGUSR1", "SIGUSR2", "SIGPWR", "SIGPOLL",
+] as const;
+
+/** GDB's number of Linux's real-time signal 33; 34 … 63 follow. */
+const REALTIME_33 = 45;
+const REALTIME_32 = 77;
+const REALTIME_64 = 78;
+
+export const STUB_SIGNAL = { none: 0, interrupt: 2, trap: 5 } as const;
+
+/** A signal's name: `SIGSEGV`, `SIG34` for real-time ones, `signal 150` for those of other systems. */
+export function signalName(number: number): string {
+  const linux = realtimeOf(number);
+  return FIRST[number] ?? (linux === undefined ? `signal ${number}` : `SIG${linux}`);
+}
+
+/** Linux's number for GDB's. @returns undefined where Linux has no such signal */
+export function linuxSignal(number: number): number | undefined {
+  const name = FIRST[number];
+  if (name === undefined) return realtimeOf(number);
+  return (os.constants.signals as Readonly<Record<string, number>>)[name];
+}
+
+function realtimeOf(number: number): number | undefined {
+  if (number >= REALTIME_33 && number < REALTIME_32 - 1) return number - REALTIME_33 + 33;
+  if (number === REALTIME_32) return 32;
+  return number === REALTIME_64 ? 64 : undefined;
+}
+
+/** GDB's number for Linux's. @returns undefined where there is none */
+export function stubSignal(linux: number): number | undefined {
+  if (linux === 32) return REALTIME_32;
+  if (linux === 64) return REALTIME_64;
+  if (linux >= 33 && linux < 64) return linux - 33 + REALTIME_33;
+  const index = FIRST.findIndex((_, number) => number > 0 && linuxSignal(number) === linux);
+  return index < 0 ? undefined : index;
+}
