@@ -24,6 +24,7 @@ const pathOf = (floor) => (floor === "index" ? "^src/index\\.ts$" : `^src/${floo
 /** Packages that have one place in the house: nobody else depends on how they work. */
 const ONE_PLACE = [
   { package: "koffi", place: "^src/targets/", why: "system calls are the targets' business" },
+  { package: "fzstd", place: "^src/symbols/kernel/payload/", why: "kernels are what is packed here" },
   { package: "iced-x86", place: "^src/arch/", why: "instructions are arch's business" },
   { package: "commander", place: "^src/cli/", why: "arguments are the command line's business" },
 ];

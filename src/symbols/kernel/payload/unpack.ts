@@ -1,7 +1,11 @@
 import { gunzipSync } from "node:zlib";
 import { TargetError } from "../../../base/errors.js";
 import type { Payload } from "./boot-image.js";
+import { unpackBzip2 } from "./bzip2.js";
 import { LZ4_LEGACY_MAGIC, unpackLz4 } from "./lz4.js";
+import { isLzmaAlone, unpackLzmaAlone } from "./lzma.js";
+import { unpackXz, XZ_MAGIC } from "./xz.js";
+import { unpackZstd, ZSTD_MAGIC } from "./zstd.js";
 
 /** One way to compress a kernel: CONFIG_KERNEL_GZIP and its likes. */
 interface Format {
@@ -25,12 +29,34 @@ const FORMATS: readonly Format[] = [
   {
     name: "LZ4",
     recognises: (packed) => packed.readUInt32LE(0) === LZ4_LEGACY_MAGIC,
-    unpack: (packed, size, image) => {
-      const into = Buffer.allocUnsafeSlow(size);
-      return into.subarray(0, unpackLz4(packed, into, image));
-    },
+    unpack: (packed, size, image) => filled(size, (into) => unpackLz4(packed, into, image)),
+  },
+  {
+    name: "xz",
+    recognises: (packed) => packed.subarray(0, XZ_MAGIC.length).equals(XZ_MAGIC),
+    unpack: (packed, size) => filled(size, (into) => unpackXz(packed, into)),
+  },
+  {
+    name: "zstd",
+    recognises: (packed) => packed.readUInt32LE(0) === ZSTD_MAGIC,
+    unpack: (packed, size) => filled(size, (into) => unpackZstd(packed, into)),
+  },
+  {
+    name: "bzip2",
+    recognises: (packed) => packed.toString("latin1", 0, 3) === "BZh",
+    unpack: (packed, size) => filled(size, (into) => unpackBzip2(packed, into)),
+  },
+  {
+    name: "LZMA",
+    recognises: isLzmaAlone,
+    unpack: (packed, size) => filled(size, (into) => unpackLzmaAlone(packed, into)),
   },
 ];
+
+function filled(size: number, fill: (into: Buffer) => number): Buffer {
+  const into = Buffer.alloc(size);
+  return into.subarray(0, fill(into));
+}
 
 /**
  * The kernel of a bzImage's payload.
