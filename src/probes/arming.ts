@@ -35,7 +35,8 @@ export function armAt(space: ProbedSpace, address: Address, entry: Entry, option
   if (!location.armed) {
     refuseOverlap(space, location);
     space.guard?.breakpoint(space.id, address, location.originalByte);
-    space.memory.writeText(address, BREAKPOINT_BYTES);
+    if (space.breakpoints === undefined) space.memory.writeText(address, BREAKPOINT_BYTES);
+    else space.breakpoints.insert(space.id, address);
     location.armed = true;
     space.locations.set(address, location);
   }
@@ -52,6 +53,7 @@ export function armAt(space: ProbedSpace, address: Address, entry: Entry, option
 export function disarmAt(space: ProbedSpace, location: Location): boolean {
   if (!location.armed) return true;
   location.armed = false;
+  if (space.breakpoints !== undefined) return space.breakpoints.remove(space.id, location.address);
   const now = new Uint8Array(1);
   if (space.memory.readSome(location.address, now) === 0) return true;
   if (now[0] !== BREAKPOINT) return false;

@@ -7,6 +7,8 @@ import type { ProbedSpace } from "./space.js";
 /** The armed locations whose text somebody else has written since: the breakpoint is not there any more. */
 export function changedLocations(space: ProbedSpace): Location[] {
   const changed: Location[] = [];
+  // Where reading does not show them, nobody else sees them either, nor writes over one.
+  if (space.breakpoints?.visible === false) return changed;
   const bytes = new Uint8Array(PAGE);
   for (const [page, locations] of byPage(space.locations.values())) {
     const length = space.memory.readSome(page, bytes);

@@ -188,6 +188,9 @@ export class ProbeCore {
       case "step":
         this.engine.onStep(stop.thread, this.threadState(stop.thread));
         return true;
+      case "instruction-fault":
+        this.engine.onRaised(stop.thread, this.threadState(stop.thread), stop.exception);
+        return true;
       case "interrupted":
         this.target.resume(stop.thread, CONTINUE);
         return true;
@@ -310,9 +313,9 @@ export class ProbeCore {
   private spaceOf(id: SpaceId): ProbedSpace {
     let space = this.spaces.get(id);
     if (space === undefined) {
-      const { guard, hasShadowStacks } = this.target.capabilities;
+      const { guard, hasShadowStacks, breakpoints } = this.target.capabilities;
       guard?.begin(id);
-      space = new ProbedSpace(id, this.target.memory(id), guard, false, hasShadowStacks);
+      space = new ProbedSpace(id, this.target.memory(id), guard, false, hasShadowStacks, breakpoints);
       this.spaces.set(id, space);
     }
     return space;

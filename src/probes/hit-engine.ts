@@ -4,6 +4,7 @@ import type { Emulate, Emulated } from "../arch/x86_64/emulate.js";
 import { mayHaveRaised, type RaisedAs } from "../arch/x86_64/exceptions.js";
 import {
   CONTINUE,
+  type RaisedException,
   STEP,
   type ReturnToken,
   type SignalInfo,
@@ -126,6 +127,24 @@ export class HitEngine {
     else this.target.resume(thread, CONTINUE);
   }
 
+  /**
+   * The instruction that was executed in its place raised an exception: case 3, told by the target.
+   * Registers are as the target's own handler is to see them.
+   */
+  onRaised(thread: ThreadId, state: ThreadState, exception: RaisedException): void {
+    const { arrival } = state;
+    const { location } = arrival;
+    let watch: ReturnToken = 0;
+    // Else it is that of a hit that was missed, in a function that a handler called.
+    if (location !== undefined && arrival.state === "stepping") {
+      const { name, vector, errorCode, address, retryable } = exception;
+      this.runFault(thread, arrival, location, { name, number: vector, code: errorCode, address, retryable });
+      if (retryable) watch = this.interrupt(state, "faulted");
+      arrival.state = "idle";
+    }
+    this.target.resume(thread, { kind: "deliver", watch });
+  }
+
   onSignal(thread: ThreadId, state: ThreadState, space: ProbedSpace | undefined, signal: SignalInfo): void {
     const registers = this.target.registers(thread);
     const slot = space?.slots.at(registers.pc);
@@ -219,7 +238,8 @@ export class HitEngine {
     const { displacement } = location;
     const stop = wantsPost(arrival);
     let because: Obstacle | undefined;
-    const emulate = emulationFor(location, stop);
+    const inPlace = this.target.capabilities.executesInPlace === true;
+    const emulate = emulationFor(location, stop, inPlace);
     if (emulate !== undefined) {
       const outcome = emulate(registers, space.memory);
       if (outcome === "done") {
@@ -228,11 +248,15 @@ export class HitEngine {
       }
       because = outcome;
     }
+    if (inPlace) {
+      this.executeInPlace(thread, arrival, location);
+      return;
+    }
     // Behind an instruction that goes elsewhere no breakpoint of the slot is reached: a step tells.
     const step = stop && displacement.facts.endsFlow;
     const slot = this.slotFor(thread, space, location, stop && !step, because);
     if (slot === undefined) {
-      if (emulationFor(location, stop) !== emulate) {
+      if (emulationFor(location, stop, inPlace) !== emulate) {
         this.execute(thread, state, space, location);
         return;
       }
@@ -248,6 +272,16 @@ export class HitEngine {
       this.complete(arrival);
     }
     this.target.resume(thread, step ? STEP : CONTINUE);
+  }
+
+  private executeInPlace(thread: ThreadId, arrival: Arrival, location: Location): void {
+    arrival.state = "stepping";
+    const { displacement, originalByte } = location;
+    this.target.resume(thread, {
+      kind: "in-place",
+      instruction: displacement.facts,
+      original: originalByte,
+    });
   }
 
   /** A pre-handler changed the program counter: as in kprobes the instruction is left out, and the post-handlers. */
@@ -437,10 +471,13 @@ export class HitEngine {
 
 type Obstacle = Exclude<Emulated, "done">;
 
-function emulationFor({ displacement, slotless }: Location, stop: boolean): Emulate | undefined {
+/** @param slotless there are no slots at all: nothing is cheaper than to emulate */
+function emulationFor(location: Location, stop: boolean, slotless: boolean): Emulate | undefined {
+  const { displacement } = location;
+  const always = stop || slotless;
   if (displacement.kind === "emulate")
-    return stop || slotless || !displacement.slotIsCheaper ? displacement.emulate : undefined;
-  return stop && displacement.after.by === "emulation" ? displacement.after.emulate : undefined;
+    return always || location.slotless || !displacement.slotIsCheaper ? displacement.emulate : undefined;
+  return always && displacement.after.by === "emulation" ? displacement.after.emulate : undefined;
 }
 
 /** Did the instruction in this slot raise this signal by itself? A fault stands at it, a trap behind. */

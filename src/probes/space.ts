@@ -1,5 +1,5 @@
 import type { Address } from "../base/address.js";
-import type { Capabilities, Guard, Memory, SpaceId } from "../targets/target.js";
+import type { Breakpoints, Capabilities, Guard, Memory, SpaceId } from "../targets/target.js";
 import type { Location } from "./location.js";
 import { ProgramMemory } from "./program-memory.js";
 import { SlotSpace } from "./slots.js";
@@ -27,13 +27,15 @@ export class ProbedSpace {
     /** Of a program's forked child: its text was the program's. */
     readonly isCopy = false,
     readonly hasShadowStacks?: Capabilities["hasShadowStacks"],
+    /** Where the target keeps breakpoints itself. */
+    readonly breakpoints?: Breakpoints,
   ) {
     this.program = new ProgramMemory(memory, this.locations);
   }
 
   /** The books of a forked copy: its text already holds the same breakpoints. */
   copy(id: SpaceId, memory: Memory): ProbedSpace {
-    const space = new ProbedSpace(id, memory, this.guard, true, this.hasShadowStacks);
+    const space = new ProbedSpace(id, memory, this.guard, true, this.hasShadowStacks, this.breakpoints);
     for (const [address, location] of this.locations) space.locations.set(address, location.copyTo(id));
     space.slots = this.slots.copy((original) => space.locations.get(original.address));
     return space;

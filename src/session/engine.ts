@@ -153,6 +153,7 @@ export class Engine {
       case "breakpoint":
       case "signal":
       case "step":
+      case "instruction-fault":
       case "interrupted":
         return;
     }
@@ -184,6 +185,7 @@ function goesOn(stop: Stop): boolean {
     case "breakpoint":
     case "signal":
     case "step":
+    case "instruction-fault":
     case "interrupted":
       return false;
   }

@@ -1,5 +1,6 @@
 import type { Address } from "../base/address.js";
 import type { MemoryFault } from "../base/errors.js";
+import type { InstructionFacts } from "../arch/x86_64/instruction-facts.js";
 import type { RegisterFile } from "../arch/x86_64/registers.js";
 
 /** A thread of a target: on Linux its TID, behind a GDB stub the stub's number. */
@@ -49,6 +50,21 @@ export type ExitStatus =
  */
 export type ReturnToken = number;
 
+/** An exception of the processor that the instruction just executed in its place raised. */
+export interface RaisedException {
+  /** `"#PF"`. */
+  readonly name: string;
+  readonly vector: number;
+  /** What the processor pushed with it; 0 for exceptions that have none. */
+  readonly errorCode: number;
+  /** The address accessed, where the exception has one and the target can tell it. */
+  readonly address: bigint | undefined;
+  /** `fault`: the program counter is at the instruction; `trap`: behind it. */
+  readonly raisedAs: "fault" | "trap";
+  /** The target's own handler may return to the instruction. */
+  readonly retryable: boolean;
+}
+
 /**
  * Why a thread stands still, or what became of it. The object may be reused: it is valid until
  * the next {@link Target.wait}.
@@ -67,6 +83,12 @@ export type Stop =
     }
   /** A single step that was asked for is done; the program counter is behind the instruction. */
   | { readonly kind: "step"; readonly thread: ThreadId }
+  /**
+   * Instead of `step`: the instruction that was executed in its place raised an exception. Registers are
+   * as at the exception; the target's own handling of it has not begun, and does where the thread is
+   * resumed with `deliver`.
+   */
+  | { readonly kind: "instruction-fault"; readonly thread: ThreadId; readonly exception: RaisedException }
   /** A signal is about to be delivered, the thread's registers are as at the interruption. */
   | { readonly kind: "signal"; readonly thread: ThreadId; readonly signal: SignalInfo }
   | {
@@ -109,7 +131,12 @@ export type Resume =
   /** Execute one instruction, then stop with `step`. */
   | { readonly kind: "step" }
   /**
-   * Deliver the signal that the thread stopped with (for a breakpoint stop: its SIGTRAP), with the
+   * Execute the instruction under the breakpoint at the program counter while no other thread runs, then
+   * stop with `step` or `instruction-fault`. For targets with {@link Capabilities.executesInPlace}.
+   */
+  | { readonly kind: "in-place"; readonly instruction: InstructionFacts; readonly original: number }
+  /**
+   * Deliver the signal or exception that the thread stopped with (for a breakpoint stop: its SIGTRAP), with the
    * program counter and `si_addr` as now set. With a token, the return of the target's handler to
    * the interrupted place is watched for and reported in the next `breakpoint` stop there.
    */
@@ -247,11 +274,36 @@ export interface Capabilities {
   /** One thread can step while the others run. */
   readonly stepsAlone: boolean;
 
+  /**
+   * A displaced instruction that cannot be emulated executes in its place, with every other thread
+   * stopped, instead of in a slot: see the `in-place` of {@link Resume}. Nothing is ever mapped then.
+   */
+  readonly executesInPlace?: boolean;
+
+  /** The target puts breakpoints in and takes them out itself; absent where the core writes them into text. */
+  readonly breakpoints?: Breakpoints;
+
+  /**
+   * Nanoseconds that the target has been running; it stands while the target does. Absent where
+   * threads are stopped one by one and the host's own clock says what the target's would.
+   */
+  readonly clock?: () => bigint;
+
   /** Keeps a program right should it have to go on without us. */
   readonly guard?: Guard;
 
   /** What the target must be told to keep signals as they would be without breakpoints. */
   readonly signalCalls?: SignalCalls;
+}
+
+/** Breakpoints that a target keeps itself. What {@link Memory} reads there is its own business: see {@link Breakpoints.visible}. */
+export interface Breakpoints {
+  /** @throws ProbeRefused the target can hold no more, or none there */
+  insert(space: SpaceId, at: Address): void;
+  /** Its text may be gone meanwhile, or somebody else's: then nothing is done. @returns false where it is somebody else's */
+  remove(space: SpaceId, at: Address): boolean;
+  /** Whether memory that is read shows them as `int3`. */
+  readonly visible: boolean;
 }
 
 /**

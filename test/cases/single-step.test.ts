@@ -18,7 +18,7 @@ async function resumes(
 ): Promise<{ kinds: Record<Resume["kind"], number>; hits: number }> {
   const path = program("faulty");
   await using linux = LinuxTarget.launch([path]);
-  const kinds = { continue: 0, step: 0, deliver: 0 };
+  const kinds = { continue: 0, step: 0, deliver: 0, "in-place": 0 };
   const counted = new Proxy(linux, {
     get(real, key) {
       if (key === "resume") {

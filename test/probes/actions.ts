@@ -1,5 +1,5 @@
 import fc from "fast-check";
-import type { SignalHandling, SystemCall } from "./fake-target.js";
+import type { SignalHandling, SystemCall } from "./fake-thread.js";
 import { INSTRUCTIONS } from "./fake-program.js";
 
 /** Scripts that the core is tried with. */

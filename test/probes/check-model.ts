@@ -11,9 +11,14 @@ const SEED = 20261123;
  * @returns the promise that was broken, and how; undefined where all were kept
  */
 export function findBrokenPromise(runs: number, shrink: boolean): string | undefined {
+  return breaks(runs, shrink, false) ?? breaks(runs, shrink, true);
+}
+
+/** @param inPlace whether the target has no slots: see FakeTarget */
+function breaks(runs: number, shrink: boolean, inPlace: boolean): string | undefined {
   const result = fc.check(
     fc.property(scripts, (script) => {
-      new Model().run(script);
+      new Model(inPlace).run(script);
     }),
     { numRuns: runs, seed: SEED, endOnFailure: !shrink },
   );
@@ -24,5 +29,5 @@ export function findBrokenPromise(runs: number, shrink: boolean): string | undef
   const what = cause instanceof Error ? cause.message : String(cause);
   if (!shrink) return what;
   const where = cause instanceof Error ? (cause.stack ?? "") : "";
-  return `${what}\nafter ${JSON.stringify(result.counterexample, undefined, 2)}\n${where}`;
+  return `${what}\non a target ${inPlace ? "without" : "with"} slots, after ${JSON.stringify(result.counterexample, undefined, 2)}\n${where}`;
 }

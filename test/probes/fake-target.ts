@@ -16,17 +16,23 @@ import {
   type ThreadFacts,
   type ThreadId,
 } from "../../src/targets/target.js";
-import { FakeMemory } from "./fake-memory.js";
+import { type FakeMemory } from "./fake-memory.js";
+import {
+  begin,
+  BREAKPOINT,
+  dataPointer,
+  freshMemory,
+  keptBreakpoints,
+  type Pending,
+  raised,
+  type SignalHandling,
+  type SystemCall,
+  type Thread,
+} from "./fake-thread.js";
 import { execute } from "./fake-processor.js";
-import { AT, behind, dataOf, mayBeEmulated, PAGE, PROGRAM, stackOf, TEXT } from "./fake-program.js";
+import { AT, behind, mayBeEmulated, PAGE, PROGRAM, stackOf, TEXT } from "./fake-program.js";
 
-/** What the fake program does about a signal, decided by the script of the test. */
-export type SignalHandling = "return" | "jump" | "die" | "ignore";
-
-/** What the next system call of a thread is. */
-export type SystemCall = "plain" | "fork" | "exec" | "exit";
-
-/** How an instruction of the program came to be executed. */
+/** How an instruction of the program came to be executed; a slot, or its place while only it runs: `out of line`. */
 export type How = "in its place" | "out of line" | "emulated";
 
 /** Told of everything that the threads really do: the truth that the core's books are held against. */
@@ -40,40 +46,6 @@ export interface Witness {
   jumped(thread: ThreadId, handlers: number): void;
   /** Which instruction's slot this is. */
   locationOfSlot(space: SpaceId, pc: Address): Address | undefined;
-}
-
-interface Thread {
-  readonly id: ThreadId;
-  readonly registers: RegisterFile;
-  /** Whose stack and data it uses: its own, or its parent's copied. */
-  owner: ThreadId;
-  space: SpaceId;
-  memory: FakeMemory;
-  /** `stopping`: stopped, but whoever waits has not been told yet. */
-  state: "running" | "stopping" | "stopped" | "gone";
-  /** The instruction that it would execute next, were it alone in the world. */
-  place: number;
-  pending: Pending | undefined;
-  frames: Frame[];
-  returning: { readonly token: ReturnToken; readonly to: Address } | undefined;
-  systemCall: SystemCall;
-  ending: boolean;
-  /** To be stopped behind the next instruction. */
-  steps: boolean;
-}
-
-interface Pending {
-  readonly signal: SignalInfo;
-  readonly handling: SignalHandling;
-}
-
-/** What a signal handler returns to. */
-interface Frame {
-  readonly place: number;
-  readonly sp: Address;
-  readonly token: ReturnToken;
-  /** What it puts right before it returns. */
-  readonly fault: Address | undefined;
 }
 
 const SLOTS = 0x50_0000 as Address;
@@ -94,9 +66,22 @@ export class FakeTarget implements Target {
   private nextRegion = SLOTS;
   private nextThread = 100;
   private nextSpace = 1;
+  /** An instruction executes in place, for the engine. */
+  private executesNow = false;
 
-  constructor(private readonly witness: Witness) {
-    this.capabilities = {
+  /** @param inPlace displaced instructions execute where they stand, and the target keeps its breakpoints itself */
+  constructor(
+    private readonly witness: Witness,
+    inPlace: boolean,
+  ) {
+    const breakpoints = keptBreakpoints((space) => this.memory(space));
+    this.capabilities = inPlace
+      ? { stepsAlone: false, executesInPlace: true, breakpoints }
+      : this.withSlots();
+  }
+
+  private withSlots(): Capabilities {
+    return {
       stepsAlone: true,
       mapNear: (thread, near, length) => {
         if (this.full) throw new ProbeRefused(near, "no-slot", "no room");
@@ -109,6 +94,26 @@ export class FakeTarget implements Target {
         this.stopped(thread).memory.unmap(at);
       },
     };
+  }
+
+  /** Whatever is to execute in its place does: nobody else runs before. */
+  private executeInPlaces(): void {
+    for (const thread of this.known.values()) this.executeInPlace(thread);
+  }
+
+  private executeInPlace(thread: Thread): void {
+    const { id, memory, space, inPlace } = thread;
+    thread.inPlace = undefined;
+    if (inPlace === undefined || thread.state !== "running") return;
+    const { pc } = thread.registers;
+    // It may have been disarmed meanwhile.
+    const covered = memory.byte(pc) === BREAKPOINT;
+    if (covered) memory.writeText(pc, Uint8Array.of(inPlace));
+    this.executesNow = true;
+    this.executeOne(thread);
+    this.executesNow = false;
+    if (covered && thread.space === space) memory.writeText(pc, Uint8Array.of(BREAKPOINT));
+    if (this.known.get(id)?.state === "running") this.stop(thread, { kind: "step", thread: id });
   }
 
   /** A thread of a new program, or of the same as another. */
@@ -129,6 +134,7 @@ export class FakeTarget implements Target {
 
   /** Lets a running thread execute one instruction; false where it cannot run. */
   stepThread(id: ThreadId): boolean {
+    this.executeInPlaces();
     const thread = this.known.get(id);
     if (thread?.state !== "running") return false;
     const { steps } = thread;
@@ -152,6 +158,7 @@ export class FakeTarget implements Target {
 
   /** A signal from outside reaches a running thread between two instructions. */
   signal(id: ThreadId, handling: SignalHandling): void {
+    this.executeInPlaces();
     const thread = this.known.get(id);
     if (thread?.state !== "running") return;
     const signal = { number: 14, name: "SIGALRM", code: 0, address: undefined, synchronous: false };
@@ -189,9 +196,12 @@ export class FakeTarget implements Target {
     const saved = thread.registers.values.slice();
     this.send(id, offset);
     thread.state = "running";
-    for (let step = 0; thread.registers.pc !== offsetBy(TEXT, behind(offset)); step++) {
+    const isDone = (): boolean =>
+      thread.state === "running" && thread.registers.pc === offsetBy(TEXT, behind(offset));
+    for (let step = 0; !isDone(); step++) {
       if (step > 4) throw new Error("a nested hit does not end");
-      this.executeOne(thread);
+      this.executeInPlace(thread);
+      if (thread.state === "running") this.executeOne(thread);
       if (this.known.get(id)?.state !== "stopping") continue;
       const stop = this.stops.pop();
       thread.state = "stopped";
@@ -210,6 +220,7 @@ export class FakeTarget implements Target {
    * @returns false where that cannot be: while a child that has the old text is not told of
    */
   remapText(space: SpaceId): boolean {
+    this.executeInPlaces();
     if (this.stops.some((stop) => stop.kind === "thread-start" && stop.copyOf === space)) return false;
     for (const thread of this.known.values())
       if (thread.space === space) thread.memory.writeText(TEXT, PROGRAM);
@@ -295,6 +306,7 @@ export class FakeTarget implements Target {
   }
 
   wait(): Stop | undefined {
+    this.executeInPlaces();
     const latest = this.stops.at(-1)?.kind;
     const mayOvertake = latest === "breakpoint" || latest === "signal" || latest === "step";
     const stop = this.latestFirst && mayOvertake ? this.stops.pop() : this.stops.shift();
@@ -308,6 +320,7 @@ export class FakeTarget implements Target {
   }
 
   interrupt(thread: ThreadId): void {
+    this.executeInPlaces();
     const known = this.alive(thread);
     known.steps = false;
     if (known.state === "running") this.stop(known, { kind: "interrupted", thread });
@@ -322,6 +335,9 @@ export class FakeTarget implements Target {
     this.noteEmulation(thread);
     if (how.kind === "step") {
       thread.steps = true;
+    } else if (how.kind === "in-place") {
+      if (pending !== undefined) throw new Error("a signal is swallowed");
+      thread.inPlace = how.original;
     } else if (how.kind === "deliver") {
       if (pending === undefined) throw new Error("a signal is delivered that nobody sent");
       this.deliver(thread, pending, how.watch ?? 0, how.address);
@@ -379,6 +395,7 @@ export class FakeTarget implements Target {
       systemCall: "plain",
       ending: false,
       steps: false,
+      inPlace: undefined,
     };
     this.known.set(id, thread);
     begin(thread);
@@ -417,7 +434,8 @@ export class FakeTarget implements Target {
   private raise(thread: Thread, signal: SignalInfo, handling: SignalHandling): void {
     thread.pending = { signal, handling };
     thread.steps = false;
-    this.stop(thread, { kind: "signal", thread: thread.id, signal });
+    if (this.executesNow) this.stop(thread, raised(thread.id, signal, "fault", handling !== "die"));
+    else this.stop(thread, { kind: "signal", thread: thread.id, signal });
   }
 
   private executeOne(thread: Thread): void {
@@ -439,21 +457,16 @@ export class FakeTarget implements Target {
         `thread ${String(id)} executes +${String(offset)} where it should execute +${String(thread.place)}`,
       );
     if (ran.kind === "fault") {
-      const signal = {
-        number: 11,
-        name: "SIGSEGV",
-        code: 1,
-        address: BigInt(ran.address),
-        synchronous: true,
-      };
-      return this.raise(thread, signal, this.faultHandling);
+      const fault = { number: 11, name: "SIGSEGV", code: 1, address: BigInt(ran.address) };
+      return this.raise(thread, { ...fault, synchronous: true }, this.faultHandling);
     }
-    const how = inText ? "in its place" : "out of line";
+    const how = inText && !this.executesNow ? "in its place" : "out of line";
     if (ran.kind === "system-call") return this.callSystem(thread, offset, how);
     thread.place = behind(offset);
     if (ran.kind === "trap") {
       const signal = { number: 5, name: "SIGTRAP", code: 0x80, address: undefined, synchronous: true };
       thread.pending = { signal, handling: this.faultHandling };
+      if (this.executesNow) return this.stop(thread, raised(id, signal, "trap", false));
       return this.stop(thread, {
         kind: "breakpoint",
         thread: id,
@@ -573,22 +586,4 @@ export class FakeTarget implements Target {
     thread.place = AT.handler;
     registers.pc = offsetBy(TEXT, AT.handler);
   }
-}
-
-function dataPointer(registers: RegisterFile): Address {
-  return Number(registers.read("rbx")) as Address;
-}
-
-function begin(thread: Thread, place: number = AT.nop): void {
-  thread.place = place;
-  thread.registers.pc = offsetBy(TEXT, place);
-  thread.registers.sp = offsetBy(stackOf(thread.owner), PAGE);
-  thread.registers.write("rbx", BigInt(dataOf(thread.owner)));
-}
-
-function freshMemory(): FakeMemory {
-  const memory = new FakeMemory();
-  memory.map(TEXT, PROGRAM.length);
-  memory.writeText(TEXT, PROGRAM);
-  return memory;
 }

@@ -2,7 +2,8 @@ import type { ProbeDefinition } from "../../src/probes/probe.js";
 import type { SpaceId, ThreadId } from "../../src/targets/target.js";
 import { Agenda, type Turn } from "./agenda.js";
 import { AT } from "./fake-program.js";
-import type { How, SignalHandling } from "./fake-target.js";
+import type { How } from "./fake-target.js";
+import type { SignalHandling } from "./fake-thread.js";
 
 /** What a probe's books must say. */
 export interface Account {
@@ -52,6 +53,8 @@ interface Line {
 export interface Registry {
   isArmed(probe: number): boolean;
   definition(probe: number): ProbeDefinition;
+  /** An instruction that is executed for a hit is stopped behind in any case: it executes in its place. */
+  readonly alwaysStopsBehind: boolean;
 }
 
 /** Keeps by itself, from what the threads really do, the books that the core must come to. */
@@ -335,7 +338,8 @@ export class Ledger {
   private executedOutOfLine(line: Line, offset: number): void {
     const arrival = line.current;
     if (arrival === undefined) throw new Error(`+${String(offset)} is executed out of line without a hit`);
-    if (arrival.stopsBehind && offset === AT.sigreturn) {
+    if (this.registry.alwaysStopsBehind) arrival.ran = true;
+    else if (arrival.stopsBehind && offset === AT.sigreturn) {
       line.left.push(arrival);
       line.current = undefined;
     } else if (arrival.stopsBehind || offset === AT.systemCall) arrival.ran = true;
@@ -358,7 +362,8 @@ export class Ledger {
     const { arrival } = dealing;
     dealing.phase = "post";
     const turns = this.turnsBehind(arrival);
-    arrival.stopsBehind = turns.some(({ probe }) => this.registry.isArmed(probe));
+    arrival.stopsBehind =
+      this.registry.alwaysStopsBehind || turns.some(({ probe }) => this.registry.isArmed(probe));
     this.retries = arrival.retries;
     this.agenda = this.order(turns);
   }

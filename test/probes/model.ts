@@ -1,5 +1,6 @@
 import { type Address, offsetBy } from "../../src/base/address.js";
-import { ProbeRefused, TargetGone } from "../../src/base/errors.js";
+import { ProbeRefused } from "../../src/base/errors.js";
+import { unlessGone } from "../../src/base/gone.js";
 import { ProbeCore } from "../../src/probes/core.js";
 import { leave } from "../../src/probes/leaving.js";
 import { type HandlerOutcome, RETURNED } from "../../src/probes/outcome.js";
@@ -8,7 +9,8 @@ import { CONTINUE, type SpaceId, type Stop, type ThreadId } from "../../src/targ
 import type { Action, Script } from "./actions.js";
 import { Agenda, type Turn } from "./agenda.js";
 import { AT, behind, INSIDE, INSTRUCTIONS, PROGRAM, TEXT } from "./fake-program.js";
-import { FakeTarget, type How, type SignalHandling, type Witness } from "./fake-target.js";
+import { FakeTarget, type How, type Witness } from "./fake-target.js";
+import { BREAKPOINT, type SignalHandling } from "./fake-thread.js";
 import { Ledger } from "./ledger.js";
 import {
   cancel,
@@ -21,13 +23,12 @@ import {
 import { ReturnCheck } from "./return-check.js";
 
 const MAXIMUM_THREADS = 6;
-const BREAKPOINT = 0xcc;
 /** Instructions from which a handler may send its thread to the program's start. */
 const LEAVABLE: readonly number[] = [AT.inc, AT.load, AT.last];
 
 /** Runs one script against the core and checks every promise that it makes; throws where one is broken. */
 export class Model implements Witness {
-  private readonly target = new FakeTarget(this);
+  private readonly target: FakeTarget;
   private readonly core: ProbeCore;
   private readonly ledger: Ledger;
   private readonly threads: ThreadId[] = [];
@@ -39,7 +40,9 @@ export class Model implements Witness {
   private fault: { readonly raisedAs: "fault" | "trap"; readonly retryable: boolean } | undefined;
   private away = false;
 
-  constructor() {
+  /** @param inPlace whether displaced instructions execute in their place: see {@link FakeTarget} */
+  constructor(inPlace: boolean) {
+    this.target = new FakeTarget(this, inPlace);
     this.core = new ProbeCore(this.target, {
       probeDisarmed: (probe) => {
         this.onDisarmed(probe);
@@ -54,6 +57,7 @@ export class Model implements Witness {
     this.ledger = new Ledger({
       isArmed: (probe) => this.registered(probe).armed,
       definition: (probe) => this.registered(probe).definition,
+      alwaysStopsBehind: inPlace,
     });
     this.startThread(undefined);
     this.startThread(this.threads[0]);
@@ -327,6 +331,11 @@ export class Model implements Witness {
       }
       case "step":
         return ledger.standsBehind(thread);
+      case "instruction-fault": {
+        const handling = target.handlingOf(thread);
+        if (handling === undefined) throw new Error("an exception that nobody raised");
+        return this.foreseeFault(thread, handling, stop.exception.raisedAs);
+      }
       case "thread-exiting":
         return ledger.exiting(thread, target.placeOf(thread));
       case "exec":
@@ -384,7 +393,10 @@ export class Model implements Witness {
         "a handler is told whether the fault is retried",
       );
       const ran = hit.phase === "post" ? this.fault?.raisedAs !== "fault" : this.fault?.raisedAs === "trap";
-      const seen = ran ? behind(hit.at - TEXT) : hit.at - TEXT;
+      const offset = hit.at - TEXT;
+      const after = (): number =>
+        offset === AT.sigreturn ? this.target.placeOf(hit.thread) : behind(offset);
+      const seen = ran ? after() : offset;
       expect(
         this.away || hit.registers.pc === offsetBy(TEXT, seen),
         "a handler sees the program counter as it is",
@@ -525,14 +537,5 @@ export class Model implements Witness {
     const registered = this.probes[index];
     if (registered === undefined) throw new RangeError("no such probe");
     return registered;
-  }
-}
-
-/** A thread may be killed at any time; its end is told by itself. */
-function unlessGone(body: () => void): void {
-  try {
-    body();
-  } catch (error) {
-    if (!(error instanceof TargetGone)) throw error;
   }
 }

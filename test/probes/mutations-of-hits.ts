@@ -298,4 +298,23 @@ export const HIT_MUTATIONS: readonly Mutation[] = [
     find: `    if (open.why === "rewound") this.abandon(open.arrival);`,
     replace: "    this.abandon(open.arrival);",
   },
+  {
+    bug: "an exception that the target recognised is no fault of the instruction",
+    file: "hit-engine.ts",
+    find: "      this.runFault(thread, arrival, location, { name, number: vector, code: errorCode, address, retryable });\n",
+    replace: "      this.end(thread, arrival);\n",
+  },
+  {
+    bug: "a retry of an instruction that executes in its place is not watched for",
+    file: "hit-engine.ts",
+    find: `      if (retryable) watch = this.interrupt(state, "faulted");
+      arrival.state = "idle";`,
+    replace: `      arrival.state = "idle";`,
+  },
+  {
+    bug: "a breakpoint that the target keeps itself is not taken out",
+    file: "arming.ts",
+    find: "return space.breakpoints.remove(space.id, location.address);",
+    replace: "return true;",
+  },
 ];

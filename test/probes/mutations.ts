@@ -126,8 +126,8 @@ export const MUTATIONS: readonly Mutation[] = [
     bug: "a place that is disarmed still counts as armed",
     file: "arming.ts",
     find: `  location.armed = false;
-  const now`,
-    replace: "  const now",
+  if`,
+    replace: "  if",
   },
   {
     bug: "a probe inside a probed instruction is not refused",

@@ -196,6 +196,8 @@ export class Tracer implements Tracing {
         thread.mask.leave(sp);
         return this.go(thread, PTRACE.SINGLESTEP, signal);
       }
+      case "in-place":
+        throw new RangeError("threads of a process execute displaced instructions in slots");
     }
   }
 
