@@ -43,6 +43,17 @@ export class HandlerCalls {
     return hit;
   }
 
+  /**
+   * Does something that prepares the hit for itself, in the middle of another hit's handlers: an event that
+   * the engine's own probe tells of.
+   */
+  within(body: () => void): void {
+    const { hit } = this;
+    const { thread, space, at, phase, probe, registers, fault, retries, handlerFaults } = hit;
+    body();
+    Object.assign(hit, { thread, space, at, phase, probe, registers, fault, retries, handlerFaults });
+  }
+
   /** Prepares the hit for an event that has no location. */
   beginEvent(thread: ThreadId | undefined, arrival: Arrival, fault: InstructionFault | undefined): void {
     const hit = this.hit;

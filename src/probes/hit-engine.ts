@@ -213,9 +213,11 @@ export class HitEngine {
     const both = phase === "fault" && definition.postOn === "both" ? definition.post : undefined;
     const arrival = new Arrival();
     arrival.retries = retries;
-    this.calls.beginEvent(thread, arrival, fault);
-    if (handler !== undefined) this.calls.call(probe, phase, handler, arrival, 0);
-    if (both !== undefined && probe.armed) this.calls.call(probe, "post", both, arrival, 0);
+    this.calls.within(() => {
+      this.calls.beginEvent(thread, arrival, fault);
+      if (handler !== undefined) this.calls.call(probe, phase, handler, arrival, 0);
+      if (both !== undefined && probe.armed) this.calls.call(probe, "post", both, arrival, 0);
+    });
   }
 
   private runPre(thread: ThreadId, arrival: Arrival, location: Location): void {

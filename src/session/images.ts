@@ -1,5 +1,7 @@
 import type { Address } from "../base/address.js";
+import type { SceneSymbol } from "../handlers/js/scene.js";
 import type { ProbeCore } from "../probes/core.js";
+import type { Hit } from "../probes/probe.js";
 import type { Memory, SpaceId, Target, ThreadId } from "../targets/target.js";
 import type { SystemCalls } from "./system-calls.js";
 import type { ProgramPattern, TextPoint } from "./points/point.js";
@@ -11,7 +13,9 @@ export interface CodeImage {
   /** What messages call it: a path, `kernel`, a module's name. */
   readonly path: string;
   /** Its symbol at an address in memory, or the one before it. */
-  symbolAt(address: Address): { readonly name: string; readonly offset: number } | undefined;
+  symbolAt(
+    address: Address,
+  ): { readonly name: string; readonly offset: number; readonly size?: number } | undefined;
   /**
    * Refuses places where a displaced instruction would do harm that the instruction itself does not tell.
    * @throws ProbeRefused
@@ -31,6 +35,8 @@ export interface TextPlace extends Place {
   readonly image: CodeImage;
   /** Of the function, for messages. */
   readonly name: string;
+  /** Of the code that handlers with context variables are made for: the key of its ProbedCode. */
+  readonly code?: string;
 }
 
 /** A function whose implementation is selected by code of the target (an IFUNC), and was not yet. */
@@ -93,6 +99,19 @@ export interface ImagesListener {
   readonly relocated: (space: SpaceId) => void;
 }
 
+/** What only the target and its images know about a hit, for handlers that ask. */
+export interface SceneFacts {
+  symbolAt(space: SpaceId, address: Address): SceneSymbol | undefined;
+  /** See `variableAddress` of the scene. */
+  variableAddress(hit: Hit, image: string, address: bigint, perCpu: boolean): bigint | undefined;
+  /** See `backtrace` of the scene. */
+  backtrace(hit: Hit, stack: "kernel" | "user"): readonly bigint[] | undefined;
+  /** See `currentTask` of the scene. */
+  currentTask(hit: Hit): bigint | undefined;
+  /** The time as the target has it, nanoseconds from some moment on: it stands where the target was made to stand. */
+  clock(): bigint;
+}
+
 /**
  * A target, and how its code is found and its system calls are followed: chosen once, where the target is
  * opened. Nobody else asks what kind of target it is.
@@ -101,4 +120,5 @@ export interface Tracee {
   readonly target: Target;
   images(core: ProbeCore, tell: ImagesListener): Images;
   systemCalls(core: ProbeCore, images: Images): SystemCalls;
+  scene(images: Images): SceneFacts;
 }

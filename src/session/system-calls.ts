@@ -1,3 +1,4 @@
+import type { SystemCallFacts } from "../handlers/js/scene.js";
 import type { Probe } from "../probes/probe.js";
 import type { ThreadId } from "../targets/target.js";
 import type { Point } from "./points/point.js";
@@ -5,10 +6,7 @@ import type { Point } from "./points/point.js";
 export type SystemCallPoint = Extract<Point, { kind: "system-call" }>;
 
 /** The call that a handler is about. */
-export interface SystemCall {
-  readonly number: number;
-  readonly name: string;
-}
+export type SystemCall = SystemCallFacts;
 
 /**
  * Probes on system calls (row S11). `pre` is the entry, `post` the normal return, `fault` a call that ended

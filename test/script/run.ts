@@ -157,5 +157,6 @@ export const SCENE: Scene = {
   backtrace: () => undefined,
   symbolAt: () => undefined,
   currentTask: () => undefined,
+  clock: () => process.hrtime.bigint(),
   isReturn: () => false,
 };

@@ -31,7 +31,7 @@ export function makeLibrary(k: HandlerContext, scene: Scene): Record<string, unk
   return {
     ...operators(k),
     ...aboutTheHit(k, scene),
-    ...clocks(),
+    ...clocks(scene),
     ...registersAndArguments(k, scene),
     ...targetMemory(k),
     ...faults(k),
@@ -121,17 +121,21 @@ function aboutTheHit(k: HandlerContext, scene: Scene): Record<string, unknown> {
   };
 }
 
-function clocks(): Record<string, unknown> {
-  // Wall-clock time at a moment of the monotonic clock: nanoseconds come from the latter.
-  const origin = BigInt(Date.now()) * 1_000_000n - process.hrtime.bigint();
-  const now = (): bigint => origin + process.hrtime.bigint();
+function clocks(scene: Scene): Record<string, unknown> {
+  // Wall-clock time at a moment of the target's clock: nanoseconds come from the latter.
+  let origin: bigint | undefined;
+  const now = (): bigint => {
+    const clock = scene.clock();
+    origin ??= BigInt(Date.now()) * 1_000_000n - clock;
+    return origin + clock;
+  };
   return {
     gettimeofday_ns: now,
     gettimeofday_us: () => now() / 1000n,
     gettimeofday_ms: () => now() / 1_000_000n,
     gettimeofday_s: () => now() / 1_000_000_000n,
     // The time-stamp counter cannot be read from here; nanoseconds are as monotonic and as fine.
-    get_cycles: () => process.hrtime.bigint(),
+    get_cycles: () => scene.clock(),
     ctime: (seconds: bigint) => new Date(Number(seconds) * 1000).toString().slice(0, 24),
   };
 }
@@ -146,7 +150,10 @@ function registersAndArguments(k: HandlerContext, scene: Scene): Record<string, 
     const n = Number(number);
     const hit = k.thread;
     if (n < 1 || n > 64) throw new ScriptError(`invalid argument number: ${number.toString()}`);
-    const register = scene.systemCall(hit) === undefined ? undefined : systemCallArgument(n);
+    const call = scene.systemCall(hit);
+    const known = call?.arguments?.[n - 1];
+    if (known !== undefined) return known;
+    const register = call === undefined ? undefined : systemCallArgument(n);
     return register === undefined
       ? readLocation(argumentLocation(n), hit.registers, hit.memory)
       : hit.registers.read(register);

@@ -11,6 +11,14 @@ export interface SceneSymbol {
   readonly module: string;
 }
 
+/** The system call under way. */
+export interface SystemCallFacts {
+  readonly number: number;
+  readonly name: string;
+  /** Where they are not in the registers of the hit. */
+  readonly arguments?: readonly bigint[];
+}
+
 /** What only the session knows about a hit: names of places, the system call under way, the target. */
 export interface Scene {
   /** The probe point as it matched: `process("/bin/ls").function("main")`. */
@@ -22,7 +30,7 @@ export interface Scene {
   /** The process that `-c` or `-x` named; 0 where there is none. */
   readonly targetProcess: number;
   /** The system call that a syscall probe is about. */
-  systemCall(hit: Hit): { readonly number: number; readonly name: string } | undefined;
+  systemCall(hit: Hit): SystemCallFacts | undefined;
   /**
    * Where a variable with static storage is now, for the processor that the hit is on where each has its own.
    *
@@ -39,6 +47,8 @@ export interface Scene {
   symbolAt(hit: Hit, address: bigint): SceneSymbol | undefined;
   /** The current task's `task_struct`; undefined where the target has none. */
   currentTask(hit: Hit): bigint | undefined;
+  /** Nanoseconds from some moment on, as the target has them: they stand where it was made to stand. */
+  clock(): bigint;
   /** True in `.return` probes and for syscall results. */
   isReturn(hit: Hit): boolean;
 }

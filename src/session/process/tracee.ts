@@ -2,10 +2,11 @@ import type { Address } from "../../base/address.js";
 import type { ProbeCore } from "../../probes/core.js";
 import type { SpaceId, Target } from "../../targets/target.js";
 import { loadedAt } from "../../symbols/vaddr.js";
-import type { Images, ImagesListener, Tracee } from "../images.js";
+import type { Images, ImagesListener, SceneFacts, Tracee } from "../images.js";
 import { NO_NAMES, type ProgramNames } from "../program-names.js";
 import type { SystemCalls } from "../system-calls.js";
 import { Programs } from "./programs.js";
+import { ProcessScene } from "./scene.js";
 import { SignalCallProbes } from "./signal-calls.js";
 import { SystemCallProbes } from "./system-calls.js";
 
@@ -35,6 +36,10 @@ export class ProcessTracee implements Tracee {
   entryOf(space: SpaceId): Address | undefined {
     const main = this.programs?.main(space);
     return main === undefined ? undefined : loadedAt(main.elf.entry, main.bias);
+  }
+
+  scene(images: Images): SceneFacts {
+    return new ProcessScene(images);
   }
 
   systemCalls(core: ProbeCore, images: Images): SystemCalls {

@@ -5,6 +5,8 @@ export interface Match {
   readonly text: string;
   /** Where its instruction is, as in the image; undefined where it is not at one place, or not known yet. */
   readonly place: string | undefined;
+  /** `$file:struct file*`: the context variables that are known there. */
+  readonly variables?: readonly string[];
 }
 
 /** Why a kind of target has no such point, and what to do. */

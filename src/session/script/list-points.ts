@@ -13,8 +13,8 @@ interface Listed {
 
 /**
  * The points that a pattern matches, aliases of the library first: `-l`, and with variables `-L`. Points
- * that are no aliases have no variables as long as no debug information is read: what is at hand there
- * is read by functions.
+ * that are no aliases have the variables that types tell of, a kernel's; what else is at hand is read by
+ * functions.
  *
  * @param pattern one or more points, as a script has them
  * @throws ScriptProblem it is none
@@ -33,7 +33,7 @@ export function listPoints(
       const aliases = library.aliases.filter((alias) => names(node, alias));
       if (aliases.length > 0) return aliases.map((alias) => listAlias(alias, node, options));
       const matches = files.matchesOf(resolvePoint(node, sources), pointText(node));
-      return matches.map(({ text }) => ({ text, variables: [] }));
+      return matches.map(({ text, variables = [] }) => ({ text, variables }));
     });
   return listed.map(({ text, variables }) => (withVariables ? [text, ...variables].join(" ") : text));
 }

@@ -3,8 +3,9 @@ import type { Scene, SceneSymbol } from "../../handlers/js/scene.js";
 import { NO_THREAD } from "../../probes/handler-calls.js";
 import type { Hit } from "../../probes/probe.js";
 import type { Engine } from "../engine.js";
+import type { SceneFacts } from "../images.js";
 import { isReturn, type Point } from "../points/point.js";
-import type { SystemCalls } from "../system-calls.js";
+import type { SystemCall, SystemCalls } from "../system-calls.js";
 import type { TextProbes } from "./text-probes.js";
 
 /** What a session has once it has a target. Handlers are made before, and ask for it when they run. */
@@ -12,6 +13,7 @@ export interface Running {
   readonly engine: Engine;
   readonly texts: TextProbes;
   readonly calls: SystemCalls;
+  readonly facts: SceneFacts;
 }
 
 /** Names for the places that hits are at. Looked up when a handler asks, and kept by address. */
@@ -50,9 +52,7 @@ export class ScriptScene implements Scene {
 
   symbolName(hit: Hit, value: bigint): string {
     const number = `0x${BigInt.asUintN(64, value).toString(16)}`;
-    const address = addressOf(value);
-    if (address === undefined || hit.thread === NO_THREAD) return number;
-    const symbol = this.running().engine.images.at(hit.space, address)?.symbolAt(address);
+    const symbol = this.symbolAt(hit, value);
     if (symbol === undefined) return number;
     return symbol.offset === 0 ? symbol.name : `${symbol.name}+0x${symbol.offset.toString(16)}`;
   }
@@ -60,27 +60,26 @@ export class ScriptScene implements Scene {
   symbolAt(hit: Hit, value: bigint): SceneSymbol | undefined {
     const address = addressOf(value);
     if (address === undefined || hit.thread === NO_THREAD) return undefined;
-    const image = this.running().engine.images.at(hit.space, address);
-    const symbol = image?.symbolAt(address);
-    if (image === undefined || symbol === undefined) return undefined;
-    return { name: symbol.name, offset: symbol.offset, size: 0, module: image.path };
+    return this.running().facts.symbolAt(hit.space, address);
   }
 
-  // What a process does not have, or what nobody reads of its files yet.
-
-  variableAddress(): undefined {
-    return undefined;
+  variableAddress(hit: Hit, image: string, address: bigint, perCpu: boolean): bigint | undefined {
+    return this.running().facts.variableAddress(hit, image, address, perCpu);
   }
 
-  backtrace(): undefined {
-    return undefined;
+  backtrace(hit: Hit, stack: "kernel" | "user"): readonly bigint[] | undefined {
+    return hit.thread === NO_THREAD ? undefined : this.running().facts.backtrace(hit, stack);
   }
 
-  currentTask(): undefined {
-    return undefined;
+  currentTask(hit: Hit): bigint | undefined {
+    return hit.thread === NO_THREAD ? undefined : this.running().facts.currentTask(hit);
   }
 
-  systemCall(): { readonly number: number; readonly name: string } | undefined {
+  clock(): bigint {
+    return this.running().facts.clock();
+  }
+
+  systemCall(): SystemCall | undefined {
     return this.running().calls.current;
   }
 

@@ -88,7 +88,12 @@ export class ScriptSession implements EngineListener, SessionServices {
     const engine = new Engine(tracee, this, { timing: this.options.timing });
     try {
       const texts = new TextProbes(engine, this.armingListener(), this.limits.MAXHITS);
-      this.runningParts = { engine, texts, calls: tracee.systemCalls(engine.core, engine.images) };
+      this.runningParts = {
+        engine,
+        texts,
+        calls: tracee.systemCalls(engine.core, engine.images),
+        facts: tracee.scene(engine.images),
+      };
       this.begin(handlers);
       this.loop();
     } finally {
