@@ -29,6 +29,12 @@ interface Parsed {
   readonly e?: string;
   readonly c?: string;
   readonly x?: number;
+  readonly lab?: true;
+  readonly gdb?: string;
+  readonly kernel?: string;
+  readonly smp?: number;
+  readonly module?: readonly string[];
+  readonly keep?: true;
   readonly o?: string;
   readonly D?: ReadonlyMap<string, string>;
   readonly G?: ReadonlyMap<string, string>;
@@ -81,7 +87,7 @@ function parseDoctor(words: readonly string[], version: string): Request {
 }
 
 const HEAD =
-  "Probe a running Linux program; contain every exception, in a handler or in the probed instruction.";
+  "Probe a running Linux program or kernel; contain every exception, in a handler or in the probed instruction.";
 
 const TAIL = `
 Commands:
@@ -98,7 +104,8 @@ target cannot be used.
 Examples:
   trapline -e 'probe process.function("main") { println(pp()) }' -c 'perl -e 1'
   trapline count.stp -x 4711 -T 10 -t
-  trapline -l 'process("perl").function("Perl_pp_s*")'`;
+  trapline -l 'process("perl").function("Perl_pp_s*")'
+  trapline --lab -e 'probe kernel.function("vfs_read") { println(pid()) }' -c ls`;
 
 function sessionCommand(version: string): Command {
   const command = new Command("trapline")
@@ -144,6 +151,20 @@ const VALUE_READERS: Readonly<Record<string, ValueReader>> = {
     }
     return pid;
   },
+  "--gdb <where>": once("--gdb", "a session has one target"),
+  "--kernel <image>": once("--kernel", "a session has one target"),
+  "--smp <number>": (value: string): number => {
+    const processors = /^[1-9][0-9]{0,2}$/.test(value) ? Number(value) : NaN;
+    if (!(processors <= MOST_PROCESSORS)) {
+      throw new UsageError(`--smp takes a number of processors from 1 to ${MOST_PROCESSORS}, not '${value}'`);
+    }
+    return processors;
+  },
+  "--module <name>": (value: string, previous: readonly string[] | undefined): readonly string[] => {
+    if (!/^[A-Za-z0-9_-]+$/.test(value))
+      throw new UsageError(`--module takes a module's name, not '${value}'`);
+    return [...(previous ?? []), value];
+  },
   "-p <pass>": (value: string): Pass => {
     const pass = ([1, 2, 3, 4, 5] as const).find((number) => String(number) === value);
     if (pass === undefined) throw new UsageError(`-p takes a pass from 1 to 5, not '${value}'`);
@@ -171,6 +192,9 @@ const VALUE_READERS: Readonly<Record<string, ValueReader>> = {
   "-v": (_value: string, previous: number | undefined): number => (previous ?? 0) + 1,
 };
 
+/** What QEMU's machine can have. */
+const MOST_PROCESSORS = 255;
+
 /** A timer takes at most 2^31 - 1 milliseconds. */
 const LONGEST_SECONDS = 2_147_483;
 
@@ -183,6 +207,7 @@ function once(spelling: string, reason: string): ValueReader {
 
 function sessionRequest(parsed: Parsed, operands: readonly string[]): Request {
   refuseContradictions(parsed);
+  refuseKernelContradictions(parsed);
   const listed = parsed.l ?? parsed.L;
   const withoutFile = parsed.e !== undefined || listed !== undefined;
   return {
@@ -192,6 +217,7 @@ function sessionRequest(parsed: Parsed, operands: readonly string[]): Request {
       scriptArguments: operands.slice(withoutFile ? 0 : 1),
       command: parsed.c,
       pid: parsed.x,
+      kernel: kernelOf(parsed),
       outputFile: parsed.o,
       definitions: parsed.D ?? new Map<string, string>(),
       globals: parsed.G ?? new Map<string, string>(),
@@ -205,6 +231,15 @@ function sessionRequest(parsed: Parsed, operands: readonly string[]): Request {
       seconds: parsed.T,
       json: parsed.json ?? false,
     },
+  };
+}
+
+function kernelOf({ gdb, lab, kernel, smp, keep, module }: Parsed): SessionOptions["kernel"] {
+  if (gdb === undefined && lab === undefined && kernel === undefined) return undefined;
+  return {
+    gdb,
+    image: kernel,
+    lab: lab === undefined ? undefined : { smp: smp ?? 1, keep: keep ?? false, modules: module ?? [] },
   };
 }
 
@@ -239,6 +274,33 @@ function refuseContradictions(parsed: Parsed): void {
       "--suppress-handler-errors and --strict-faults contradict each other: one hides what the other counts",
     );
   }
+}
+
+/** What options about kernels need of each other, or exclude. */
+function refuseKernelContradictions(parsed: Parsed): void {
+  const targets = [
+    ["--lab", parsed.lab],
+    ["--gdb", parsed.gdb],
+    ["-x", parsed.x],
+  ].flatMap(([spelling, value]) => (value === undefined ? [] : [String(spelling)]));
+  if (targets.length > 1)
+    throw new UsageError(`${targets.join(" and ")} contradict each other: a session has one target`);
+  if (parsed.gdb !== undefined && parsed.c !== undefined) {
+    throw new UsageError(
+      "-c and --gdb contradict each other: what is behind a stub runs already; --lab -c runs a command in a guest",
+    );
+  }
+  const ofLab = Object.entries({ "--smp": parsed.smp, "--module": parsed.module, "--keep": parsed.keep });
+  for (const [spelling, value] of ofLab)
+    if (value !== undefined && parsed.lab === undefined)
+      throw new UsageError(`${spelling} is about the machine of --lab, which is not given`);
+  if (parsed.kernel !== undefined && parsed.lab === undefined && parsed.gdb === undefined && runs(parsed))
+    throw new UsageError("--kernel names an image: boot it with --lab, or say with --gdb where it runs");
+}
+
+/** Is anything run, and not only listed or translated? */
+function runs({ l, L, p }: Parsed): boolean {
+  return l === undefined && L === undefined && (p ?? 5) === 5;
 }
 
 /** The parser's own complaint, in our words. */

@@ -37,6 +37,23 @@ export const OPTION_GROUPS = [
     ],
   },
   {
+    heading: "Kernel:",
+    options: [
+      { flags: "--lab", description: "boot a kernel in QEMU; -c is then a command of its guest" },
+      {
+        flags: "--gdb <where>",
+        description: "probe behind a GDB stub: tcp:HOST:PORT, unix:PATH, /dev/ttyS0,115200, '| COMMAND'",
+      },
+      {
+        flags: "--kernel <image>",
+        description: "the kernel's image, bzImage or vmlinux; a lab without one takes Debian's",
+      },
+      { flags: "--smp <number>", description: "processors of the lab's machine, 1 unless told" },
+      { flags: "--module <name>", description: "a module that the lab's guest loads; may be repeated" },
+      { flags: "--keep", description: "let the lab's machine live on, for another session" },
+    ],
+  },
+  {
     heading: "Run:",
     options: [
       { flags: "-T <seconds>", description: "end after so many seconds, as exit() does" },

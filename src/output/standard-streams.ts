@@ -1,6 +1,6 @@
 import { DescriptorWriter } from "./descriptor-writer.js";
 
-const STANDARD_OUTPUT = 1;
+export const STANDARD_OUTPUT = 1;
 export const STANDARD_ERROR = 2;
 
 /** For results: that they cannot be written is thrown. */

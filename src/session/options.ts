@@ -46,6 +46,8 @@ export interface LabRequest {
   readonly smp: number;
   /** `--keep`: the machine lives on when the session ends. */
   readonly keep: boolean;
+  /** `--module`: modules that the guest loads, before anything is armed. */
+  readonly modules: readonly string[];
 }
 
 /** How the session learns of Ctrl-C: `count` is 1 for the first, 2 for the second. */

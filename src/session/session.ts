@@ -1,16 +1,15 @@
-import type { Worker } from "node:worker_threads";
 import { standardError } from "../output/standard-streams.js";
 import { DOORBELL_BYTES } from "../targets/linux/doorbell-words.js";
 import { Doorbell } from "../targets/linux/doorbell.js";
 import { StarvationGuard } from "../targets/linux/scheduling.js";
 import type { Interrupts, SessionOptions } from "./options.js";
-import type { ScriptThreadData, ScriptThreadEnd } from "./script/script-thread.js";
-import { redirectWarnings, startThread } from "./thread.js";
+import { ScriptWorker, type SessionEnd } from "./script-worker.js";
+import { redirectWarnings } from "./thread.js";
 
 /** A thread that loads what a session needs while the command line is still being read. */
 export interface PreparedSession {
   /**
-   * Runs the session to its end; this thread stays free for Ctrl-C.
+   * Runs the session to its end; this thread stays free for Ctrl-C, and for a machine that is booted.
    *
    * @returns the exit status: 0; 1 the script or its session failed; 2 usage or target errors
    */
@@ -24,20 +23,30 @@ export function prepareSession(): PreparedSession {
   redirectWarnings();
   const doorbell = new Doorbell(new SharedArrayBuffer(DOORBELL_BYTES));
   const stop = new SharedArrayBuffer(4);
-  const workerData: ScriptThreadData = { doorbell: doorbell.buffer, stop };
-  const worker = startThread(new URL("./script/script-thread.js", import.meta.url), { workerData });
+  const worker = new ScriptWorker({ doorbell: doorbell.buffer, stop });
+  const endSession = (request: number): void => {
+    const word = new Int32Array(stop);
+    Atomics.store(word, 0, Math.max(request, Atomics.load(word, 0)));
+    doorbell.ring();
+  };
   return {
     run: async (options, interrupts) => {
       const guard = new StarvationGuard(doorbell.buffer);
+      const interrupted = new AbortController();
       interrupts.onInterrupt((count) => {
-        Atomics.store(new Int32Array(stop), 0, count > 1 ? 2 : 1);
-        doorbell.ring();
+        endSession(count > 1 ? 2 : 1);
+        interrupted.abort();
       });
       try {
-        const ended = endOf(worker);
-        worker.postMessage(options);
-        const end = await ended;
-        if ("status" in end) return end.status;
+        const end = await endOf(
+          worker,
+          options,
+          () => {
+            endSession(1);
+          },
+          interrupted.signal,
+        );
+        if (end.kind === "ended") return end.status;
         const messages = standardError();
         messages.writeText(end.problem.text);
         messages.close();
@@ -48,17 +57,22 @@ export function prepareSession(): PreparedSession {
       }
     },
     cancel: async () => {
-      await worker.terminate();
+      await worker.cancel();
     },
   };
 }
 
-async function endOf(worker: Worker): Promise<ScriptThreadEnd> {
-  return new Promise((resolve, reject) => {
-    worker.once("message", resolve);
-    worker.once("error", reject);
-    worker.once("exit", () => {
-      reject(new Error("the session's thread ended without a word"));
-    });
-  });
+async function endOf(
+  worker: ScriptWorker,
+  options: SessionOptions,
+  endSession: () => void,
+  interrupted: AbortSignal,
+): Promise<SessionEnd> {
+  if (options.kernel?.lab !== undefined) {
+    // What boots machines is loaded only where one is booted.
+    const { runInLab } = await import("./lab-session.js");
+    return runInLab(options, options.kernel, options.kernel.lab, worker, { endSession, interrupted });
+  }
+  worker.tell({ kind: "options", options });
+  return worker.ended;
 }

@@ -29,6 +29,7 @@ void test("a command line without options gives what stap takes for granted", ()
     scriptArguments: ["one", "2"],
     command: undefined,
     pid: undefined,
+    kernel: undefined,
     outputFile: undefined,
     definitions: new Map(),
     globals: new Map(),
@@ -106,6 +107,48 @@ void test("a script of - is standard input, doctor as the first word is the doct
   assert.deepEqual(session("./doctor").source, { kind: "file", path: "./doctor" });
 });
 
+void test("a kernel is chosen by its stub, by a lab, or by its image alone where nothing runs", () => {
+  const kernelOf = (...words: string[]): unknown => session(...words, "s").options.kernel;
+  assert.deepEqual(kernelOf("--gdb", "tcp::1234", "--kernel", "vmlinux"), {
+    gdb: "tcp::1234",
+    image: "vmlinux",
+    lab: undefined,
+  });
+  assert.deepEqual(kernelOf("--lab", "-c", "ls"), {
+    gdb: undefined,
+    image: undefined,
+    lab: { smp: 1, keep: false, modules: [] },
+  });
+  const words = ["--lab", "--kernel=a", "--smp", "4", "--keep", "--module", "xfs", "--module=nf_tables"];
+  assert.deepEqual(kernelOf(...words), {
+    gdb: undefined,
+    image: "a",
+    lab: { smp: 4, keep: true, modules: ["xfs", "nf_tables"] },
+  });
+  assert.deepEqual(session("-l", 'kernel.function("a")', "--kernel", "a").options.kernel, {
+    gdb: undefined,
+    image: "a",
+    lab: undefined,
+  });
+});
+
+void test("options about a kernel that need another, or have a bad value, say so", () => {
+  assert.match(
+    refusal("--kernel", "a", "s"),
+    /--kernel names an image: boot it with --lab, or say with --gdb/,
+  );
+  assert.match(refusal("--smp", "2", "s"), /--smp is about the machine of --lab/);
+  assert.match(refusal("--keep", "s"), /--keep is about the machine of --lab/);
+  assert.match(refusal("--module", "xfs", "s"), /--module is about the machine of --lab/);
+  assert.match(
+    refusal("--lab", "--smp", "0", "s"),
+    /--smp takes a number of processors from 1 to 255, not '0'/,
+  );
+  assert.match(refusal("--lab", "--smp", "256", "s"), /from 1 to 255, not '256'/);
+  assert.match(refusal("--lab", "--module", "../x", "s"), /--module takes a module's name, not '..\/x'/);
+  assert.match(refusal("--gdb", "a", "--gdb", "b", "s"), /--gdb is given twice/);
+});
+
 void test("contradictory options are both named", () => {
   for (const [words, both] of [
     [
@@ -127,6 +170,18 @@ void test("contradictory options are both named", () => {
     [
       ["--suppress-handler-errors", "--strict-faults", "s"],
       ["--suppress-handler-errors", "--strict-faults"],
+    ],
+    [
+      ["--lab", "-x", "3", "s"],
+      ["--lab", "-x"],
+    ],
+    [
+      ["--lab", "--gdb", "a", "s"],
+      ["--lab", "--gdb"],
+    ],
+    [
+      ["--gdb", "a", "-c", "b", "s"],
+      ["--gdb", "-c"],
     ],
     [
       ["-t", "--json", "s"],

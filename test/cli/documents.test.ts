@@ -90,7 +90,8 @@ void test("bash completes options, values and the doctor", () => {
     assert.equal(done.status, 0, done.stderr);
     return done.stdout.trim().split("\n").sort();
   };
-  assert.deepEqual(complete("--s"), ["--strict-faults", "--suppress-handler-errors"]);
+  assert.deepEqual(complete("--su"), ["--suppress-handler-errors"]);
+  assert.deepEqual(complete("--s"), ["--smp", "--strict-faults", "--suppress-handler-errors"]);
   assert.deepEqual(complete("-p", ""), ["1", "2", "3", "4", "5"]);
   assert.deepEqual(complete("-D", "MAXF"), ["MAXFAULT="]);
   assert.ok(complete("doc").includes("doctor"));

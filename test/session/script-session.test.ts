@@ -59,6 +59,8 @@ function sessionOn(pid: number, sink: Sink): ScriptSession {
     doorbell: new SharedArrayBuffer(DOORBELL_BYTES),
     stopRequest: () => 0,
     idle: nothing,
+    machine: () => Promise.reject(new Error("no lab was asked for")),
+    armed: nothing,
   };
   return new ScriptSession(options, limits, compiled, points, names, sink, outside, {
     say: nothing,

@@ -1,7 +1,7 @@
 import { performance } from "node:perf_hooks";
 import { withoutDeleted } from "../../base/file-name.js";
 import { formatAddress } from "../../base/address.js";
-import { UsageError } from "../../base/errors.js";
+import { TargetError, UsageError } from "../../base/errors.js";
 import { compileHandlers, type ScriptHandler } from "../../handlers/js/compile.js";
 import type { Sink } from "../../output/sink.js";
 import type { HandlerOutcome } from "../../probes/outcome.js";
@@ -38,6 +38,18 @@ export interface Outside {
   stopRequest(): number;
   /** Waits until somebody rings, at most until a time. For sessions without a target. */
   idle(until: number): void;
+  /** The machine of a lab, once it is up, and its command, if there is one, stands before its exec. */
+  machine(): Promise<GuestMachine>;
+  /** All is armed: a command that was held back for it may go. */
+  armed(): void;
+}
+
+/** A machine that was booted for this session. */
+export interface GuestMachine {
+  /** Where its stub listens, as `--gdb` has it. */
+  readonly gdb: string;
+  /** The process that is to become the command; undefined: there is no command. */
+  readonly process: number | undefined;
 }
 
 /** Standard error, for what is neither the script's nor a warning. */
@@ -204,8 +216,10 @@ export class ScriptSession implements EngineListener, SessionServices {
   }
 
   private openTarget(): LinuxTarget | NoTarget {
-    const { command, pid } = this.options;
+    const { command, pid, kernel } = this.options;
     const { doorbell } = this.outside;
+    // Where the kernel as a target is opened: behind `kernel.gdb`, or `(await this.outside.machine()).gdb` of a lab.
+    if (kernel !== undefined) throw new TargetError("this version of trapline cannot probe kernels yet");
     const onNotice = (text: string): void => {
       if (this.begun) this.sink.warning(fromText(text));
       else this.notices.push(text);
@@ -250,6 +264,7 @@ export class ScriptSession implements EngineListener, SessionServices {
       this.engine.timers.every(this.options.seconds * 1000, () => {
         this.exit();
       });
+    this.outside.armed();
   }
 
   private fireProcessHere(thread: ThreadId): void {

@@ -23,7 +23,7 @@ import { StaticPoints } from "./listing.js";
 import { counted, PassTimes } from "./pass-times.js";
 import { type Problem, problemOf } from "./problems.js";
 import { type ResolvedPoint, resolvePoints } from "./resolved-points.js";
-import { type Outside, ScriptSession } from "./script-session.js";
+import { type GuestMachine, type Outside, ScriptSession } from "./script-session.js";
 
 /** What the session's thread is given. */
 export interface ScriptThreadData {
@@ -32,11 +32,19 @@ export interface ScriptThreadData {
   readonly stop: SharedArrayBuffer;
 }
 
-/** How it ended. */
-export type ScriptThreadEnd = { readonly status: number } | { readonly problem: Problem };
+/** What the thread is told: first what to do; then, where a lab is asked for, that its machine is up. */
+export type ToScriptThread =
+  | { readonly kind: "options"; readonly options: SessionOptions }
+  | { readonly kind: "machine"; readonly machine: GuestMachine };
+
+/** What the thread tells: that all is armed, and last how it ended. */
+export type FromScriptThread =
+  | { readonly kind: "armed" }
+  | { readonly kind: "ended"; readonly status: number }
+  | { readonly kind: "failed"; readonly problem: Problem };
 
 /** The whole session, in its own thread: ptrace binds a target to one, and it must be free to wait. */
-async function main(options: SessionOptions, { doorbell, stop }: ScriptThreadData): Promise<number> {
+async function main(options: SessionOptions, world: Outside): Promise<number> {
   const messages = standardError();
   const say = (line: string): void => {
     messages.writeText(`${line}\n`);
@@ -82,7 +90,6 @@ async function main(options: SessionOptions, { doorbell, stop }: ScriptThreadDat
         verbose: options.verbosity > 0,
       });
   const { points } = resolved;
-  const world = outside(doorbell, stop);
   const session = new ScriptSession(options, limits, compiled, points, names, sink, world, {
     say,
     progress: {
@@ -116,7 +123,7 @@ function resolve(
   return { points, described: "" };
 }
 
-function outside(doorbell: SharedArrayBuffer, stop: SharedArrayBuffer): Outside {
+function outside({ doorbell, stop }: ScriptThreadData, machine: Promise<GuestMachine>): Outside {
   const bell = new Int32Array(doorbell);
   const word = new Int32Array(stop);
   return {
@@ -125,6 +132,10 @@ function outside(doorbell: SharedArrayBuffer, stop: SharedArrayBuffer): Outside 
     idle: (until) => {
       Atomics.wait(bell, DOORBELL.rung, 0, Math.max(0, until - performance.now()));
       Atomics.store(bell, DOORBELL.rung, 0);
+    },
+    machine: async () => machine,
+    armed: () => {
+      tell({ kind: "armed" });
     },
   };
 }
@@ -183,14 +194,26 @@ function tapset(): CompileOptions["library"] {
 if (parentPort === null) throw new UsageError("script-thread is started by trapline itself");
 const port = parentPort;
 redirectWarnings();
-// Everything is loaded by now; what is to be done comes when the command line has been read.
-port.once("message", (options: SessionOptions) => {
-  main(options, workerData as ScriptThreadData).then(
-    (status) => {
-      port.postMessage({ status } satisfies ScriptThreadEnd);
-    },
-    (error: unknown) => {
-      port.postMessage({ problem: problemOf(error) } satisfies ScriptThreadEnd);
-    },
-  );
+
+function tell(message: FromScriptThread): void {
+  port.postMessage(message);
+}
+
+const machine = new Promise<GuestMachine>((resolve) => {
+  // Everything is loaded by now; what is to be done comes when the command line has been read.
+  port.on("message", (message: ToScriptThread) => {
+    if (message.kind === "machine") resolve(message.machine);
+    else void run(message.options);
+  });
 });
+
+async function run(options: SessionOptions): Promise<void> {
+  try {
+    const status = await main(options, outside(workerData as ScriptThreadData, machine));
+    tell({ kind: "ended", status });
+  } catch (error) {
+    tell({ kind: "failed", problem: problemOf(error) });
+  } finally {
+    port.close();
+  }
+}

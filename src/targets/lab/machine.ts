@@ -36,6 +36,8 @@ export interface LabOptions {
   readonly tell?: (sentence: string) => void;
   /** Milliseconds until the guest must be ready. */
   readonly patience?: number;
+  /** Ends the machine, also while it boots. */
+  readonly signal?: AbortSignal;
 }
 
 const MEMORY = 512;
@@ -98,6 +100,7 @@ export class LabMachine implements AsyncDisposable {
   private waiting: ((line: string) => void) | undefined;
   private outputs: { readonly output: MarkedOutput; readonly error: MarkedOutput } | undefined;
   private endedByUs = false;
+  private how: MachineEnd | undefined;
   private readonly atExit = (): void => {
     this.folder.remove();
   };
@@ -114,8 +117,10 @@ export class LabMachine implements AsyncDisposable {
     options: LabOptions,
   ) {
     this.protocol = new MachineProtocol(qemu.monitor);
-    this.ended = this.end$();
+    this.ended = this.endOfQemu();
     this.listen(options);
+    options.signal?.addEventListener("abort", this.kill);
+    if (options.signal?.aborted === true) this.kill();
     if (options.keep !== true) process.once("exit", this.atExit);
   }
 
@@ -127,6 +132,11 @@ export class LabMachine implements AsyncDisposable {
   /** The Unix socket of QEMU's stub for GDB. */
   get stub(): string {
     return this.folder.stub;
+  }
+
+  /** How the machine ended; undefined: it lives. */
+  get gone(): MachineEnd | undefined {
+    return this.how;
   }
 
   /** The last that the guest's console said. */
@@ -191,8 +201,7 @@ export class LabMachine implements AsyncDisposable {
 
   /** Ends the machine, at once. */
   async end(): Promise<void> {
-    this.endedByUs = true;
-    this.qemu.child.kill("SIGKILL");
+    this.kill();
     let timer: NodeJS.Timeout | undefined;
     const late = new Promise<never>((_resolve, reject) => {
       timer = setTimeout(() => {
@@ -218,6 +227,11 @@ export class LabMachine implements AsyncDisposable {
   async [Symbol.asyncDispose](): Promise<void> {
     await this.end();
   }
+
+  private readonly kill = (): void => {
+    this.endedByUs = true;
+    this.qemu.child.kill("SIGKILL");
+  };
 
   private async toEnd(started: Promise<void>): Promise<number> {
     await started;
@@ -305,15 +319,19 @@ export class LabMachine implements AsyncDisposable {
       : `; its console said last: ${lines.slice(-4).join(" | ")}`;
   }
 
-  private async end$(): Promise<MachineEnd> {
+  private async endOfQemu(): Promise<MachineEnd> {
     const { child } = this.qemu;
     return new Promise((resolve) => {
+      const end = (how: MachineEnd): void => {
+        this.how ??= how;
+        resolve(this.how);
+      };
       child.once("error", (error) => {
-        resolve({ kind: "failed", message: error.message });
+        end({ kind: "failed", message: error.message });
       });
       // All that it had to say has been read by then.
       child.once("close", (code, signal) => {
-        resolve(this.howItEnded(code, signal));
+        end(this.howItEnded(code, signal));
       });
     });
   }
