@@ -1,6 +1,7 @@
 import { defectiveReaders } from "./defective-readers.js";
 import { elfReaders } from "./elf-readers.js";
 import { procReaders } from "./proc-readers.js";
+import { stubReaders } from "./stub-readers.js";
 import { scriptReaders } from "./script-readers.js";
 import type { Reader } from "./reader.js";
 
@@ -10,5 +11,5 @@ export type ReaderSet = "real" | "defective";
 /** All readers, with what they start from. */
 export function makeReaders(set: ReaderSet, folder: string, hasCompiler: boolean): Reader[] {
   if (set === "defective") return defectiveReaders();
-  return [...elfReaders(folder, hasCompiler), ...procReaders(), ...scriptReaders()];
+  return [...elfReaders(folder, hasCompiler), ...procReaders(), ...scriptReaders(), ...stubReaders()];
 }

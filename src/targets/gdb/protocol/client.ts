@@ -36,8 +36,6 @@ export type BreakKind = (typeof BREAK)[keyof typeof BREAK];
 
 /** More threads than a target has. */
 const MOST_THREADS = 1_000_000;
-/** `monitor` commands may take long. */
-const MONITOR_MS = 60_000;
 
 /**
  * A client of a stub of the GDB remote serial protocol. Every call blocks until it is answered, and no longer
@@ -292,8 +290,12 @@ export class GdbClient implements Disposable {
   monitor(command: string): string {
     const { exchange } = this;
     let output = "";
-    exchange.ask(this.packet.start("qRcmd,").text(hexOfText(command)), "harmful", MONITOR_MS);
-    const until = performance.now() + MONITOR_MS;
+    exchange.ask(
+      this.packet.start("qRcmd,").text(hexOfText(command)),
+      "harmful",
+      exchange.times.commandWithin,
+    );
+    const until = exchange.now() + exchange.times.commandWithin;
     for (;;) {
       const text = exchange.text();
       if (text === "OK") return output;

@@ -16,13 +16,16 @@ export interface Connection extends Disposable {
   /** What {@link read} read. */
   readonly received: Uint8Array;
 
+  /** The clock of all deadlines here, milliseconds: `performance.now()`, or what a test makes of it. */
+  now(): number;
+
   /** @throws StubError lost, or nobody takes it in time */
   write(bytes: Uint8Array, length: number, until: number): void;
 
   /**
    * Waits for bytes.
    *
-   * @param until as performance.now() counts; Infinity: for ever
+   * @param until as {@link now} counts; Infinity: for ever
    * @returns how many are in {@link received}; 0 at the deadline
    * @throws StubError the other side is gone
    */
@@ -49,6 +52,10 @@ export class DescriptorConnection implements Connection {
   ) {
     this.received = this.input.bytes;
     this.poll.view.setInt32(0, descriptor, true);
+  }
+
+  now(): number {
+    return performance.now();
   }
 
   write(bytes: Uint8Array, length: number, until: number): void {

@@ -4,7 +4,7 @@ import { type PacketBuilder } from "./packet-builder.js";
 import { FRAME_BYTES, framePacket, PacketReader } from "./packets.js";
 
 /** The longest packet that is taken from a stub, bytes. */
-const LONGEST_PACKET = 4 * 2 ** 20;
+const LONGEST_PACKET = 2 ** 20;
 
 export interface ExchangeTimes {
   /** An answer takes no longer; milliseconds. */
@@ -13,9 +13,11 @@ export interface ExchangeTimes {
   readonly ackWithin: number;
   /** After something was sent again: nothing more comes when nothing has come for so long. */
   readonly quietFor: number;
+  /** A command of the stub's own takes no longer. */
+  readonly commandWithin: number;
 }
 
-const TIMES: ExchangeTimes = { answerWithin: 10_000, ackWithin: 1000, quietFor: 200 };
+const TIMES: ExchangeTimes = { answerWithin: 10_000, ackWithin: 1000, quietFor: 200, commandWithin: 60_000 };
 
 /** How often one packet is sent, or asked for, before we give up. */
 const ATTEMPTS = 4;
@@ -36,6 +38,8 @@ type Repeat = "harmless" | "harmful";
 export class Exchange {
   /** Packets are acknowledged until both sides have agreed not to. */
   acknowledges = true;
+  /** The target runs, all-stop: the stub hears nothing but an interrupt. */
+  isRunning = false;
   /** The answer's data, valid until the next call; runs are decoded, escapes are not. */
   reply: Uint8Array = new Uint8Array(0);
   replyLength = 0;
@@ -64,6 +68,11 @@ export class Exchange {
     return this.connection.name;
   }
 
+  /** The clock of all deadlines. */
+  now(): number {
+    return this.connection.now();
+  }
+
   /** Why the connection is of no use any more. */
   get isBroken(): StubError | undefined {
     return this.failure;
@@ -76,13 +85,15 @@ export class Exchange {
    * @throws StubError no answer, or no packet
    */
   ask(packet: PacketBuilder, repeat: Repeat = "harmless", within: number = this.times.answerWithin): void {
+    if (this.failure !== undefined) throw this.failure;
+    if (this.isRunning) throw new Error(`the target is running: ${quote(packet)} cannot be asked`);
     this.dropStale();
-    const until = performance.now() + within;
+    const until = this.connection.now() + within;
     this.put(packet);
     let acked = !this.acknowledges;
     let [sent, damaged, asked] = [1, 0, 0];
     for (;;) {
-      const now = performance.now();
+      const now = this.connection.now();
       const wait = acked
         ? this.acknowledges && asked < ATTEMPTS - 1
           ? Math.min(until, now + 2 * this.times.ackWithin)
@@ -90,7 +101,7 @@ export class Exchange {
         : Math.min(until, now + this.times.ackWithin);
       switch (this.next(wait)) {
         case "nothing":
-          if (performance.now() >= until) throw this.silence(packet);
+          if (this.connection.now() >= until) throw this.silence(packet);
           if (!acked) {
             if (repeat === "harmful" || sent === ATTEMPTS) throw this.silence(packet);
             sent++;
@@ -135,7 +146,7 @@ export class Exchange {
     this.dropStale();
     this.put(packet);
     if (!this.acknowledges) return false;
-    const until = performance.now() + this.times.ackWithin * ATTEMPTS;
+    const until = this.connection.now() + this.times.ackWithin * ATTEMPTS;
     let [sent, damaged] = [1, 0];
     for (;;) {
       switch (this.next(until)) {
@@ -244,7 +255,7 @@ export class Exchange {
   }
 
   nonsense(what: string): StubError {
-    return this.fail("nonsense", `asked to ${what}, answered ${quoteText(this.text())}`);
+    return this.fail("nonsense", `answered ${quoteText(this.text())} when it was asked to ${what}`);
   }
 
   /** Makes the connection be of no use. @returns what to throw */
@@ -283,7 +294,7 @@ export class Exchange {
           throw this.fail("nonsense", `sent a packet of more than ${LONGEST_PACKET} bytes`);
         case "nothing": {
           // Somebody who talks without end must not keep us here.
-          if (performance.now() >= until && this.lateReads++ > 0) return "nothing";
+          if (this.connection.now() >= until && this.lateReads++ > 0) return "nothing";
           const length = this.guarded(() => this.connection.read(until));
           if (length === 0) return "nothing";
           this.reader.feed(this.connection.received, length);
@@ -324,9 +335,9 @@ export class Exchange {
   /** A packet was sent more than once, and so may the answer be: lets it all come. */
   private settle(repeat: Repeat): void {
     this.reply = this.reply.slice(0, this.replyLength);
-    const end = performance.now() + this.times.answerWithin;
+    const end = this.connection.now() + this.times.answerWithin;
     for (;;) {
-      switch (this.next(Math.min(end, performance.now() + this.times.quietFor))) {
+      switch (this.next(Math.min(end, this.connection.now() + this.times.quietFor))) {
         case "nothing":
           return;
         case "packet":
@@ -338,7 +349,7 @@ export class Exchange {
         case "damaged":
           break;
       }
-      if (performance.now() >= end) throw this.fail("nonsense", "goes on talking when nothing is asked");
+      if (this.connection.now() >= end) throw this.fail("nonsense", "goes on talking when nothing is asked");
     }
   }
 
@@ -356,7 +367,7 @@ export class Exchange {
   private write(bytes: Uint8Array, length = bytes.length): void {
     if (this.failure !== undefined) throw this.failure;
     this.guarded(() => {
-      this.connection.write(bytes, length, performance.now() + this.times.answerWithin);
+      this.connection.write(bytes, length, this.connection.now() + this.times.answerWithin);
     });
   }
 

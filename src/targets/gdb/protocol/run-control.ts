@@ -19,8 +19,6 @@ const NO_FILES = "F-1,58";
 
 /** Sets a target going, and waits for its stops. */
 export class RunControl {
-  /** Is it running, all-stop? Then nothing else can be asked of the stub. */
-  isRunning = false;
   /** Stops that came, and nobody waited for. */
   private readonly stops: StopReply[] = [];
   private actions: ReadonlySet<string> | undefined;
@@ -40,6 +38,11 @@ export class RunControl {
     };
   }
 
+  /** Is it running, all-stop? Then nothing else can be asked of the stub. */
+  get isRunning(): boolean {
+    return this.exchange.isRunning;
+  }
+
   /** Which of `c C s S t r` the stub takes in `vCont`; none where it has no vCont. */
   get vContActions(): ReadonlySet<string> {
     if (this.actions !== undefined) return this.actions;
@@ -51,6 +54,7 @@ export class RunControl {
   }
 
   resume(actions: readonly ResumeAction[]): void {
+    if (this.exchange.isBroken !== undefined) throw this.exchange.isBroken;
     if (this.isRunning) throw new Error("the target is running");
     const { packet } = this;
     if (this.vContActions.has("c")) {
@@ -69,7 +73,7 @@ export class RunControl {
       return;
     }
     const early = this.exchange.tell(packet);
-    this.isRunning = true;
+    this.exchange.isRunning = true;
     if (early) this.take();
   }
 
@@ -85,7 +89,7 @@ export class RunControl {
       const stop = this.stops.shift();
       if (stop !== undefined) return stop;
       if (this.exchange.listen(until)) this.take();
-      else if (this.stops.length === 0 && performance.now() >= until) return undefined;
+      else if (this.stops.length === 0 && this.exchange.now() >= until) return undefined;
     }
   }
 
@@ -138,7 +142,7 @@ export class RunControl {
       throw exchange.nonsense("do nothing");
     }
     const stop = parseStopReply(text, this.threads);
-    this.isRunning = false;
+    this.exchange.isRunning = false;
     if (stop === undefined) throw this.refusedToRun();
     this.stops.push(stop);
   }
