@@ -13,6 +13,7 @@ import { parse } from "./parse.js";
 import { preprocess } from "./preprocess.js";
 import type { ProbedCode, ProbedCodes } from "./probed-code.js";
 import { type FunctionSymbol, makeVariable, type Variable } from "./scope.js";
+import { calledFunctions, withoutUnused } from "./unused.js";
 
 export interface CompileOptions {
   readonly name: string;
@@ -23,6 +24,8 @@ export interface CompileOptions {
   readonly globals: ReadonlyMap<string, string>;
   /** Scripts of the library: `tapset/*.stp`. */
   readonly library: readonly { readonly name: string; readonly text: string }[];
+  /** Computes all that aliases give, whether the probe asks for it or not: who lists them does. */
+  readonly keepsUnused?: boolean;
   /** Whom to ask for what context variables are; without, they are errors. */
   readonly codes?: ProbedCodes;
 }
@@ -76,11 +79,19 @@ export function compile(options: CompileOptions, parsed: Parsed = parseScript(op
   if (script.probes.length === 0) {
     throw sources.problem("semantic", "no probes found", { file: options.name, line: 1, column: 1 });
   }
-  const functions = functionSymbols(script, library, sources);
   const globals = globalVariables([...library.globals, ...script.globals], options.globals, sources);
   refuseUnknownGlobals(options, globals);
-  const bodies = script.probes.flatMap((probe) =>
-    expandAliases(probe, [...script.aliases, ...library.aliases], sources),
+  const nodesByName = new Map([...library.functions, ...script.functions].map((node) => [node.name, node]));
+  const bodies = script.probes
+    .flatMap((probe) => expandAliases(probe, { script: script.aliases, library: library.aliases }, sources))
+    .map((probe) =>
+      options.keepsUnused === true ? probe : withoutUnused(probe, new Set(globals.keys()), nodesByName),
+    );
+  const called = calledFunctions([bodies.map(({ blocks }) => blocks), script.functions], nodesByName);
+  const functions = functionSymbols(
+    script,
+    library.functions.filter(({ name }) => called.has(name)),
+    sources,
   );
   const longestString = options.limits.MAXSTRINGLEN - 1;
   const scope: Scope & { final: boolean } = {
@@ -187,7 +198,7 @@ function merge(parts: readonly ast.Script[]): ast.Script {
 
 function functionSymbols(
   script: ast.Script,
-  library: ast.Script,
+  library: readonly ast.FunctionNode[],
   sources: Sources,
 ): Map<string, FunctionSymbol> {
   const symbols = new Map<string, FunctionSymbol>();
@@ -204,7 +215,7 @@ function functionSymbols(
       returnsValue: node.returns !== undefined,
     });
   };
-  library.functions.forEach(add);
+  library.forEach(add);
   const own = new Set<string>();
   for (const node of script.functions) {
     if (own.has(node.name)) throw sources.problem("semantic", "conflicting functions", node.position);

@@ -72,6 +72,54 @@ test("the body of an alias runs at its own points only", () => {
   assert.equal(run(script).output, "[5][0]");
 });
 
+test("a wildcard stands for every alias that it matches, each point once", () => {
+  const aliases = `probe s.a = process("p").function("a") {} probe s.b = process("p").function("b") {}
+    probe s.c = s.a {} probe s.a.return = process("p").function("a").return {}`;
+  const texts = (script: string): string[] =>
+    points(`${aliases} ${script}`).flatMap((each) => each.split(", "));
+  assert.deepEqual(texts("probe s.* {}"), ["process(p).function(a)", "process(p).function(b)"]);
+  assert.deepEqual(texts("probe s.*.return {}").sort(), [
+    "process(p).function(a).return",
+    "process(p).function(b).return",
+  ]);
+  assert.deepEqual(texts("probe s.b* {}"), ["process(p).function(b)"]);
+  assert.deepEqual(texts("probe s.x* {}"), ["s.x*"]);
+  assert.deepEqual(texts("probe s.a, s.a {}"), ["process(p).function(a)", "process(p).function(a)"]);
+});
+
+test("an alias with a wildcard of its own gives the word on", () => {
+  const alias = "probe nd_syscall.* = syscall.* {}";
+  assert.deepEqual(points(`${alias} probe nd_syscall.open.return {}`), ["syscall.open.return"]);
+  assert.deepEqual(points(`${alias} probe nd_syscall.* {}`), ["syscall.*"]);
+});
+
+test("a script's alias hides the library's of its name", () => {
+  const library = [{ name: "tapset/x.stp", text: "probe a.b = begin { x = 1 } probe a.c = end { x = 2 }" }];
+  assert.equal(run("probe a.b = end { x = 3 } probe a.b { print(x) }", { library }).output, "3");
+  assert.equal(run("probe a.b = end { x = 3 } probe a.c { print(x) }", { library }).output, "2");
+});
+
+test("what an alias computes and a probe does not use is not computed", () => {
+  const library = [
+    {
+      name: "tapset/x.stp",
+      text: `global calls function bad() { return user_long(8) } function loud() { calls++ return 1 }
+        function mine(n) { t = n * 2 return t }
+        probe a = begin {
+          name = "a" x = bad() y = user_string(x) argstr = sprintf("%d %s", x, y)
+          if (x > 1) argstr .= "more"
+          z = loud() w = mine(z)
+        }`,
+    },
+  ];
+  // The reads would fault; the call that counts is made all the same.
+  assert.equal(run("probe a { print(name, calls) }", { library }).output, "a1");
+  assert.equal(run("probe a { print(w, calls) }", { library }).output, "21");
+  assert.equal(run("probe a { print(argstr) }", { library }).outcomes[0]?.kind, "error");
+  // The probe's own body is as it was written.
+  assert.equal(run("probe a { unused = user_long(8) }", { library }).outcomes[0]?.kind, "error");
+});
+
 test("a body that asks about the instruction fault is told, also through functions and aliases", () => {
   assert.equal(mentions("probe begin { print(pid()) }"), false);
   assert.equal(mentions("probe begin { if (faulted()) print(1) }"), true);

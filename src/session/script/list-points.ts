@@ -7,8 +7,8 @@ import { pointText, resolvePoint } from "./point-text.js";
 /** A point as `-l` prints it; with `-L` its variables follow. */
 interface Listed {
   readonly text: string;
-  /** `name:string`: those that its alias sets, for whoever probes it. */
-  readonly variables: readonly string[];
+  /** `name:string`, for whoever probes it; undefined of an alias, whose compiled body tells. */
+  readonly variables: readonly string[] | undefined;
 }
 
 /**
@@ -27,30 +27,49 @@ export function listPoints(
 ): readonly string[] {
   const asked = { ...options, text: `probe ${pattern} {}`, name: "<input>" };
   const { script, library, sources } = parseScript(asked);
-  const listed = script.probes
+  const found = script.probes
     .flatMap((probe) => probe.points)
     .flatMap((node): Listed[] => {
       const aliases = library.aliases.filter((alias) => names(node, alias));
-      if (aliases.length > 0) return aliases.map((alias) => listAlias(alias, node, options));
+      if (aliases.length > 0)
+        return aliases.map((alias) => ({ text: aliasText(alias, node), variables: undefined }));
       const matches = files.matchesOf(resolvePoint(node, sources), pointText(node));
-      return matches.map(({ text, variables = [] }) => ({ text, variables }));
+      return matches.map(({ text, variables }) => ({ text, variables: variables ?? [] }));
     });
-  return listed.map(({ text, variables }) => (withVariables ? [text, ...variables].join(" ") : text));
+  if (!withVariables) return found.map(({ text }) => text);
+  const ofAliases = variablesOf(
+    found.flatMap(({ text, variables }) => (variables === undefined ? [text] : [])),
+    options,
+  );
+  return found.map(({ text, variables = ofAliases.get(text) ?? [] }) => [text, ...variables].join(" "));
 }
 
+/** Those with a wildcard of their own have no list of what they stand for. */
 function names({ components }: PointNode, { name }: AliasNode): boolean {
   return (
     name.length <= components.length &&
-    name.every((part, index) => compileGlob(components[index]?.name ?? "").matches(part))
+    name.every((part, index) => part !== "*" && compileGlob(components[index]?.name ?? "").matches(part))
   );
 }
 
-function listAlias(alias: AliasNode, node: PointNode, options: CompileOptions): Listed {
+function aliasText(alias: AliasNode, node: PointNode): string {
   const suffix = pointText({ ...node, components: node.components.slice(alias.name.length) });
-  const text = `${alias.name.join(".")}${suffix === "" ? "" : `.${suffix}`}`;
-  const { program } = compile({ ...options, text: `probe ${text} {}`, name: "<input>" });
-  const variables = program.handlers.flatMap(({ locals }) =>
-    locals.map((each) => `${each.name}:${each.type}`),
-  );
-  return { text, variables: [...new Set(variables)] };
+  return `${alias.name.join(".")}${suffix === "" ? "" : `.${suffix}`}`;
+}
+
+/** `name:string`: what each alias sets, for whoever probes it. All in one go: the library is large. */
+function variablesOf(
+  aliases: readonly string[],
+  options: CompileOptions,
+): ReadonlyMap<string, readonly string[]> {
+  if (aliases.length === 0) return new Map();
+  const text = aliases.map((each) => `probe ${each} {}`).join("\n");
+  const { program, probes } = compile({ ...options, text, name: "<input>", keepsUnused: true });
+  const variables = new Map<string, Set<string>>();
+  probes.forEach(({ node }, index) => {
+    const own = variables.get(aliases[node.position.line - 1] ?? "") ?? new Set();
+    for (const { name, type } of program.handlers[index]?.locals ?? []) own.add(`${name}:${type}`);
+    variables.set(aliases[node.position.line - 1] ?? "", own);
+  });
+  return new Map([...variables].map(([alias, own]) => [alias, [...own]]));
 }

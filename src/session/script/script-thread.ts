@@ -1,4 +1,4 @@
-import { readdirSync, readFileSync, readlinkSync, statSync } from "node:fs";
+import { readlinkSync, statSync } from "node:fs";
 import { isatty } from "node:tty";
 import { parentPort, workerData } from "node:worker_threads";
 import { UsageError } from "../../base/errors.js";
@@ -17,6 +17,7 @@ import type { SessionOptions } from "../options.js";
 import { redirectWarnings } from "../thread.js";
 import type { ProgramNames } from "../program-names.js";
 import { commandWords } from "./command.js";
+import { tapset } from "./tapset.js";
 import { describeHandlers, describeProgram, describeScript } from "./describe.js";
 import { listPoints } from "./list-points.js";
 import { StaticPoints } from "./listing.js";
@@ -178,17 +179,8 @@ function compileOptions(options: SessionOptions, limits: CompileOptions["limits"
     arguments: options.scriptArguments,
     limits,
     globals: options.globals,
-    library: tapset(),
+    library: tapset({ kernel: options.kernel !== undefined, asked: options.script.text }),
   };
-}
-
-/** The library of the language itself, beside the compiled sources. */
-function tapset(): CompileOptions["library"] {
-  const folder = new URL("../../tapset/", import.meta.url);
-  return readdirSync(folder)
-    .filter((name) => name.endsWith(".stp"))
-    .sort()
-    .map((name) => ({ name: `tapset/${name}`, text: readFileSync(new URL(name, folder), "utf8") }));
 }
 
 if (parentPort === null) throw new UsageError("script-thread is started by trapline itself");
