@@ -479,6 +479,7 @@ function emulationFor(location: Location, stop: boolean, slotless: boolean): Emu
   const always = stop || slotless;
   if (displacement.kind === "emulate")
     return always || location.slotless || !displacement.slotIsCheaper ? displacement.emulate : undefined;
+  if (slotless && displacement.emulate !== undefined) return displacement.emulate;
   return always && displacement.after.by === "emulation" ? displacement.after.emulate : undefined;
 }
 

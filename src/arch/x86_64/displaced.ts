@@ -15,6 +15,7 @@ import {
   emulateJump,
   emulateReturn,
 } from "./emulate.js";
+import { emulateStraight } from "./emulate-straight.js";
 import { type InstructionFacts, instructionFacts } from "./instruction-facts.js";
 import {
   buildCallSlot,
@@ -60,6 +61,8 @@ export type Displacement =
       readonly buildSlot: BuildSlot;
       /** How to stop behind it. */
       readonly after: StopBehind;
+      /** Present where it could be emulated, too: for targets to which slots are dear or unknown. */
+      readonly emulate?: Emulate | undefined;
     }
   | Refusal;
 
@@ -155,11 +158,17 @@ function plan(instruction: Instruction, decoder: Decoder, bytes: Uint8Array, at:
 
 const STOP: StopBehind = { by: "stop" };
 
-function copy(facts: InstructionFacts, original: Original, after: StopBehind): Displacement {
+function copy(
+  facts: InstructionFacts,
+  original: Original,
+  after: StopBehind,
+  emulate?: Emulate,
+): Displacement {
   return {
     kind: "copy",
     facts,
     after,
+    emulate,
     buildSlot: (slot, options) => buildCopySlot(original, slot, options.stopAfter),
   };
 }
@@ -189,7 +198,7 @@ function planStraight(instruction: Instruction, facts: InstructionFacts, origina
     case Mnemonic.Enclu:
       return refuse("enclu");
     default:
-      return copy(facts, original, STOP);
+      return copy(facts, original, STOP, emulateStraight(instruction, original.next));
   }
 }
 
