@@ -52,8 +52,9 @@ async function runOnMachine(
   { endSession, interrupted }: LabControl,
 ): Promise<SessionEnd> {
   const boot = new AbortController();
+  let booting = true;
   const abort = (): void => {
-    boot.abort();
+    if (booting) boot.abort();
   };
   interrupted.addEventListener("abort", abort);
   // A script that is no script is told without waiting for a machine.
@@ -70,6 +71,7 @@ async function runOnMachine(
     if (boot.signal.aborted && !interrupted.aborted) return await worker.ended;
     throw error;
   } finally {
+    booting = false;
     interrupted.removeEventListener("abort", abort);
   }
   const { machine, start, process } = booted;

@@ -88,3 +88,22 @@ void test("what costs only speed or comfort is a note with a remedy", async () =
     ["note"],
   );
 });
+
+void test("whether --lab can boot a kernel is said, and what to install where it cannot", async () => {
+  const without = (...names: string[]): Described => ({
+    findProgram: (name) => (names.includes(name) ? undefined : `/usr/bin/${name}`),
+  });
+  const [fetches] = await findings({}, /^lab:/);
+  assert.equal(fetches?.state, "ok");
+  assert.match(fetches.what, /fetched/);
+  const cached: Described = {
+    readFolder: (path) => (path.endsWith("trapline/kernels") ? [".partial-1-a", "linux-image-1"] : []),
+  };
+  assert.match((await findings(cached, /^lab:/))[0]?.what ?? "", /, linux-image-1 in /);
+  const [missing] = await findings(without("qemu-system-x86_64", "busybox"), /^lab:/);
+  assert.equal(missing?.state, "note");
+  assert.equal(missing.remedy, "apt-get install qemu-system-x86 busybox-static");
+  const [noApt] = await findings(without("apt-get"), /^lab:/);
+  assert.equal(noApt?.state, "note");
+  assert.match(noApt.remedy ?? "", /--kernel/);
+});

@@ -200,17 +200,21 @@ test(
 );
 
 test("without QEMU, or without busybox, what to install is said", async () => {
-  const empty = mkdtempSync(join(folder, "path-"));
+  const programs = mkdtempSync(join(folder, "path-"));
   const image = join(folder, "bzImage");
   writeFileSync(image, smallImage());
   const path = process.env["PATH"];
+  const refusal = async (): Promise<unknown> => bootLab({ kernel: image }).catch((error: unknown) => error);
   try {
-    process.env["PATH"] = empty;
-    await assert.rejects(
-      bootLab({ kernel: image }),
-      (error) =>
-        error instanceof TargetError && (error.remedy ?? "").includes("apt-get install busybox-static"),
-    );
+    process.env["PATH"] = programs;
+    const noQemu = await refusal();
+    assert.ok(noQemu instanceof TargetError);
+    assert.match(noQemu.message, /^the lab needs qemu-system-x86_64, which boots the kernel/);
+    assert.match(noQemu.remedy ?? "", /^apt-get install qemu-system-x86/);
+    writeFileSync(join(programs, "qemu-system-x86_64"), "#!/bin/false\n", { mode: 0o755 });
+    const noBusybox = await refusal();
+    assert.ok(noBusybox instanceof TargetError);
+    assert.match(noBusybox.remedy ?? "", /^apt-get install busybox-static/);
   } finally {
     process.env["PATH"] = path;
   }

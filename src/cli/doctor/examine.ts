@@ -1,3 +1,4 @@
+import { lab } from "./lab.js";
 import { tracing } from "./tracing.js";
 import type { Machine } from "./machine.js";
 import { ProcessStatus } from "./process-status.js";
@@ -18,6 +19,7 @@ export async function examine(machine: Machine): Promise<Finding[]> {
     shadowStacks(machine, status),
     perfEvents(machine),
     debugSymbols(machine),
+    lab(machine),
     ...PROGRAMS.map((program) => presence(machine, program)),
   ];
 }

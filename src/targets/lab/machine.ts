@@ -13,6 +13,7 @@ import { MachineProtocol } from "./machine-protocol.js";
 import { MarkedOutput } from "./marked-output.js";
 import { modulesFolder } from "./modules-folder.js";
 import { modulesInOrder } from "./modules.js";
+import { needProgram } from "./programs.js";
 import { type Qemu, startQemu } from "./qemu.js";
 
 export interface LabOptions {
@@ -40,6 +41,12 @@ export interface LabOptions {
   readonly signal?: AbortSignal;
 }
 
+/** What every machine needs of this one. */
+const NEEDED = [
+  ["qemu-system-x86_64", "boots the kernel"],
+  ["busybox", "is the guest's programs"],
+] as const;
+
 const MEMORY = 512;
 /** An emulated machine is up in three seconds; on a busy one in twenty. */
 const PATIENCE = 180_000;
@@ -56,6 +63,8 @@ const CONSOLE_BYTES = 1 << 16;
  * @throws TargetError what is missing, what QEMU complains of, or how the guest ended before it was ready
  */
 export async function bootLab(options: LabOptions = {}): Promise<LabMachine> {
+  // Before a kernel is fetched for nothing.
+  for (const [program, use] of NEEDED) needProgram(program, use);
   const packaged =
     options.kernel === undefined ? await packagedKernel(options.tell ?? (() => undefined)) : undefined;
   const kernel = options.kernel ?? packaged?.image ?? "";
