@@ -2,7 +2,7 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 import { parseDefinitions } from "../../src/runtime/limits.js";
 import { listPoints } from "../../src/session/script/list-points.js";
-import { StaticPoints } from "../../src/session/script/listing.js";
+import { StaticPoints } from "../../src/session/process/listing.js";
 import { resolveProgram } from "../../src/symbols/programs.js";
 import { needs } from "../support/needs.js";
 import { trapline } from "../support/programs.js";
@@ -23,7 +23,7 @@ function list(pattern: string, variables: boolean): readonly string[] {
     globals: new Map<string, string>(),
     library: [{ name: "tapset/x.stp", text: LIBRARY }],
   };
-  return listPoints(pattern, options, files, variables);
+  return listPoints(pattern, options, { codes: () => undefined }, files, variables);
 }
 
 test("-l lists the aliases that a pattern names, -L with the variables that each sets", () => {

@@ -8,7 +8,7 @@ import type { Sink } from "../../src/output/sink.js";
 import { parseDefinitions } from "../../src/runtime/limits.js";
 import { compile } from "../../src/script/compile.js";
 import type { SessionOptions } from "../../src/session/options.js";
-import { StaticPoints } from "../../src/session/script/listing.js";
+import { ProcessSubject } from "../../src/session/process/subject.js";
 import { resolvePoints } from "../../src/session/script/resolved-points.js";
 import { ScriptSession } from "../../src/session/script/script-session.js";
 import { DOORBELL_BYTES } from "../../src/targets/linux/doorbell-words.js";
@@ -53,16 +53,18 @@ function sessionOn(pid: number, sink: Sink): ScriptSession {
   const { name, text } = options.script;
   const compiled = compile({ name, text, arguments: [], limits, globals: new Map(), library: [] });
   const names = { target: undefined, resolve: (path: string) => path };
-  using files = new StaticPoints(names);
+  const doorbell = new SharedArrayBuffer(DOORBELL_BYTES);
+  const subject = new ProcessSubject(options, doorbell, names);
+  using files = subject.points();
   const points = resolvePoints(compiled, files, { hasTarget: true });
   const outside = {
-    doorbell: new SharedArrayBuffer(DOORBELL_BYTES),
+    doorbell,
     stopRequest: () => 0,
     idle: nothing,
     machine: () => Promise.reject(new Error("no lab was asked for")),
     armed: nothing,
   };
-  return new ScriptSession(options, limits, compiled, points, names, sink, outside, {
+  return new ScriptSession(options, limits, compiled, points, subject, sink, outside, {
     say: nothing,
     progress: { isTerminal: false, write: nothing },
   });

@@ -2,6 +2,7 @@ import type { AliasNode, PointNode } from "../../script/ast.js";
 import { compile, type CompileOptions, parseScript } from "../../script/compile.js";
 import { compileGlob } from "../../symbols/glob.js";
 import type { KnownPoints } from "./known-points.js";
+import { codesOf, type Subject } from "./subject.js";
 import { pointText, resolvePoint } from "./point-text.js";
 
 /** A point as `-l` prints it; with `-L` its variables follow. */
@@ -22,6 +23,7 @@ interface Listed {
 export function listPoints(
   pattern: string,
   options: CompileOptions,
+  subject: Pick<Subject, "codes">,
   files: KnownPoints,
   withVariables: boolean,
 ): readonly string[] {
@@ -39,7 +41,7 @@ export function listPoints(
   if (!withVariables) return found.map(({ text }) => text);
   const ofAliases = variablesOf(
     found.flatMap(({ text, variables }) => (variables === undefined ? [text] : [])),
-    options,
+    { ...options, ...codesOf(subject, sources) },
   );
   return found.map(({ text, variables = ofAliases.get(text) ?? [] }) => [text, ...variables].join(" "));
 }

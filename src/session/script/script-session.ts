@@ -1,7 +1,5 @@
 import { performance } from "node:perf_hooks";
-import { withoutDeleted } from "../../base/file-name.js";
 import { formatAddress } from "../../base/address.js";
-import { TargetError, UsageError } from "../../base/errors.js";
 import { compileHandlers, type ScriptHandler } from "../../handlers/js/compile.js";
 import type { Sink } from "../../output/sink.js";
 import type { HandlerOutcome } from "../../probes/outcome.js";
@@ -14,43 +12,19 @@ import type { Compiled, CompiledProbe } from "../../script/compile.js";
 import type { PointNode } from "../../script/ast.js";
 import { formatPosition } from "../../script/position.js";
 import { compileGlob } from "../../symbols/glob.js";
-import { LinuxTarget } from "../../targets/linux/target.js";
-import { NoTarget } from "../../targets/nothing.js";
 import { CONTINUE, type ExitStatus, type SpaceId, type ThreadId } from "../../targets/target.js";
 import { Engine, type EngineListener } from "../engine.js";
 import type { SessionOptions } from "../options.js";
-import type { ProgramNames } from "../program-names.js";
 import { hasInstruction, isReturn, isText, type Point, type TextPoint } from "../points/point.js";
-import { ProcessTracee } from "../process/tracee.js";
 import { Progress, type ProgressSink } from "../progress.js";
-import { commandWords } from "./command.js";
 import { counted } from "./pass-times.js";
+import type { Outside } from "./outside.js";
 import { pointText } from "./point-text.js";
 import { reportOf, type ScriptProbe } from "./probe-report.js";
 import type { ResolvedPoint } from "./resolved-points.js";
 import { type Running, ScriptScene } from "./script-scene.js";
+import type { OpenSubject, Subject } from "./subject.js";
 import { type ArmingListener, TextProbes } from "./text-probes.js";
-
-/** What the world outside of the session's thread tells it. */
-export interface Outside {
-  readonly doorbell: SharedArrayBuffer;
-  /** 0: go on; 1: end as `exit()` does; 2: end at once. */
-  stopRequest(): number;
-  /** Waits until somebody rings, at most until a time. For sessions without a target. */
-  idle(until: number): void;
-  /** The machine of a lab, once it is up, and its command, if there is one, stands before its exec. */
-  machine(): Promise<GuestMachine>;
-  /** All is armed: a command that was held back for it may go. */
-  armed(): void;
-}
-
-/** A machine that was booted for this session. */
-export interface GuestMachine {
-  /** Where its stub listens, as `--gdb` has it. */
-  readonly gdb: string;
-  /** The process that is to become the command; undefined: there is no command. */
-  readonly process: number | undefined;
-}
 
 /** Standard error, for what is neither the script's nor a warning. */
 export interface Messages {
@@ -80,7 +54,7 @@ export class ScriptSession implements EngineListener, SessionServices {
     readonly limits: Limits,
     private readonly compiled: Compiled,
     private readonly points: readonly ResolvedPoint[],
-    private readonly names: ProgramNames,
+    private readonly subject: Subject,
     private readonly sink: Sink,
     private readonly outside: Outside,
     private readonly messages: Messages,
@@ -95,7 +69,11 @@ export class ScriptSession implements EngineListener, SessionServices {
 
   /** Pass 5. @returns the exit status @throws TargetError the target cannot be had */
   async run(handlers: readonly ScriptHandler[]): Promise<number> {
-    const tracee = new ProcessTracee(this.openTarget(), this.names);
+    const opened = await this.subject.open((text) => {
+      if (this.begun) this.sink.warning(fromText(text));
+      else this.notices.push(text);
+    });
+    const { tracee } = opened;
     // From here on a target is stopped or traced: whatever is thrown, it is left as it would be without us.
     const engine = new Engine(tracee, this, { timing: this.options.timing });
     try {
@@ -106,7 +84,7 @@ export class ScriptSession implements EngineListener, SessionServices {
         calls: tracee.systemCalls(engine.core, engine.images),
         facts: tracee.scene(engine.images),
       };
-      this.begin(handlers);
+      this.begin(handlers, opened);
       this.loop();
     } finally {
       await engine.leave();
@@ -215,32 +193,12 @@ export class ScriptSession implements EngineListener, SessionServices {
     return this.running.engine;
   }
 
-  private openTarget(): LinuxTarget | NoTarget {
-    const { command, pid, kernel } = this.options;
-    const { doorbell } = this.outside;
-    // Where the kernel as a target is opened: behind `kernel.gdb`, or `(await this.outside.machine()).gdb` of a lab.
-    if (kernel !== undefined) throw new TargetError("this version of trapline cannot probe kernels yet");
-    const onNotice = (text: string): void => {
-      if (this.begun) this.sink.warning(fromText(text));
-      else this.notices.push(text);
-    };
-    if (pid !== undefined) return LinuxTarget.attach(pid, { doorbell, ownsProcess: true, onNotice });
-    if (command === undefined) return new NoTarget();
-    const words = commandWords(command);
-    if (words.length === 0) throw new UsageError("-c: the command is empty");
-    return LinuxTarget.launch(words, { doorbell, ownsProcess: true, onNotice });
-  }
-
-  private begin(handlers: readonly ScriptHandler[]): void {
+  private begin(handlers: readonly ScriptHandler[], { process, isHeld }: OpenSubject): void {
     for (const point of this.points) this.register(point, handlers);
     const { target } = this.engine;
     const [first] = target.threads();
-    if (first !== undefined) {
-      const facts = target.facts(first);
-      this.mainProcess = facts.process;
-      this.scene.targetProcess = facts.process;
-      this.names.target ??= withoutDeleted(facts.executable);
-    }
+    this.mainProcess = process;
+    this.scene.targetProcess = process;
     this.sink.begin({ script: this.options.script.name, probes: this.probes.length });
     this.begun = true;
     for (const notice of this.notices) this.sink.warning(fromText(notice));
@@ -252,7 +210,7 @@ export class ScriptSession implements EngineListener, SessionServices {
     if (this.options.verbosity > 0) this.sayTiers();
     for (const thread of [...target.threads()]) {
       if (thread === first) this.fireProcessHere(thread);
-      if (this.options.command !== undefined) target.resume(thread, CONTINUE);
+      if (isHeld && target.isStopped(thread)) target.resume(thread, CONTINUE);
     }
     for (const { point, probe } of this.probes) {
       if (point.kind === "timer")
@@ -275,7 +233,7 @@ export class ScriptSession implements EngineListener, SessionServices {
 
   private loop(): void {
     const enough = (): boolean => this.ending;
-    const hasTarget = this.options.command !== undefined || this.options.pid !== undefined;
+    const { hasTarget } = this.subject;
     while (!this.ending && (!hasTarget || this.engine.alive)) {
       const request = this.outside.stopRequest();
       if (request > 0) return;

@@ -1,7 +1,6 @@
-import { readlinkSync, statSync } from "node:fs";
 import { isatty } from "node:tty";
 import { parentPort, workerData } from "node:worker_threads";
-import { UsageError } from "../../base/errors.js";
+import { TargetError, UsageError } from "../../base/errors.js";
 import { emit } from "../../handlers/js/emit.js";
 import { openFile } from "../../output/descriptor-writer.js";
 import { STANDARD_ERROR, standardError, standardOutput } from "../../output/standard-streams.js";
@@ -11,20 +10,19 @@ import { warningLine } from "../../output/report.js";
 import { TextSink } from "../../output/text-sink.js";
 import { parseDefinitions } from "../../runtime/limits.js";
 import { compile, type Compiled, type CompileOptions, parseScript } from "../../script/compile.js";
-import { resolveProgram } from "../../symbols/programs.js";
 import { DOORBELL } from "../../targets/linux/doorbell-words.js";
 import type { SessionOptions } from "../options.js";
 import { redirectWarnings } from "../thread.js";
-import type { ProgramNames } from "../program-names.js";
-import { commandWords } from "./command.js";
+import { ProcessSubject } from "../process/subject.js";
 import { tapset } from "./tapset.js";
 import { describeHandlers, describeProgram, describeScript } from "./describe.js";
 import { listPoints } from "./list-points.js";
-import { StaticPoints } from "./listing.js";
 import { counted, PassTimes } from "./pass-times.js";
 import { type Problem, problemOf } from "./problems.js";
 import { type ResolvedPoint, resolvePoints } from "./resolved-points.js";
-import { type GuestMachine, type Outside, ScriptSession } from "./script-session.js";
+import type { GuestMachine, Outside } from "./outside.js";
+import { ScriptSession } from "./script-session.js";
+import { codesOf, type Subject } from "./subject.js";
 
 /** What the session's thread is given. */
 export interface ScriptThreadData {
@@ -51,7 +49,7 @@ async function main(options: SessionOptions, world: Outside): Promise<number> {
     messages.writeText(`${line}\n`);
     messages.flush();
   };
-  const names = programNames(options);
+  using subject = subjectOf(options, world);
   const output = options.outputFile === undefined ? standardOutput() : openFile(options.outputFile);
   const print = (text: string): number => {
     output.writeText(text);
@@ -61,8 +59,8 @@ async function main(options: SessionOptions, world: Outside): Promise<number> {
   const limits = parseDefinitions([...options.definitions].map(([name, value]) => `${name}=${value}`));
   const toCompile = compileOptions(options, limits);
   if (options.list !== undefined) {
-    using files = new StaticPoints(names);
-    const lines = listPoints(options.list.pattern, toCompile, files, options.list.variables);
+    using files = subject.points();
+    const lines = listPoints(options.list.pattern, toCompile, subject, files, options.list.variables);
     print(lines.map((line) => `${line}\n`).join(""));
     return lines.length === 0 ? 1 : 0;
   }
@@ -70,12 +68,13 @@ async function main(options: SessionOptions, world: Outside): Promise<number> {
   const parsed = parseScript(toCompile);
   times.ended(`Pass 1: parsed user script and ${counted(toCompile.library.length, "library script")}`);
   if (options.lastPass === 1) return print(describeScript(options.script.name, parsed.script));
-  const compiled = compile(toCompile, parsed);
+  if (options.lastPass === 5) await subject.prepare(parsed);
+  const compiled = compile({ ...toCompile, ...codesOf(subject, parsed.sources) }, parsed);
   // Events begin with the one that tells their format: there the session says it.
   const asEvents = options.json && options.lastPass === 5;
   if (!asEvents && !options.suppressWarnings)
     for (const warning of compiled.warnings) say(warningLine(warning));
-  const resolved = resolve(options, compiled, names);
+  const resolved = resolve(options, compiled, subject);
   const { program } = compiled;
   const size = `${counted(program.handlers.length, "probe")}, ${counted(program.functions.length, "function")}, ${counted(program.globals.length, "global")}`;
   times.ended(`Pass 2: analyzed script: ${size}`);
@@ -91,7 +90,7 @@ async function main(options: SessionOptions, world: Outside): Promise<number> {
         verbose: options.verbosity > 0,
       });
   const { points } = resolved;
-  const session = new ScriptSession(options, limits, compiled, points, names, sink, world, {
+  const session = new ScriptSession(options, limits, compiled, points, subject, sink, world, {
     say,
     progress: {
       isTerminal: isatty(STANDARD_ERROR),
@@ -114,10 +113,10 @@ async function main(options: SessionOptions, world: Outside): Promise<number> {
 function resolve(
   options: SessionOptions,
   compiled: Compiled,
-  names: ProgramNames,
+  subject: Subject,
 ): { readonly points: readonly ResolvedPoint[]; readonly described: string } {
-  using files = new StaticPoints(names);
-  const hasTarget = options.command !== undefined || options.pid !== undefined;
+  using files = subject.points();
+  const { hasTarget } = subject;
   const points = resolvePoints(compiled, files, options.lastPass === 5 ? { hasTarget } : undefined);
   if (options.lastPass === 2) return { points, described: describeProgram(compiled, points, files) };
   if (options.lastPass === 4) return { points, described: describeHandlers(points, files) };
@@ -141,35 +140,10 @@ function outside({ doorbell, stop }: ScriptThreadData, machine: Promise<GuestMac
   };
 }
 
-function programNames(options: SessionOptions): ProgramNames {
-  const resolved = new Map<string, string>();
-  const resolve = (path: string): string => {
-    let found = resolved.get(path);
-    if (found === undefined) {
-      found = resolveProgram(path, process.env["PATH"]);
-      resolved.set(path, found);
-    }
-    return found;
-  };
-  const [program] = options.command === undefined ? [] : commandWords(options.command);
-  const target = program === undefined ? programOfProcess(options.pid) : resolve(program);
-  return { target, resolve };
-}
-
-/** What a process runs, if that can be read by its path; else only the running target tells. */
-function programOfProcess(pid: number | undefined): string | undefined {
-  if (pid === undefined) return undefined;
-  const link = `/proc/${String(pid)}/exe`;
-  try {
-    const path = readlinkSync(link);
-    const [byPath, running] = [statSync(path), statSync(link)];
-    // Another root, or a file that was replaced: what stands at the path is another program.
-    return byPath.dev === running.dev && byPath.ino === running.ino ? path : undefined;
-  } catch (error) {
-    // No such process, or not ours to look at: attaching will say it, and better.
-    if (error instanceof Error && "code" in error) return undefined;
-    throw error;
-  }
+function subjectOf(options: SessionOptions, world: Outside): Subject {
+  if (options.kernel !== undefined)
+    throw new TargetError("this version of trapline cannot probe kernels yet");
+  return new ProcessSubject(options, world.doorbell);
 }
 
 function compileOptions(options: SessionOptions, limits: CompileOptions["limits"]): CompileOptions {

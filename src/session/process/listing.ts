@@ -5,10 +5,10 @@ import { ImageCache } from "../../symbols/elf/cache.js";
 import { compileGlob } from "../../symbols/glob.js";
 import { matchesLibrary } from "../../symbols/programs.js";
 import { formatVaddr, type Vaddr } from "../../symbols/vaddr.js";
-import { refuseStatement } from "../process/harm.js";
+import { refuseStatement } from "./harm.js";
 import type { ProgramNames } from "../program-names.js";
 import { isOfKernel, isReturn, isText, type Point, type TextPoint } from "../points/point.js";
-import type { Foreign, KnownPoints, Match } from "./known-points.js";
+import type { Foreign, KnownPoints, Match } from "../script/known-points.js";
 
 const KERNEL_WANTED: Foreign = {
   why: "a kernel to probe is needed",
