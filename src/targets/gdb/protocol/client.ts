@@ -241,6 +241,8 @@ export class GdbClient implements Disposable {
   /** Sets threads going. What was read of them is of the past. */
   resume(actions: readonly ResumeAction[]): void {
     this.registers.forget();
+    // Which one is when they stop again the stop tells; should it not be understood, nobody knows.
+    if (!this.isNonStop) this.selected = undefined;
     this.run.resume(actions);
   }
 

@@ -146,6 +146,7 @@ export class Line implements Connection {
     const fault = this.decide();
     if (bytes.length === 1) {
       if (fault === "lose-ack") return;
+      if (fault === "nak-instead") this.lies++;
       this.send(fault === "nak-instead" ? Buffer.from("-") : bytes);
       return;
     }
