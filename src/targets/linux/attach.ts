@@ -2,7 +2,8 @@ import { closeSync, openSync, readFileSync, readSync, readdirSync } from "node:f
 import { TargetError, TargetGone } from "../../base/errors.js";
 import type { ThreadId } from "../target.js";
 import { ERRNO, SYS, errorName, systemCall3 } from "../system-calls.js";
-import { isGone, readFile, readStat, readStatus, type StatusFields } from "./process-files.js";
+import { isGone, readFile, readStat, readStatus } from "./process-files.js";
+import { type StatusFields } from "../process-status.js";
 import { PTRACE, SEIZE_OPTIONS, ptrace } from "./ptrace.js";
 import { sharesMemory } from "./kinship.js";
 import type { Space } from "./threads.js";

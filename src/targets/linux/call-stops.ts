@@ -1,4 +1,3 @@
-import { type Address, offsetBy } from "../../base/address.js";
 import { TargetGone } from "../../base/errors.js";
 import { SYS, SharedBytes } from "../system-calls.js";
 import { ptrace } from "./ptrace.js";
@@ -11,14 +10,7 @@ const SYSCALL_INFO_BYTES = 88;
 const SYSCALL_NONE = 0;
 const SYSCALL_ENTRY = 1;
 
-/** Where rt_sigreturn finds the interrupted registers: `struct ucontext`, asm/sigcontext.h. */
-const UCONTEXT_RSP = 160;
-const UCONTEXT_RIP = 168;
-
 const information = new SharedBytes(SYSCALL_INFO_BYTES);
-const frame = new Uint8Array(8 * 2);
-const frameView = new DataView(frame.buffer);
-
 /** Which side of a system call a thread stands on. @throws TargetGone it is ending */
 export function phaseOfCall(tracer: Tracing, thread: Thread): "entry" | "exit" {
   tracer.check(thread, ptrace(PTRACE_GET_SYSCALL_INFO, thread.id, SYSCALL_INFO_BYTES, information.address));
@@ -36,9 +28,5 @@ export function watchCall(thread: Thread, number: number): void {
     watches.systemCall(sp);
     return;
   }
-  if (thread.space.memory.readSome(offsetBy(sp, UCONTEXT_RSP), frame) < frame.length) return;
-  watches.sigreturn(
-    Number(frameView.getBigInt64(UCONTEXT_RIP - UCONTEXT_RSP, true)) as Address,
-    Number(frameView.getBigInt64(0, true)) as Address,
-  );
+  watches.sigreturn(thread.space.memory, sp);
 }

@@ -1,11 +1,9 @@
 import type { Disposition, SignalInfo } from "../target.js";
 import { readStatus } from "./process-files.js";
 import { SIG_IGN } from "./shelter.js";
-import { SIG, isStopSignal } from "./signals.js";
+import { dispositionIn } from "../disposition.js";
+import { SIG } from "../signals.js";
 import type { Thread } from "./threads.js";
-
-/** Signals whose default action is to do nothing: SIGCHLD, SIGCONT, SIGURG, SIGWINCH. signal(7). */
-const IGNORED_BY_DEFAULT: ReadonlySet<number> = new Set([17, 18, 23, 28]);
 
 /** Signals whose default action dumps core. signal(7). */
 const DUMPING: ReadonlySet<number> = new Set([
@@ -45,10 +43,5 @@ export function dispositionOf(thread: Thread, signal: SignalInfo): Disposition {
     const { handler } = shelter.wishOf(thread.process);
     return handler === 0n ? "fatal" : handler === SIG_IGN ? "ignored" : "handled";
   }
-  const status = readStatus(thread.id);
-  const has = (field: string): boolean => (status.mask(field) & (1n << BigInt(signal.number - 1))) !== 0n;
-  if (has("SigCgt")) return "handled";
-  if (has("SigIgn")) return "ignored";
-  if (isStopSignal(signal.number)) return "stops";
-  return IGNORED_BY_DEFAULT.has(signal.number) ? "ignored" : "fatal";
+  return dispositionIn(readStatus(thread.id), signal.number);
 }

@@ -5,7 +5,7 @@ import { dispositionOf } from "./disposition.js";
 import { systemCallIn } from "./injection.js";
 import { SYS } from "../system-calls.js";
 import { readStatus } from "./process-files.js";
-import { LAST_SIGNAL, SIG, signalName } from "./signals.js";
+import { LAST_SIGNAL, SIG, signalName } from "../signals.js";
 import type { Thread } from "./threads.js";
 import type { Tracer } from "./tracer.js";
 

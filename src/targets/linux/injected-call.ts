@@ -4,7 +4,7 @@ import { registerIndex } from "../../arch/x86_64/registers.js";
 import { ERRNO, SYS, SharedBytes, systemCall4 } from "../system-calls.js";
 import { PTRACE, PTRACE_EVENT, SYSTEM_CALL_STOP, ptrace } from "./ptrace.js";
 import type { FilteredCall } from "./seccomp.js";
-import { SIG, isStopSignal } from "./signals.js";
+import { SIG, isStopSignal } from "../signals.js";
 import { REGISTER_BYTES, type Thread } from "./threads.js";
 import { waitForStopAtMost } from "./thread-wait.js";
 import type { Tracing } from "./tracing.js";

@@ -5,6 +5,7 @@ import { STUB_LENGTH, callInTarget, callsInStub } from "./injected-call.js";
 import { ERRNO, SYS, SharedBytes, errorName, systemCall4 } from "../system-calls.js";
 import { isUnfiltered, judge, withFiltersSuspended } from "./seccomp.js";
 import { withStopped } from "./stop-for-a-moment.js";
+import { chooseRoom } from "../room.js";
 import type { Thread } from "./threads.js";
 import type { Tracing } from "./tracing.js";
 
@@ -152,39 +153,6 @@ function unlessRefused<Result>(body: () => Result): Result | undefined {
     if (!(error instanceof ProbeRefused || error instanceof TargetGone)) throw error;
     return undefined;
   }
-}
-
-/** Displacements are signed 32 bits; what is mapped must be reachable from all of a text around `near`. */
-const REACH = 2 ** 31 - 64 * 2 ** 20;
-/** How far from its neighbours: below libraries the kernel maps top-down, above the heap grows. */
-const PREFERRED_DISTANCE = 2 ** 30;
-const LOWEST = 0x10000; // vm.mmap_min_addr
-
-/**
- * A free place. Not beside what is mapped, if there is a choice: the addresses that the program's
- * own mmap and brk get should stay what they are.
- */
-function chooseRoom(mappings: readonly Mapping[], near: Address, size: number): Address | undefined {
-  const low = Math.max(LOWEST, near - REACH);
-  const high = Math.min(2 ** 47 - PAGE, near + REACH) - size;
-  const wishes = [near - PREFERRED_DISTANCE, near - REACH, near + REACH - size];
-  let best: number | undefined;
-  let bestDistance = Infinity;
-  let gapStart = 0;
-  for (const next of [...mappings.filter((mapping) => mapping.start >= 0), undefined]) {
-    const from = Math.max(low, gapStart);
-    const to = Math.min(high, next === undefined ? high : next.start - size);
-    gapStart = next?.end ?? gapStart;
-    if (from > to) continue;
-    for (const [rank, wish] of wishes.entries()) {
-      const at = Math.floor(Math.min(Math.max(wish, from), to) / PAGE) * PAGE;
-      const distance = Math.abs(at - wish) + rank * REACH;
-      if (at < from || distance >= bestDistance) continue;
-      best = at;
-      bestDistance = distance;
-    }
-  }
-  return best as Address | undefined;
 }
 
 /**

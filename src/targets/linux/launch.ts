@@ -14,7 +14,7 @@ import {
 } from "../system-calls.js";
 import { type OpenFilesLimit, parseOpenFilesLimit } from "./open-files.js";
 import { PTRACE, SEIZE_OPTIONS, ptrace } from "./ptrace.js";
-import { LAST_SIGNAL, SIG } from "./signals.js";
+import { LAST_SIGNAL, SIG } from "../signals.js";
 import type { Tracer } from "./tracer.js";
 
 export interface LaunchOptions {

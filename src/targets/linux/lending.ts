@@ -12,7 +12,7 @@ import {
   decodeAction,
   encodeAction,
 } from "./shelter.js";
-import { SIG } from "./signals.js";
+import { SIG } from "../signals.js";
 import type { Thread } from "./threads.js";
 import type { Tracing } from "./tracing.js";
 

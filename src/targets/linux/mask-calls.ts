@@ -2,7 +2,7 @@ import { type Address, addressOf, offsetBy, toBigInt } from "../../base/address.
 import { MemoryFault } from "../../base/errors.js";
 import { SYS } from "../system-calls.js";
 import { SET_BYTES, TRAP_BIT, type TrapMask } from "./signal-mask.js";
-import { SIG } from "./signals.js";
+import { SIG } from "../signals.js";
 import type { Thread } from "./threads.js";
 import { learnMask, setTrapBlocked } from "./trap-mask.js";
 

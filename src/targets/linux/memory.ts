@@ -18,7 +18,8 @@ import {
   systemCall,
   systemCall4,
 } from "../system-calls.js";
-import { mappingAt, readMappings } from "./mappings.js";
+import { mappingAt } from "../mappings.js";
+import { readMappings } from "./read-mappings.js";
 import { showsUserfaultfd } from "./smaps.js";
 
 const PAGE = 4096;

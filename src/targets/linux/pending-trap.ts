@@ -1,6 +1,6 @@
 import { SharedBytes } from "../system-calls.js";
 import { PTRACE, ptrace } from "./ptrace.js";
-import { SIG, SIGINFO_BYTES } from "./signals.js";
+import { SIG, SIGINFO_BYTES } from "../signals.js";
 import type { Thread } from "./threads.js";
 
 /** Entries of a queue of signals that are looked at in one go. */

@@ -2,7 +2,7 @@ import { type Address, offsetBy, toBigInt } from "../../base/address.js";
 import { ProbeRefused } from "../../base/errors.js";
 import type { SpaceMemory } from "./memory.js";
 import { DATA, DATA_AT, ENTRY, ENTRY_LENGTH, RESTORER, SHELTER_CODE } from "./shelter-code.js";
-import { SIG } from "./signals.js";
+import { SIG } from "../signals.js";
 
 /** Entries that a table holds, the last one 0: room for all functions of the largest programs. */
 const CAPACITY = 256 * 1024;

@@ -14,7 +14,7 @@ import {
 } from "./shelter.js";
 import { lend, makeShelter, readAction, setAction, setWish } from "./lending.js";
 import { isUnfiltered } from "./seccomp.js";
-import { SIG } from "./signals.js";
+import { SIG } from "../signals.js";
 import type { Space, Thread } from "./threads.js";
 import type { Tracing } from "./tracing.js";
 import { setTrapBlocked } from "./trap-mask.js";

@@ -1,5 +1,5 @@
 import type { Address } from "../../base/address.js";
-import { SIG } from "./signals.js";
+import { SIG } from "../signals.js";
 
 /** The bit of SIGTRAP in the first word of a signal set. */
 export const TRAP_BIT = 1 << (SIG.TRAP - 1);

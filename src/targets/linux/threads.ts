@@ -6,7 +6,7 @@ import { SharedBytes } from "../system-calls.js";
 import { SpaceMemory } from "./memory.js";
 import { PTRACE } from "./ptrace.js";
 import type { Shelter, SignalAction } from "./shelter.js";
-import type { ReturnWatches } from "./return-watch.js";
+import type { ReturnWatches } from "../return-watch.js";
 import { type MaskCall, TrapMask } from "./signal-mask.js";
 
 /** `struct user_regs_struct`, 27 words. arch/x86/include/asm/user_64.h. */

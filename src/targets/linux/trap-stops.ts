@@ -7,7 +7,7 @@ import { waitsForTrap } from "./mask-calls.js";
 import { PTRACE, ptrace } from "./ptrace.js";
 import { restartInterrupted } from "./restart.js";
 import { repairAction } from "./sheltering.js";
-import { SI, SIG, SIGINFO_BYTES, codeOf } from "./signals.js";
+import { SI, SIG, SIGINFO_BYTES, codeOf } from "../signals.js";
 import { waitForStop } from "./thread-wait.js";
 import type { Thread } from "./threads.js";
 import type { Tracing } from "./tracing.js";

@@ -1,6 +1,6 @@
-import { SIG } from "./signals.js";
+import { SIG } from "../signals.js";
 import type { ExitStatus } from "../target.js";
-import { signalName } from "./signals.js";
+import { signalName } from "../signals.js";
 
 /** Macros of wait(2), on the plain number; bits as include/uapi/linux/wait.h and ptrace(2) say. */
 export const isStopped = (status: number): boolean => (status & 0xff) === 0x7f;

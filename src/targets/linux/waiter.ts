@@ -12,7 +12,7 @@ import {
 } from "../system-calls.js";
 import { DOORBELL } from "./doorbell-words.js";
 import { PTRACE, WAIT_OPTIONS } from "./ptrace.js";
-import { LAST_SIGNAL, SIGINFO_BYTES } from "./signals.js";
+import { LAST_SIGNAL, SIGINFO_BYTES } from "../signals.js";
 
 /** Interrupts a blocking wait. A real-time signal that neither Node nor the C library uses. */
 export const WAKE_SIGNAL = 62;

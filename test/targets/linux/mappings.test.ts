@@ -2,8 +2,8 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 import { TargetError } from "../../../src/base/errors.js";
 import { fileNameBytes, fileNameOf } from "../../../src/base/file-name.js";
-import { parseMappings } from "../../../src/targets/linux/mappings.js";
-import { parseStat, StatusFields } from "../../../src/targets/linux/process-files.js";
+import { parseMappings } from "../../../src/targets/mappings.js";
+import { parseStat, StatusFields } from "../../../src/targets/process-status.js";
 
 const LINE = "7f0000000000-7f0000001000 r-xp 00001000 fe:01 17                         ";
 

@@ -1,5 +1,5 @@
 import os from "node:os";
-import type { SignalInfo } from "../target.js";
+import type { SignalInfo } from "./target.js";
 
 /** Numbers of signals. signal(7), x86 column. */
 export const SIG = {

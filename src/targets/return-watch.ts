@@ -1,8 +1,15 @@
-import type { Address } from "../../base/address.js";
-import type { ReturnToken } from "../target.js";
+import { type Address, offsetBy } from "../base/address.js";
+import type { Memory, ReturnToken } from "./target.js";
 
 /** A watch is given up after so many system calls of the handler: it will hardly return any more. */
 const PATIENCE = 10_000;
+
+/** Where rt_sigreturn finds the interrupted registers: `struct ucontext`, asm/sigcontext.h. */
+const UCONTEXT_RSP = 160;
+const UCONTEXT_RIP = 168;
+
+const frame = new Uint8Array(8 * 2);
+const frameView = new DataView(frame.buffer);
 
 interface Watch {
   readonly token: ReturnToken;
@@ -39,10 +46,13 @@ export class ReturnWatches {
   }
 
   /**
-   * The thread is about to return from a handler, to `pc` with stack pointer `sp`.
-   * Handlers that were left by siglongjmp are still on the stack above the one that returns.
+   * The thread is about to return from a handler, by rt_sigreturn with stack pointer `sp`. Handlers that
+   * were left by siglongjmp are still on the stack above the one that returns.
    */
-  sigreturn(pc: Address, sp: Address): void {
+  sigreturn(memory: Memory, frameAt: Address): void {
+    if (memory.readSome(offsetBy(frameAt, UCONTEXT_RSP), frame) < frame.length) return;
+    const sp = Number(frameView.getBigInt64(0, true)) as Address;
+    const pc = Number(frameView.getBigInt64(UCONTEXT_RIP - UCONTEXT_RSP, true)) as Address;
     const index = this.stack.findLastIndex((watch) => watch.pc === pc && watch.sp === sp);
     if (index < 0) return;
     this.arrived = this.stack[index];

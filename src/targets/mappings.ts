@@ -1,8 +1,7 @@
-import type { Address } from "../../base/address.js";
-import { TargetError } from "../../base/errors.js";
-import { fileNameOf, withoutDeleted } from "../../base/file-name.js";
-import type { Mapping } from "../target.js";
-import { readBytes } from "./process-files.js";
+import type { Address } from "../base/address.js";
+import { TargetError } from "../base/errors.js";
+import { withoutDeleted } from "../base/file-name.js";
+import type { Mapping } from "./target.js";
 
 /** The last part is whatever a file can be called: carriage returns and Unicode's separators of lines, too. */
 const LINE =
@@ -64,11 +63,6 @@ export function parseMappings(text: string, file: string): Mapping[] {
     });
   }
   return mappings;
-}
-
-/** The mappings of the space that a live thread is in. @throws TargetGone no such thread @throws TargetError as {@link parseMappings}, or it cannot be read */
-export function readMappings(thread: number): Mapping[] {
-  return parseMappings(fileNameOf(readBytes(thread, "maps")), `/proc/${thread}/maps`);
 }
 
 /** The mapping that an address lies in. */
