@@ -23,6 +23,16 @@ export function closest(name: string, candidates: Iterable<string>): string | un
   return best;
 }
 
+/** Candidates, nearest to a name first: what may have been meant instead of it. */
+export function nearest(name: string, candidates: Iterable<string>, most: number): string[] {
+  return [...new Set(candidates)]
+    .filter((candidate) => candidate.length <= LONGEST)
+    .map((candidate) => ({ candidate, edits: distance(name.slice(0, LONGEST), candidate) }))
+    .sort((one, other) => one.edits - other.edits || (one.candidate < other.candidate ? -1 : 1))
+    .slice(0, most)
+    .map(({ candidate }) => candidate);
+}
+
 /** Damerau-Levenshtein distance, optimal string alignment. */
 function distance(a: string, b: string): number {
   let beforePrevious: number[] = [];

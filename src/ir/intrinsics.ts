@@ -21,6 +21,23 @@ function memory(parameters: readonly ("long" | "string")[], returns: ValueType, 
   return { parameters, returns, optional, faults: true };
 }
 
+/** Each kind of memory has the same functions. */
+function memoryFunctions(whose: "user" | "kernel"): Record<string, Intrinsic> {
+  const strings: Record<string, Intrinsic> = {
+    string: memory([L, S], S, 1),
+    string2: fn([L, S], S),
+    string_n: memory([L, L, S], S, 1),
+    string_quoted: fn([L], S),
+    string_n_quoted: fn([L, L], S),
+    string_warn: fn([L, S], S, 1),
+    string_n_warn: fn([L, L, S], S, 1),
+  };
+  const numbers = "char short ushort int uint long ulong int8 uint8 int16 uint16 int32 uint32 int64 uint64";
+  const integers = numbers.split(" ").map((name) => [name, memory([L], L)] as const);
+  const all = [...Object.entries(strings), ...integers];
+  return Object.fromEntries(all.map(([name, intrinsic]) => [`${whose}_${name}`, intrinsic]));
+}
+
 /** SystemTap's tapset reference, chapters 2 (context), 3 (timestamps), 9 (strings), 14 (user-space data). */
 export const INTRINSICS: Readonly<Record<string, Intrinsic>> = {
   // The hit.
@@ -67,29 +84,32 @@ export const INTRINSICS: Readonly<Record<string, Intrinsic>> = {
   asmlinkage: fn([], "void"),
   fastcall: fn([], "void"),
   // Memory of the target.
-  user_string: memory([L, S], S, 1),
-  user_string2: fn([L, S], S),
-  user_string_n: memory([L, L, S], S, 1),
-  user_string_quoted: fn([L], S),
-  user_string_n_quoted: fn([L, L], S),
-  user_string_warn: fn([L, S], S, 1),
-  user_string_n_warn: fn([L, L, S], S, 1),
+  ...memoryFunctions("user"),
+  ...memoryFunctions("kernel"),
   user_buffer_quoted: memory([L, L, L], S),
-  user_char: memory([L], L),
-  user_short: memory([L], L),
-  user_ushort: memory([L], L),
-  user_int: memory([L], L),
-  user_uint: memory([L], L),
-  user_long: memory([L], L),
-  user_ulong: memory([L], L),
-  user_int8: memory([L], L),
-  user_uint8: memory([L], L),
-  user_int16: memory([L], L),
-  user_uint16: memory([L], L),
-  user_int32: memory([L], L),
-  user_uint32: memory([L], L),
-  user_int64: memory([L], L),
-  user_uint64: memory([L], L),
+  kernel_buffer_quoted: fn([L, L, L], S, 1),
+  kernel_buffer_quoted_error: memory([L, L, L], S, 1),
+  kernel_pointer: memory([L], L),
+  // Stacks and symbols.
+  backtrace: fn([], S),
+  ubacktrace: fn([], S),
+  print_backtrace: fn([], "void"),
+  print_ubacktrace: fn([], "void"),
+  sprint_backtrace: fn([], S),
+  sprint_ubacktrace: fn([], S),
+  print_stack: fn([S], "void"),
+  sprint_stack: fn([S], S),
+  print_syms: fn([S], "void"),
+  sprint_syms: fn([S], S),
+  stack: fn([L], L),
+  ustack: fn([L], L),
+  caller: fn([], S),
+  caller_addr: fn([], L),
+  symdata: fn([L], S),
+  usymdata: fn([L], S),
+  modname: fn([L], S),
+  probemod: fn([], S),
+  task_current: fn([], L),
   // The instruction fault.
   faulted: fn([], L),
   fault_name: fn([], S),

@@ -1,3 +1,6 @@
+import type { RegisterName } from "../arch/x86_64/registers.js";
+import type { Shape } from "./shape.js";
+
 /**
  * The one language that back ends see: typed, names resolved, no sugar. Positions are texts, for
  * messages only: `identifier 'x' at FILE:LINE:COLUMN`.
@@ -43,6 +46,11 @@ export interface Function {
 export interface Handler {
   readonly locals: readonly Local[];
   readonly body: readonly Statement[];
+  /**
+   * Evaluated when the function is entered whose return the handler is about; the body has them by
+   * `entry-value`. A fault or an error of one is kept, and raised where the body asks for it.
+   */
+  readonly entry: readonly Expression[];
 }
 
 export interface Program {
@@ -70,8 +78,63 @@ export type Place =
       readonly where: string;
     };
 
+/** Whose memory an address is in. */
+export type MemoryKind = "kernel" | "user";
+
 export type Expression =
   | Place
+  /** All 64 bits of a register, as they are at the probed instruction. */
+  | {
+      readonly kind: "register";
+      readonly type: "long";
+      readonly register: RegisterName;
+      readonly where: string;
+    }
+  /** An integer in the target's memory: a handler fault where it cannot be read. */
+  | {
+      readonly kind: "load";
+      readonly type: "long";
+      readonly address: Expression;
+      readonly bytes: 1 | 2 | 4 | 8;
+      readonly signed: boolean;
+      readonly memory: MemoryKind;
+      readonly where: string;
+    }
+  /** So many bits of a value from `offset` on, with zeros or the sign in front. */
+  | {
+      readonly kind: "bits";
+      readonly type: "long";
+      readonly operand: Expression;
+      readonly offset: number;
+      /** 1 … 64. */
+      readonly width: number;
+      readonly signed: boolean;
+    }
+  /** Where a variable with static storage is: only a running target tells. */
+  | {
+      readonly kind: "static-address";
+      readonly type: "long";
+      readonly image: string;
+      readonly address: bigint;
+      readonly perCpu: boolean;
+      readonly where: string;
+    }
+  /** See {@link Handler.entry}. */
+  | {
+      readonly kind: "entry-value";
+      readonly type: ValueType;
+      readonly index: number;
+      readonly where: string;
+    }
+  /** What is at an address, or in a value of 8 bytes, as a text; `ERROR` where it cannot be read. */
+  | {
+      readonly kind: "show";
+      readonly type: "string";
+      readonly operand: Expression;
+      readonly from: "address" | "value";
+      readonly shape: Shape;
+      readonly where: string;
+    }
   | { readonly kind: "long"; readonly type: "long"; readonly value: bigint }
   | { readonly kind: "string"; readonly type: "string"; readonly value: string }
   | {

@@ -16,6 +16,8 @@ export class Arrival {
   count = 0;
   /** Faults of each of these probes' handlers in this arrival: what `maxfault` bounds. */
   readonly handlerFaults: number[] = [];
+  /** What each of them has of the entry of the function that it returns from. */
+  readonly saved: unknown[] = [];
   /** Where the hit is, in kprobes' words; `idle` where no arrival is under way. */
   state: "idle" | "active" | "stepping" | "boosted" = "idle";
   /** Times in a row that the instruction was tried again. */
@@ -29,9 +31,10 @@ export class Arrival {
   }
 
   /** Counts the arrival for a probe. @returns its index here */
-  add(probe: Probe): number {
+  add(probe: Probe, saved?: unknown): number {
     this.probes[this.count] = probe;
     this.handlerFaults[this.count] = 0;
+    this.saved[this.count] = saved;
     return this.count++;
   }
 
@@ -52,7 +55,7 @@ export class Arrival {
     this.location = from.location;
     this.count = 0;
     for (let index = 0; index < from.count; index++) {
-      this.add(from.probe(index));
+      this.add(from.probe(index), from.saved[index]);
       this.handlerFaults[index] = from.handlerFaults[index] ?? 0;
     }
     this.retries = from.retries;

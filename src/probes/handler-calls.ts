@@ -73,6 +73,7 @@ export class HandlerCalls {
     hit.probe = probe;
     hit.phase = phase;
     hit.handlerFaults = arrival.handlerFaults[index] ?? 0;
+    hit.saved = arrival.saved[index];
     const began = this.timing ? performance.now() : 0;
     const outcome = handler(hit);
     if (this.timing) addTime(probe, performance.now() - began);

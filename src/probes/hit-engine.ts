@@ -224,10 +224,11 @@ export class HitEngine {
     const hit = this.calls.begin(thread, location, arrival, undefined);
     for (const entry of location.entries) {
       const probe = entry.probe;
+      hit.saved = undefined;
       if (!probe.armed || (entry.accepts !== undefined && !entry.accepts(hit))) continue;
       probe.count("hits");
       if (arrival.retries > 0) probe.count("retries");
-      const index = arrival.add(probe);
+      const index = arrival.add(probe, hit.saved);
       if (probe.definition.pre !== undefined)
         this.calls.call(probe, "pre", probe.definition.pre, arrival, index);
     }

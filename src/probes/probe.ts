@@ -126,6 +126,8 @@ export class Hit {
   retries = 0;
   /** Faults of handlers within this hit, fenced or not: what `maxfault` bounds. */
   handlerFaults = 0;
+  /** In a handler for the return of a function: what was kept when it was entered, see ReturnProbe. */
+  saved: unknown;
 
   constructor(
     readonly target: Target,

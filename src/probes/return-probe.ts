@@ -15,6 +15,8 @@ interface Call {
   readonly site: Address;
   /** Where the stack pointer stands on the way back: above the return address. */
   readonly sp: Address;
+  /** What was kept of its entry. */
+  readonly saved: unknown;
 }
 
 /** Calls awaited a thread; deeper recursion is counted as missed. */
@@ -32,10 +34,14 @@ export class ReturnProbe {
   /** The call that the hit now being handled ended. */
   private ended: Call | undefined;
 
-  /** @param probe fires at returns; it must not be armed anywhere by anybody else */
+  /**
+   * @param probe fires at returns; it must not be armed anywhere by anybody else
+   * @param save called at each entry; what it gives is `hit.saved` at the return of that very call
+   */
   constructor(
     private readonly core: ProbeCore,
     readonly probe: Probe,
+    private readonly save?: (hit: Hit) => unknown,
   ) {
     this.entryProbe = core.register({
       name: `${probe.definition.name} (entry)`,
@@ -107,7 +113,7 @@ export class ReturnProbe {
       calls.shift();
       probe.count("nmissed");
     }
-    calls.push({ space: hit.space, entry, site, sp: after });
+    calls.push({ space: hit.space, entry, site, sp: after, saved: this.save?.(hit) });
   }
 
   /** Each function has an entry of its own at the site: after a tail call two of them return at once. */
@@ -120,6 +126,7 @@ export class ReturnProbe {
     );
     if (index < 0) return false;
     this.ended = calls[index];
+    hit.saved = this.ended?.saved;
     calls.splice(index, 1);
     return true;
   }

@@ -19,6 +19,14 @@ export interface SessionServices {
   readonly strictFaults: boolean;
 }
 
+/** A read that failed when a function was entered, and whose fault is raised at its return. */
+export class SavedFault {
+  constructor(readonly at: bigint) {}
+}
+
+/** What a handler wanted of a function's entry; an error is kept to be raised where the value is asked for. */
+export type SavedValues = readonly (bigint | string | SavedFault | ScriptError)[];
+
 /** `next` out of a function: leaves the handler, not the function. No fence catches it. */
 class NextProbe extends Error {}
 
@@ -75,6 +83,39 @@ export class HandlerContext {
       return this.outcome(error);
     } finally {
       this.current = undefined;
+    }
+  }
+
+  /** Evaluates what a handler wants of a function's entry, each value for itself. */
+  save(values: readonly (() => bigint | string)[], hit: Hit): SavedValues {
+    this.current = hit;
+    this.actions = this.services.limits.MAXACTION;
+    this.depth = 0;
+    try {
+      return values.map((value) => this.valueOrFault(value));
+    } finally {
+      this.current = undefined;
+    }
+  }
+
+  /** A value that {@link save} kept. @throws ScriptError the one that its evaluation ended by */
+  saved(index: number): bigint | string | ReadFault {
+    const values = this.hit.saved as SavedValues | undefined;
+    const value = values?.[index];
+    if (value === undefined) throw new Error("nothing was kept of the function's entry");
+    if (typeof value !== "object") return value;
+    if (value instanceof SavedFault) return this.readFault.of(value.at);
+    throw new ScriptError(value.message, value.near);
+  }
+
+  private valueOrFault(value: () => bigint | string): SavedValues[number] {
+    try {
+      return value();
+    } catch (error) {
+      if (error instanceof ReadFault || error instanceof MemoryFault) return new SavedFault(error.address);
+      if (!(error instanceof ScriptError)) throw error;
+      error.near ??= this.where;
+      return error;
     }
   }
 
@@ -156,13 +197,18 @@ export class HandlerContext {
   }
 }
 
+/** By how they are called: what a function that reads memory says it could not copy. */
+const COPIES = /'(?:kernel_(?<kernel>string|buffer|[a-z0-9]+)|user_(?:string|buffer))/;
+
 /**
- * As SystemTap words it (tapset/uconversions.stp, translate.cxx); the operation tells whether a string
- * was copied or a number read.
+ * As SystemTap words it (tapset/conversions.stp, uconversions.stp, translate.cxx); the operation tells
+ * whether a string was copied or a number read.
  */
 export function describeFault(address: bigint, where: string): string {
-  const hexadecimal = `0x${address.toString(16)}`;
-  return /'user_(string|buffer)/.test(where)
-    ? `user string copy fault -14 at ${hexadecimal} [man error::fault]`
-    : `read fault [man error::fault] at ${hexadecimal}`;
+  const hexadecimal = `0x${BigInt.asUintN(64, address).toString(16)}`;
+  const match = COPIES.exec(where);
+  if (match === null) return `read fault [man error::fault] at ${hexadecimal}`;
+  const kind = match.groups?.["kernel"];
+  if (kind === undefined) return `user string copy fault -14 at ${hexadecimal} [man error::fault]`;
+  return `kernel ${kind === "buffer" ? "string" : kind} copy fault at ${hexadecimal} [man error::fault]`;
 }

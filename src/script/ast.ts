@@ -1,3 +1,6 @@
+import type { RegisterName } from "../arch/x86_64/registers.js";
+import type { MemoryKind } from "../ir/ir.js";
+import type { Shape } from "../ir/shape.js";
 import type { Position } from "./position.js";
 
 /** A script as it was written. */
@@ -185,6 +188,7 @@ export type Expression =
   /** `*` among the keys of a slice. */
   | { readonly kind: "wildcard"; readonly position: Position }
   | ContextNode
+  | ResolvedNode
   /** `@entry(…)`: evaluated when the function that returns was entered. */
   | { readonly kind: "entry"; readonly position: Position; readonly operand: Expression }
   /** `@defined(…)`: whether it can be resolved. Decided before types are found; it never runs. */
@@ -226,3 +230,40 @@ export type ContextList = "vars" | "parms" | "locals" | "return";
 export type ContextStep =
   | { readonly kind: "member"; readonly position: Position; readonly name: string }
   | { readonly kind: "index"; readonly position: Position; readonly index: Expression };
+
+/**
+ * What context variables give way to once it is known in which code they stand; never in a script as it
+ * was written. They mean what the expressions of the IR mean that are called like them.
+ */
+export type ResolvedNode =
+  | { readonly kind: "register"; readonly position: Position; readonly register: RegisterName }
+  | {
+      readonly kind: "load";
+      readonly position: Position;
+      readonly address: Expression;
+      readonly bytes: 1 | 2 | 4 | 8;
+      readonly signed: boolean;
+      readonly memory: MemoryKind;
+    }
+  | {
+      readonly kind: "bits";
+      readonly position: Position;
+      readonly operand: Expression;
+      readonly offset: number;
+      readonly width: number;
+      readonly signed: boolean;
+    }
+  | {
+      readonly kind: "static-address";
+      readonly position: Position;
+      readonly image: string;
+      readonly address: bigint;
+      readonly perCpu: boolean;
+    }
+  | {
+      readonly kind: "show";
+      readonly position: Position;
+      readonly operand: Expression;
+      readonly from: "address" | "value";
+      readonly shape: Shape;
+    };

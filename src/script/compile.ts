@@ -4,9 +4,12 @@ import type * as ir from "../ir/ir.js";
 import type { Limits } from "../runtime/limits.js";
 import type * as ast from "./ast.js";
 import { expandAliases } from "./aliases.js";
+import type { ContextUse } from "./context/resolver.js";
+import { resolvedFunction, variantsOf } from "./context/variants.js";
 import { similarNames, Sources } from "./errors.js";
 import { lex } from "./lex.js";
 import type { Scope } from "./lower-variables.js";
+import { EntryValues } from "./lower-resolved.js";
 import { BodyLowering } from "./lower-statements.js";
 import type { Macro } from "./macros.js";
 import { parse } from "./parse.js";
@@ -43,6 +46,8 @@ export interface CompiledProbe {
    * context variables. Several probes of one node have different handlers for different codes.
    */
   readonly codes: ReadonlyMap<ast.PointNode, readonly ProbedCode[] | undefined> | undefined;
+  /** Its context variables and their types, as in the first of those codes. */
+  readonly uses: readonly ContextUse[];
 }
 
 export interface Compiled {
@@ -86,11 +91,13 @@ export function compile(options: CompileOptions, parsed: Parsed = parseScript(op
     .flatMap((probe) => expandAliases(probe, { script: script.aliases, library: library.aliases }, sources))
     .map((probe) =>
       options.keepsUnused === true ? probe : withoutUnused(probe, new Set(globals.keys()), nodesByName),
-    );
+    )
+    .flatMap((probe) => variantsOf(probe, options.codes, sources));
   const called = calledFunctions([bodies.map(({ blocks }) => blocks), script.functions], nodesByName);
   const functions = functionSymbols(
     script,
     library.functions.filter(({ name }) => called.has(name)),
+    options.codes,
     sources,
   );
   const longestString = options.limits.MAXSTRINGLEN - 1;
@@ -110,9 +117,11 @@ export function compile(options: CompileOptions, parsed: Parsed = parseScript(op
     functions: order.map((symbol) => lowerFunction(scope, symbol)),
     handlers: bodies.map((body, index) => {
       const own = locals[index] ?? new Map<string, Variable>();
+      const entry = new EntryValues();
       return {
-        body: body.blocks.flatMap((block) => new BodyLowering(scope, own, undefined).body(block)),
+        body: body.blocks.flatMap((block) => new BodyLowering(scope, own, undefined, entry).body(block)),
         locals: localsOf(own),
+        entry: entry.expressions,
       };
     }),
   });
@@ -134,12 +143,13 @@ export function compile(options: CompileOptions, parsed: Parsed = parseScript(op
         lowerGlobal(variable, nodes.get(variable.name), scope, options),
       ),
     },
-    probes: bodies.map(({ node, points, blocks }) => ({
+    probes: bodies.map(({ node, points, blocks, codes, uses }) => ({
       node,
       points,
       phases: node.phases,
       mentionsFault: mentionsFault(blocks, functions),
-      codes: undefined,
+      codes,
+      uses,
     })),
     warnings: neverAssigned(script, globals, functions, locals, sources),
   };
@@ -163,7 +173,7 @@ function neverAssigned(
   bodies: readonly ReadonlyMap<string, Variable>[],
   sources: Sources,
 ): string[] {
-  const own = new Set(script.functions);
+  const own = new Set(script.functions.map(({ name }) => name));
   const warnings: string[] = [];
   const look = (kind: string, variables: Iterable<Variable>, names: readonly string[]): void => {
     for (const variable of variables) {
@@ -177,14 +187,15 @@ function neverAssigned(
   };
   const all = [...globals.keys()];
   for (const symbol of functions.values())
-    if (own.has(symbol.node)) look("local", symbol.locals.values(), [...symbol.locals.keys(), ...all]);
+    if (own.has(symbol.node.name)) look("local", symbol.locals.values(), [...symbol.locals.keys(), ...all]);
   for (const locals of bodies) look("local", locals.values(), [...locals.keys(), ...all]);
   look(
     "global",
     script.globals.flatMap((node) => globals.get(node.name) ?? []),
     all,
   );
-  return warnings;
+  // Several handlers of one body have the same slips.
+  return [...new Set(warnings)];
 }
 
 function merge(parts: readonly ast.Script[]): ast.Script {
@@ -199,10 +210,12 @@ function merge(parts: readonly ast.Script[]): ast.Script {
 function functionSymbols(
   script: ast.Script,
   library: readonly ast.FunctionNode[],
+  codes: ProbedCodes | undefined,
   sources: Sources,
 ): Map<string, FunctionSymbol> {
   const symbols = new Map<string, FunctionSymbol>();
-  const add = (node: ast.FunctionNode): void => {
+  const add = (written: ast.FunctionNode): void => {
+    const node = resolvedFunction(written, codes, sources);
     const parameters = node.parameters.map((parameter) =>
       makeVariable(parameter.name, parameter.position, false, parameter.type),
     );

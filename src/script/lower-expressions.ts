@@ -14,7 +14,8 @@ import { ScriptError } from "../runtime/errors.js";
 import { Format } from "../runtime/format.js";
 import type * as ast from "./ast.js";
 import { similarNames } from "./errors.js";
-import { known, UNKNOWN, VariableLowering } from "./lower-variables.js";
+import { type EntryValues, lowerResolved } from "./lower-resolved.js";
+import { known, type Scope, UNKNOWN, VariableLowering } from "./lower-variables.js";
 import type { Position } from "./position.js";
 import type { FunctionSymbol, Variable } from "./scope.js";
 
@@ -47,6 +48,15 @@ export const PRINTERS: ReadonlyMap<string, Printer> = new Map(
 
 /** Finds types and makes IR of expressions: pass 2 for one body. Runs in rounds until no type changes. */
 export class ExpressionLowering extends VariableLowering {
+  /** @param entry takes what is evaluated at a function's entry; undefined where there is no such moment */
+  constructor(
+    scope: Scope,
+    locals: Map<string, Variable>,
+    private readonly entry: EntryValues | undefined,
+  ) {
+    super(scope, locals);
+  }
+
   /** @param expected type that the surroundings want; undefined where they do not care */
   protected expression(node: ast.Expression, expected?: ValueType): Expression {
     const lowered = this.anyExpression(node, expected);
@@ -107,21 +117,43 @@ export class ExpressionLowering extends VariableLowering {
         throw this.problem("wildcard not allowed in array index", node.position);
       case "statistic":
         return this.statistic(node, expected);
-      case "context":
+      case "register":
+      case "load":
+      case "bits":
+      case "static-address":
+      case "show": {
+        const lowered = lowerResolved(node, (part, type) => this.expression(part, type), this.near(node));
+        this.agree(lowered.type, expected, node.position);
+        return lowered;
+      }
       case "entry":
-        throw this.problem(
-          "unresolved target-symbol expression (context variables need debug information, which this version does not read)",
-          node.position,
-        );
+        return this.atEntry(node, expected);
+      case "context":
       case "defined":
-        return { kind: "long", type: "long", value: node.operand.kind === "context" ? 0n : 1n };
+        // Resolved before, or refused.
+        throw this.problem("unresolved target-symbol expression", node.position);
     }
+  }
+
+  private atEntry(node: Extract<ast.Expression, { kind: "entry" }>, expected?: ValueType): Expression {
+    const { entry } = this;
+    if (entry === undefined)
+      throw this.problem("@entry is only valid in probes on the return of functions", node.position);
+    // The handler's variables begin when it does, and that is when the function returns.
+    const locals = new Map<string, Variable>();
+    const value = new ExpressionLowering(this.scope, locals, undefined).expression(node.operand, expected);
+    const [local] = locals.values();
+    if (local !== undefined)
+      throw this.problem(
+        `'${local.name}' has no value at the entry of the function, which is when this is evaluated; @entry a part without it`,
+        local.position,
+      );
+    const index = this.scope.final ? entry.add(value) : 0;
+    return { kind: "entry-value", type: value.type, index, where: this.near(node) };
   }
 
   /** A place that gets a value. */
   protected target(node: ast.Expression, expected?: ValueType): Place {
-    if (node.kind === "context")
-      throw this.problem("write to target variable not permitted: there is no guru mode", node.position);
     if (node.kind === "name" || node.kind === "element") this.assigned(node.name, node.position);
     return this.place(node, expected);
   }

@@ -11,6 +11,7 @@ import { ScriptError } from "../runtime/errors.js";
 import { linearShape } from "../runtime/histograms.js";
 import type * as ast from "./ast.js";
 import { ExpressionLowering, isSlice, PRINTERS } from "./lower-expressions.js";
+import type { EntryValues } from "./lower-resolved.js";
 import { known, type Scope } from "./lower-variables.js";
 import type { Position } from "./position.js";
 import type { FunctionSymbol, Variable } from "./scope.js";
@@ -19,13 +20,17 @@ import type { FunctionSymbol, Variable } from "./scope.js";
 export class BodyLowering extends ExpressionLowering {
   private depth = 0;
 
-  /** @param inside the function whose body it is; undefined for a probe's */
+  /**
+   * @param inside the function whose body it is; undefined for a probe's
+   * @param entry see {@link ExpressionLowering}
+   */
   constructor(
     scope: Scope,
     locals: Map<string, Variable>,
     private readonly inside: FunctionSymbol | undefined,
+    entry?: EntryValues,
   ) {
-    super(scope, locals);
+    super(scope, locals, entry);
   }
 
   body(block: ast.Block): Statement[] {

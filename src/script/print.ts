@@ -120,6 +120,12 @@ export function printExpression(node: ast.Expression): string {
       return node.name;
     case "context":
       return contextVariable(node);
+    case "register":
+    case "load":
+    case "bits":
+    case "static-address":
+    case "show":
+      throw new Error("a script as it was written has no context variable resolved");
     case "element":
       return `${node.name}[${list(node.keys)}]`;
     case "call":
@@ -202,6 +208,11 @@ function operand(node: ast.Expression): string {
     case "context":
     case "defined":
     case "entry":
+    case "register":
+    case "load":
+    case "bits":
+    case "static-address":
+    case "show":
       return printExpression(node);
     default:
       return assertNever(node);

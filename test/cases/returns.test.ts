@@ -64,6 +64,25 @@ test("returns of all functions at once, at sites that they share, are told apart
   for (const { name, returns } of Object.values(FUNCTIONS)) assert.equal(counted.get(name), returns, name);
 });
 
+test("what is asked of a function's entry is that of the very call that returns", GXX, () => {
+  const program = target("returns");
+  const bare = run(program);
+  const outcome = trapline(
+    "-e",
+    `global good, returns
+     probe process.function("recursive").return { returns++; good += returnval() == 1 << @entry(long_arg(1)) }
+     probe process.function("leaf").return { returns++; good += returnval() == @entry(long_arg(1)) * 2 }
+     probe process.function("tail_caller").return { returns++; good += returnval() == (@entry(long_arg(1)) + 1) * 2 }
+     probe process.function("jumper").return { returns++; good += returnval() == @entry(long_arg(1)) }
+     probe process.function("around_jumper").return { returns++; good += returnval() == @entry(long_arg(1)) + 1 }
+     probe end { printf("%d of %d\\n", good, returns) }`,
+    "-c",
+    program,
+  );
+  assert.equal(printed(outcome, bare), "55 of 55\n");
+  assert.equal(outcome.stderr, "");
+});
+
 test("a probe at the place that a function returns to does not hide the return", GXX, () => {
   const program = target("returns");
   const bare = run(program);

@@ -150,7 +150,7 @@ export const MUTATIONS: readonly Mutation[] = [
   {
     bug: "a copy of an arrival forgets its probes",
     file: "arrival.ts",
-    find: "      this.add(from.probe(index));\n",
+    find: "      this.add(from.probe(index), from.saved[index]);\n",
     replace: "",
   },
   {
@@ -308,6 +308,18 @@ export const MUTATIONS: readonly Mutation[] = [
     file: "return-probe.ts",
     find: "    this.ended = calls[index];\n",
     replace: "",
+  },
+  {
+    bug: "a return has nothing of its call's entry",
+    file: "return-probe.ts",
+    find: "    hit.saved = this.ended?.saved;\n",
+    replace: "",
+  },
+  {
+    bug: "a handler has nothing of the entry that its return is of",
+    file: "handler-calls.ts",
+    find: "    hit.saved = arrival.saved[index];\n",
+    replace: "    hit.saved = undefined;\n",
   },
   {
     bug: "leaving asks no thread to stop",

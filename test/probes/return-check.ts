@@ -19,6 +19,10 @@ export class ReturnCheck {
   /** Spaces where calls are seen. */
   private readonly spaces = new Set<SpaceId>();
 
+  /** What was kept of the entries of each thread's calls, a number for each. */
+  private readonly kept = new Map<ThreadId, Set<number>>();
+  private keeps = 0;
+
   constructor(core: ProbeCore) {
     const probe = core.register({
       name: "return",
@@ -27,7 +31,10 @@ export class ReturnCheck {
         return RETURNED;
       },
     });
-    this.probe = new ReturnProbe(core, probe);
+    this.probe = new ReturnProbe(core, probe, ({ thread }) => {
+      this.keptOf(thread).add(++this.keeps);
+      return this.keeps;
+    });
   }
 
   arm(space: SpaceId): void {
@@ -89,12 +96,14 @@ export class ReturnCheck {
 
   copied(parent: ThreadId, child: ThreadId, from: SpaceId, to: SpaceId): void {
     this.probe.threadCopied(parent, child, to);
+    this.kept.set(child, new Set(this.keptOf(parent)));
     if (this.spaces.has(from)) this.spaces.add(to);
   }
 
   gone(thread: ThreadId): void {
     for (const threads of [this.inside, this.owed, this.unsure, this.possible]) threads.delete(thread);
     this.probe.threadGone(thread);
+    this.kept.delete(thread);
   }
 
   check(): void {
@@ -102,7 +111,18 @@ export class ReturnCheck {
     if (hits !== completed + faulted + abandoned) throw new Error("the counts of a return probe add up");
   }
 
+  private keptOf(thread: ThreadId): Set<number> {
+    let kept = this.kept.get(thread);
+    if (kept === undefined) {
+      kept = new Set();
+      this.kept.set(thread, kept);
+    }
+    return kept;
+  }
+
   private onReturn(hit: Hit): void {
+    if (!this.keptOf(hit.thread).delete(hit.saved as number))
+      throw new Error("a return has what was kept of another call");
     if (!this.owed.delete(hit.thread) && !this.possible.delete(hit.thread))
       throw new Error("a return is told that was none");
     if (this.probe.returningFrom !== (offsetBy(TEXT, AT.function) as Address | undefined))

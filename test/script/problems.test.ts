@@ -89,19 +89,24 @@ const REFUSED: readonly (readonly [what: string, script: string, ...lines: strin
     "parse error: multiple sort directives",
   ],
   [
-    "a context variable",
+    "a context variable where no code is",
     "probe begin { x = $foo }",
-    "semantic error: unresolved target-symbol expression (context variables need debug information, which this version does not read): identifier '$foo' at test.stp:1:19",
+    "semantic error: unresolved target-symbol expression: no code of the target is concerned here: identifier '$foo' at test.stp:1:19",
   ],
   [
-    "@cast",
+    "a context variable of code without types",
+    'probe process("x").function("f") { x = $foo }',
+    "semantic error: unresolved target-symbol expression: no type information of this code is known: identifier '$foo' at test.stp:1:40",
+  ],
+  [
+    "@cast without types",
     'probe begin { x = @cast(1, "t")->y }',
-    "semantic error: unresolved target-symbol expression (context variables need debug information, which this version does not read): identifier '@cast' at test.stp:1:19",
+    "semantic error: no type information is known: identifier '@cast' at test.stp:1:19",
   ],
   [
     "a write to a context variable",
     "probe begin { $x = 1 }",
-    "semantic error: write to target variable not permitted: there is no guru mode: identifier '$x' at test.stp:1:15",
+    "semantic error: write to target variable not permitted: there is no guru mode: operator '=' at test.stp:1:18",
   ],
   [
     "a count of a context variable",

@@ -1,4 +1,5 @@
-import { type Address } from "../../src/base/address.js";
+import { type Address, toBigInt } from "../../src/base/address.js";
+import { RegisterFile, type RegisterName } from "../../src/arch/x86_64/registers.js";
 import { MemoryFault } from "../../src/base/errors.js";
 import { compileHandlers } from "../../src/handlers/js/compile.js";
 import type { Scene } from "../../src/handlers/js/scene.js";
@@ -9,6 +10,7 @@ import { Probe } from "../../src/probes/probe.js";
 import { HandlerContext, type SessionServices } from "../../src/runtime/context.js";
 import { type LimitName, parseDefinitions } from "../../src/runtime/limits.js";
 import { compile, type Compiled, type CompileOptions } from "../../src/script/compile.js";
+import type { ProbedCodes } from "../../src/script/probed-code.js";
 import { NoTarget } from "../../src/targets/nothing.js";
 import type { Memory, ThreadId } from "../../src/targets/target.js";
 
@@ -22,7 +24,14 @@ export interface RunOptions {
   /** Text in the target's memory, by address; everything else faults. Handlers then run for a thread. */
   readonly memory?: Readonly<Record<number, string>>;
   readonly fault?: Hit["fault"];
+  readonly codes?: ProbedCodes;
+  readonly registers?: Registers;
+  /** Registers when the function returns; {@link registers} are then those of its entry. */
+  readonly returns?: Registers;
+  readonly scene?: Partial<Scene>;
 }
+
+export type Registers = Partial<Record<RegisterName, bigint>>;
 
 /** What a run came to. */
 export interface Run {
@@ -44,6 +53,7 @@ export function compileText(text: string, options: RunOptions = {}): Compiled {
     limits: limitsOf(options),
     globals: new Map(Object.entries(options.globals ?? {})),
     library: options.library ?? [],
+    ...(options.codes === undefined ? {} : { codes: options.codes }),
   });
 }
 
@@ -72,7 +82,13 @@ export function run(text: string, options: RunOptions = {}): Run {
   hit.thread = options.memory === undefined ? NO_THREAD : (7 as ThreadId);
   hit.probe = probe;
   hit.fault = options.fault;
-  const outcomes = compileHandlers(program, new HandlerContext(services), SCENE).map((handler) => {
+  const scene = { ...SCENE, ...options.scene };
+  const outcomes = compileHandlers(program, new HandlerContext(services), scene).map((handler) => {
+    hit.registers = registersOf(options.registers);
+    if (options.returns !== undefined) {
+      hit.saved = handler.save?.(hit);
+      hit.registers = registersOf(options.returns);
+    }
     hit.handlerFaults = 0;
     return handler(hit);
   });
@@ -108,6 +124,12 @@ export function errorOf(text: string, options: RunOptions = {}): string {
   return `${outcome.message} near ${outcome.where}`;
 }
 
+function registersOf(values: Registers = {}): RegisterFile {
+  const registers = new RegisterFile();
+  for (const [name, value] of Object.entries(values)) registers.write(name as RegisterName, value);
+  return registers;
+}
+
 function limitsOf(options: RunOptions): SessionServices["limits"] {
   return parseDefinitions(
     Object.entries(options.limits ?? {}).map(([name, value]) => `${name}=${String(value)}`),
@@ -132,7 +154,7 @@ class MemoryTarget extends NoTarget {
       }
       return into.length;
     };
-    const faultAt = (address: Address): MemoryFault => new MemoryFault(BigInt(address), "read", "unmapped");
+    const faultAt = (address: Address): MemoryFault => new MemoryFault(toBigInt(address), "read", "unmapped");
     const read = (address: Address, into: Uint8Array): void => {
       const got = readSome(address, into);
       if (got < into.length) throw faultAt((address + got) as Address);

@@ -1,7 +1,7 @@
 import type * as ir from "../../ir/ir.js";
 import type { Hit } from "../../probes/probe.js";
 import type { HandlerOutcome } from "../../probes/outcome.js";
-import type { HandlerContext } from "../../runtime/context.js";
+import type { HandlerContext, SavedValues } from "../../runtime/context.js";
 import { Format } from "../../runtime/format.js";
 import { createGlobals, type GlobalDeclaration, type Globals } from "../../runtime/globals.js";
 import { linearShape } from "../../runtime/histograms.js";
@@ -13,7 +13,20 @@ import { Regex } from "./regex.js";
 import type { Scene } from "./scene.js";
 
 /** A handler of a script, ready to be called for a hit. */
-export type ScriptHandler = (hit: Hit) => HandlerOutcome;
+export interface ScriptHandler {
+  (hit: Hit): HandlerOutcome;
+  /**
+   * To be called when the function is entered whose return the handler is about; what it gives is
+   * `hit.saved` then. Undefined where the handler wants nothing of the entry.
+   */
+  readonly save: ((hit: Hit) => SavedValues) | undefined;
+}
+
+/** As {@link emit} has it. */
+interface Emitted {
+  readonly run: () => void;
+  readonly entry: readonly (() => bigint | string)[];
+}
 
 /** Makes the handlers of a program callable, over globals of their own. */
 export function compileHandlers(
@@ -21,19 +34,21 @@ export function compileHandlers(
   context: HandlerContext,
   scene: Scene,
 ): readonly ScriptHandler[] {
-  const { source, formats, patterns } = emit(program);
+  const { source, formats, patterns, shapes } = emit(program);
   // The text is ours, made from checked IR: names are prefixed, strings quoted, nothing is passed through.
   // eslint-disable-next-line @typescript-eslint/no-implied-eval -- a compiler's back end must make code
-  const make = new Function("k", "g", "rt", "F", source) as (...parts: unknown[]) => (() => void)[];
+  const make = new Function("k", "g", "rt", "F", source) as (...parts: unknown[]) => Emitted[];
   const compiled = {
     formats: formats.map((format) => new Format(format)),
     patterns: patterns.map((pattern) => new Regex(pattern)),
+    shapes,
   };
   const globals = makeGlobals(program.globals, context.services.limits);
   return make(context, globals, makeLibrary(context, scene), compiled).map(
-    (handler): ScriptHandler =>
-      (hit) =>
-        context.run(handler, hit),
+    ({ run, entry }): ScriptHandler => {
+      const save = entry.length === 0 ? undefined : (hit: Hit): SavedValues => context.save(entry, hit);
+      return Object.assign((hit: Hit) => context.run(run, hit), { save });
+    },
   );
 }
 

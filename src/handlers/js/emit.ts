@@ -1,10 +1,13 @@
 import { INTRINSICS } from "../../ir/intrinsics.js";
 import type * as ir from "../../ir/ir.js";
+import type { Shape } from "../../ir/shape.js";
+import { registerIndex } from "../../arch/x86_64/registers.js";
 import { assertNever } from "../../base/assert-never.js";
 
 /**
  * IR to the text of a JavaScript function `(k, g, rt, F) => handlers`: `k` is the context, `g` the
- * globals by slot, `rt` the runtime's functions, `F` the compiled formats and patterns.
+ * globals by slot, `rt` the runtime's functions, `F` the compiled formats, patterns and shapes. A handler is
+ * `{ run, entry }`, `entry` being a function for each value of the IR's.
  *
  * Integers are bigints, wrapped to 64 bits after every operation that can leave the range; strings
  * hold bytes as characters 0 … 255. Names of scripts get a prefix each, so that none meets ours.
@@ -14,7 +17,7 @@ export function emit(program: ir.Program): Emitted {
   const functions = program.functions.map((each) => emitter.function(each));
   const handlers = program.handlers.map((each) => emitter.handler(each));
   const source = `"use strict";\n${emitter.prelude()}${functions.join("\n")}\nreturn [\n${handlers.join(",\n")}\n];`;
-  return { source, formats: emitter.formats, patterns: emitter.patterns };
+  return { source, formats: emitter.formats, patterns: emitter.patterns, shapes: emitter.shapes };
 }
 
 export interface Emitted {
@@ -23,12 +26,18 @@ export interface Emitted {
   readonly formats: readonly string[];
   /** Regular expressions of `=~`, likewise. */
   readonly patterns: readonly string[];
+  /** What `show` shows, likewise. */
+  readonly shapes: readonly Shape[];
 }
 
 type Intrinsic = Extract<ir.Expression, { kind: "intrinsic" }>;
 
-function mayFault(node: Intrinsic): boolean {
-  return INTRINSICS[node.name]?.faults === true;
+/** Expressions that give a fault in place of their value: see {@link raising}. */
+type Read = Intrinsic | Extract<ir.Expression, { kind: "load" | "entry-value" }>;
+
+function isRead(node: ir.Expression): node is Read {
+  if (node.kind === "intrinsic") return INTRINSICS[node.name]?.faults === true;
+  return node.kind === "load" || node.kind === "entry-value";
 }
 
 /** The value at hand in {@link raising}. */
@@ -45,6 +54,7 @@ const READS_MEMORY = /%[^a-zA-Z]*[mM]/;
 class Emitter {
   readonly formats: string[] = [];
   readonly patterns: string[] = [];
+  readonly shapes: Shape[] = [];
   private inFunction = false;
   /** What the function at hand returns where it says nothing else. */
   private nothing = "";
@@ -76,7 +86,8 @@ class Emitter {
 
   handler(handler: ir.Handler): string {
     this.inFunction = false;
-    return `function () {\n${VALUE}${locals(handler.locals)}${this.statements(handler.body)}}`;
+    const entry = handler.entry.map((each) => `function () {\n${VALUE}return ${this.expression(each)};\n}`);
+    return `{ run: function () {\n${VALUE}${locals(handler.locals)}${this.statements(handler.body)}}, entry: [${entry.join(", ")}] }`;
   }
 
   private statements(list: readonly ir.Statement[]): string {
@@ -160,9 +171,9 @@ class Emitter {
   private fencedRead(node: ir.Expression): string | undefined {
     if (this.straight === undefined) return undefined;
     const [place, read] = node.kind === "assign" ? [node.place, node.value] : [undefined, node];
-    if (read.kind !== "intrinsic" || !mayFault(read) || place?.kind === "element") return undefined;
+    if (!isRead(read) || place?.kind === "element") return undefined;
     const then = place === undefined ? "" : `${this.assign(place, "v")};\n`;
-    return `if (typeof (v = ${this.call(read)}) === "object") { ${this.straight} }\n${then}`;
+    return `if (typeof (v = ${this.read(read)}) === "object") { ${this.straight} }\n${then}`;
   }
 
   /** What becomes a function of its own in the generated code cannot leave a fence by `break`. */
@@ -278,7 +289,23 @@ class Emitter {
       case "call":
         return `f_${node.function}(${[quote(node.where), ...node.arguments.map((each) => this.expression(each))].join(", ")})`;
       case "intrinsic":
-        return this.intrinsic(node);
+        return isRead(node) ? raising(this.read(node)) : this.call(node);
+      case "load":
+      case "entry-value":
+        return raising(this.read(node));
+      case "register":
+        return `(k.where = ${quote(node.where)}, rt.generalRegister(${String(registerIndex(node.register))}))`;
+      case "bits":
+        return bits(this.expression(node.operand), node);
+      case "static-address": {
+        const { image, address, perCpu, where } = node;
+        return `(k.where = ${quote(where)}, rt.staticAddress(${quote(image)}, ${address.toString()}n, ${String(perCpu)}))`;
+      }
+      case "show": {
+        const value = this.expression(node.operand);
+        const shape = this.shapes.push(node.shape) - 1;
+        return `rt.show(F.shapes[${String(shape)}], ${String(node.from === "address")}, ${value}, (k.where = ${quote(node.where)}, undefined))`;
+      }
       case "format":
         return this.formatted(node, "formatToString");
       default:
@@ -298,8 +325,18 @@ class Emitter {
     return `rt.${by}(F.formats[${String(this.formatIndex(node.format))}], [${values}]${where})`;
   }
 
-  private intrinsic(node: Intrinsic): string {
-    return mayFault(node) ? raising(this.call(node)) : this.call(node);
+  /** What gives the value or the fault. */
+  private read(node: Read): string {
+    switch (node.kind) {
+      case "intrinsic":
+        return this.call(node);
+      case "load": {
+        const read = `load${String(node.bytes)}${node.signed ? "s" : "u"}`;
+        return `rt.${read}(${this.expression(node.address)}, (k.where = ${quote(node.where)}, undefined))`;
+      }
+      case "entry-value":
+        return `(k.where = ${quote(node.where)}, rt.entryValue(${String(node.index)}))`;
+    }
   }
 
   /** The place is noted behind the arguments, which may note their own: as one argument more, which nobody reads. */
@@ -415,6 +452,13 @@ type Truth = Extract<ir.Expression, { kind: "compare" | "logic" | "not" | "has" 
 
 function isTruth(node: ir.Expression): node is Truth {
   return ["compare", "logic", "not", "has", "has-slice", "match"].includes(node.kind);
+}
+
+function bits(value: string, node: Extract<ir.Expression, { kind: "bits" }>): string {
+  const { offset, width, signed } = node;
+  const shifted = offset === 0 ? value : `(${value} >> ${String(offset)}n)`;
+  const cut = `BigInt.as${signed ? "Int" : "Uint"}N(${String(width)}, ${shifted})`;
+  return width === 64 && !signed ? `BigInt.asIntN(64, ${cut})` : cut;
 }
 
 function strict(operator: ir.Comparison): string {

@@ -10,18 +10,20 @@ import { NO_THREAD } from "../../probes/handler-calls.js";
 import type { Key } from "../../runtime/arrays.js";
 import type { LongArray, StringArray } from "../../runtime/arrays.js";
 import { type ByteString, fromText, toText } from "../../runtime/byte-string.js";
-import { describeFault, type HandlerContext } from "../../runtime/context.js";
+import type { HandlerContext } from "../../runtime/context.js";
 import { ScriptError } from "../../runtime/errors.js";
 import { escapeString, textStrn } from "../../runtime/escape.js";
 import { cString, type Format, type Value } from "../../runtime/format.js";
 import { divide, remainder, shiftLeft, shiftRight, shiftRightUnsigned } from "../../runtime/integers.js";
-import type { ReadFault } from "../../runtime/read-fault.js";
 import { deleteSlice, hasSlice, snapshot } from "../../runtime/sorting.js";
 import { extract, histogramOf, type Statistic } from "../../runtime/statistics.js";
 import * as strings from "../../runtime/strings.js";
 import { errorText } from "./errno.js";
-import { readBytes, readInteger, readString } from "./memory-reads.js";
+import { backtraces } from "./backtraces.js";
+import { readBytes } from "./memory-reads.js";
 import type { Scene } from "./scene.js";
+import { targetBuffers, targetMemory } from "./target-memory.js";
+import { typedMemory } from "./typed-memory.js";
 
 /**
  * What generated code calls, by the name that it uses: the intrinsics of ir/intrinsics.ts and a few
@@ -33,7 +35,11 @@ export function makeLibrary(k: HandlerContext, scene: Scene): Record<string, unk
     ...aboutTheHit(k, scene),
     ...clocks(scene),
     ...registersAndArguments(k, scene),
-    ...targetMemory(k),
+    ...targetMemory(k, "user"),
+    ...targetMemory(k, "kernel"),
+    ...targetBuffers(k),
+    ...typedMemory(k, scene),
+    ...backtraces(k, scene),
     ...faults(k),
     ...session(k),
     ...text(k),
@@ -189,69 +195,6 @@ function registersAndArguments(k: HandlerContext, scene: Scene): Record<string, 
         ? fromText(`${value.toString()} (${errorText(Number(-value))})`)
         : value.toString();
     },
-  };
-}
-
-function targetMemory(k: HandlerContext): Record<string, unknown> {
-  const most = k.services.limits.MAXSTRINGLEN;
-  const integer = (bytes: 1 | 2 | 4 | 8, isSigned: boolean) => (at: bigint) =>
-    readInteger(k.readFault, k.thread, at, bytes, isSigned);
-  /** What a bad address gives where the function has an answer for it. */
-  const orElse = (read: ByteString | ReadFault, answer: (fault: ReadFault) => ByteString): ByteString => {
-    if (typeof read === "string") return read;
-    k.contained();
-    return answer(read);
-  };
-  const string = (at: bigint, message: ByteString | undefined, length = most - 1): ByteString | ReadFault => {
-    const read = readString(k.readFault, k.thread, at, length);
-    return message === undefined ? read : orElse(read, () => message);
-  };
-  const warned = (at: bigint, message: ByteString, length = most - 1): ByteString =>
-    orElse(readString(k.readFault, k.thread, at, length), (fault) => {
-      k.services.warn(describeFault(fault.address, k.where));
-      return message;
-    });
-  const quotedString = (at: bigint, length = most - 1): ByteString => {
-    const read = readString(k.readFault, k.thread, at, length);
-    return orElse(
-      typeof read === "string" ? quoted(read) : read,
-      () => `0x${BigInt.asUintN(64, at).toString(16)}`,
-    );
-  };
-  const quoted = (bytes: ByteString): ByteString =>
-    escapeString(bytes, { maxStringLength: most, quoted: true });
-  const bounded = (length: bigint): number => Math.max(0, Math.min(Number(length), most - 1));
-  return {
-    user_string: (at: bigint, message?: ByteString) => string(at, message),
-    user_string2: (at: bigint, message: ByteString) => string(at, message),
-    user_string_n: (at: bigint, length: bigint, message?: ByteString) => string(at, message, bounded(length)),
-    user_string_warn: (at: bigint, message: ByteString = "") => warned(at, message),
-    user_string_n_warn: (at: bigint, length: bigint, message: ByteString = "") =>
-      warned(at, message, bounded(length)),
-    user_string_quoted: (at: bigint) => quotedString(at),
-    user_string_n_quoted: (at: bigint, length: bigint) => quotedString(at, bounded(length)),
-    user_buffer_quoted: (at: bigint, length: bigint, shown: bigint) => {
-      if (at === 0n) return "NULL";
-      const bytes = readBytes(k.readFault, k.thread, at, bounded(length < shown ? length : shown));
-      return typeof bytes === "string"
-        ? escapeString(bytes, { maxStringLength: most, quoted: true, buffer: true })
-        : bytes;
-    },
-    user_char: integer(1, true),
-    user_int8: integer(1, true),
-    user_uint8: integer(1, false),
-    user_short: integer(2, true),
-    user_int16: integer(2, true),
-    user_ushort: integer(2, false),
-    user_uint16: integer(2, false),
-    user_int: integer(4, true),
-    user_int32: integer(4, true),
-    user_uint: integer(4, false),
-    user_uint32: integer(4, false),
-    user_long: integer(8, true),
-    user_int64: integer(8, true),
-    user_ulong: integer(8, false),
-    user_uint64: integer(8, false),
   };
 }
 

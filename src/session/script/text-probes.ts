@@ -75,10 +75,11 @@ export class TextProbes {
     this.selections = new ReturnProbe(engine.core, probe);
   }
 
-  add(probe: Probe, point: TextPoint): TextProbe {
+  /** @param save what a probe on the return of functions keeps of their entries */
+  add(probe: Probe, point: TextPoint, save?: (hit: Hit) => unknown): TextProbe {
     const returns =
       point.kind === "function" && point.where === "return"
-        ? new ReturnProbe(this.engine.core, probe)
+        ? new ReturnProbe(this.engine.core, probe, save)
         : undefined;
     const added: TextProbe = {
       probe,
