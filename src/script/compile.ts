@@ -92,12 +92,12 @@ export function compile(options: CompileOptions, parsed: Parsed = parseScript(op
     .map((probe) =>
       options.keepsUnused === true ? probe : withoutUnused(probe, new Set(globals.keys()), nodesByName),
     )
-    .flatMap((probe) => variantsOf(probe, options.codes, sources));
+    .flatMap((probe) => variantsOf(probe, options.codes, sources, options.keepsUnused));
   const called = calledFunctions([bodies.map(({ blocks }) => blocks), script.functions], nodesByName);
   const functions = functionSymbols(
     script,
     library.functions.filter(({ name }) => called.has(name)),
-    options.codes,
+    options,
     sources,
   );
   const longestString = options.limits.MAXSTRINGLEN - 1;
@@ -210,12 +210,12 @@ function merge(parts: readonly ast.Script[]): ast.Script {
 function functionSymbols(
   script: ast.Script,
   library: readonly ast.FunctionNode[],
-  codes: ProbedCodes | undefined,
+  { codes, keepsUnused }: CompileOptions,
   sources: Sources,
 ): Map<string, FunctionSymbol> {
   const symbols = new Map<string, FunctionSymbol>();
   const add = (written: ast.FunctionNode): void => {
-    const node = resolvedFunction(written, codes, sources);
+    const node = resolvedFunction(written, codes, sources, keepsUnused);
     const parameters = node.parameters.map((parameter) =>
       makeVariable(parameter.name, parameter.position, false, parameter.type),
     );

@@ -1,6 +1,11 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import type { FunctionType, Type } from "../../src/symbols/types/type.js";
+import { DEFAULT_LIMITS } from "../../src/runtime/limits.js";
+import { compile } from "../../src/script/compile.js";
+import { describeProgram } from "../../src/session/script/describe.js";
+import type { KnownPoints } from "../../src/session/script/known-points.js";
+import { knownVariables } from "../../src/script/context/known-variables.js";
 import { compileText, problemOf, run, type RunOptions } from "./run.js";
 import {
   alias,
@@ -457,5 +462,67 @@ test("a parameter may be const, an alias and a pointer to these", () => {
       registers: { rdi: 0x1ffn, rsi: ADDRESS + 0x400n },
     }),
     "text255",
+  );
+});
+
+test("who lists an alias gets its variables without a target that has their types", () => {
+  const script =
+    'probe a.b = kernel.function("f") { x = $nothing->y; text = $nothing$; n = @defined($z) ? $z : 1 } probe a.b { print(x, text, n) }';
+  assert.match(problemOf(script), /unresolved target-symbol/);
+  const { program } = compile({
+    name: "test.stp",
+    text: script,
+    arguments: [],
+    limits: DEFAULT_LIMITS,
+    globals: new Map(),
+    library: [],
+    keepsUnused: true,
+  });
+  assert.deepEqual(
+    program.handlers[0]?.locals.map(({ name, type }) => `${name}:${type}`),
+    ["x:long", "text:string", "n:long"],
+  );
+});
+
+test("-L lists the parameters and the result with their types, as SystemTap writes them", () => {
+  const callback = fn(INT, { a: pointer(VOID) });
+  const prototype = fn(alias("ssize_t", LONG), {
+    file: pointer(FILE),
+    name: pointer(constant(CHAR)),
+    done: pointer(callback),
+    "": INT,
+    flags: array(UINT, 2),
+  });
+  const parameters = [
+    "$file:struct file*",
+    "$name:char const*",
+    "$done:int (*)(void*)",
+    "$flags:unsigned int[2]",
+  ];
+  assert.deepEqual(knownVariables(code("f", prototype)), parameters);
+  assert.deepEqual(knownVariables(code("f", prototype, { at: "return" })), [
+    "$return:ssize_t",
+    ...parameters,
+  ]);
+  assert.deepEqual(knownVariables(code("f", prototype, { at: "inside" })), []);
+  assert.deepEqual(knownVariables(code("f", undefined)), []);
+});
+
+test("-p2 shows the context variables of each handler with their types", () => {
+  const script =
+    'probe kernel.function("f") { if (@defined($file->f_pos)) x = $file->f_path->dentry->d_name[x + 1]; print($$parms$, $count, $count) }';
+  const none = { matchesOf: () => [] } as unknown as KnownPoints;
+  assert.equal(
+    describeProgram(compileText(script, OPTIONS), [], none),
+    [
+      "# probes",
+      "  # locals",
+      "  x:long",
+      "  # context variables",
+      "  $file->f_path->dentry->d_name[x + 1]:char",
+      "  $$parms$:string",
+      "  $count:size_t",
+      "",
+    ].join("\n"),
   );
 });

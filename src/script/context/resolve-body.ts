@@ -40,7 +40,7 @@ class BodyResolver {
 
   private any(node: Part): Part {
     if (node.kind === "if" || node.kind === "ternary") return this.choice(node);
-    if (node.kind === "context" || node.kind === "entry") return this.variable(node);
+    if (node.kind === "context" || node.kind === "entry") return this.variableOrItsLike(node);
     if (node.kind === "defined") return this.decide(this.isDefined(node.operand), node);
     if (node.kind === "unary") {
       const operand = this.part(node.operand);
@@ -54,10 +54,21 @@ class BodyResolver {
     return this.parts(node);
   }
 
+  private variableOrItsLike(node: Extract<ast.Expression, { kind: "context" | "entry" }>): ast.Expression {
+    try {
+      return this.variable(node);
+    } catch (error) {
+      if (!this.resolver.lenient || !(error instanceof Unresolved)) throw error;
+      const { position } = node;
+      const isText = node.kind === "context" && (node.shown > 0 || node.base.kind === "list");
+      return isText ? { kind: "string", position, value: "" } : number(0n, position);
+    }
+  }
+
   private variable(node: Extract<ast.Expression, { kind: "context" | "entry" }>): ast.Expression {
     const { resolver } = this;
     if (node.kind === "context")
-      return resolver.isSaved(node) ? this.atEntry(node, node) : resolver.expression(this.parts(node));
+      return resolver.isSaved(node) ? this.atEntry(node, node) : resolver.expression(this.parts(node), node);
     if (resolver.moment !== "return")
       throw new Unresolved("@entry is only valid in probes on the return of functions", node.position);
     return this.atEntry(node, node.operand);

@@ -38,12 +38,19 @@ export class ContextResolver {
     private readonly code: ProbedCode | undefined,
     private readonly codes: ProbedCodes | undefined,
     readonly moment: Moment,
+    /** What means nothing is taken for a number or a text: the script is described and does not run. */
+    readonly lenient = false,
   ) {}
 
   /** The same code, at the entry of the function that returns. */
   atEntry(): ContextResolver {
     const { code } = this;
-    return new ContextResolver(code === undefined ? undefined : entryOf(code), this.codes, "entry");
+    return new ContextResolver(
+      code === undefined ? undefined : entryOf(code),
+      this.codes,
+      "entry",
+      this.lenient,
+    );
   }
 
   /** Variables of the function itself are, at its return, those of its entry: where they are now nobody knows. */
@@ -55,14 +62,15 @@ export class ContextResolver {
 
   /**
    * @param node what is in it is resolved already
+   * @param written the same as it was before
    * @throws Unresolved
    */
-  expression(node: ast.ContextNode): ast.Expression {
+  expression(node: ast.ContextNode, written: ast.ContextNode): ast.Expression {
     const { base } = node;
     if (base.kind === "list") return this.list(node, base.name);
     const { walk, first } = this.begin(node, base);
     for (const step of node.steps.slice(first)) walk.step(step);
-    this.uses.push({ node, type: node.address ? `${typeText(walk.type)}*` : typeText(walk.type) });
+    this.uses.push({ node: written, type: node.address ? `${typeText(walk.type)}*` : typeText(walk.type) });
     if (node.shown > 0) return walk.show(node.shown === 2);
     return walk.fetch(node.address, node.steps.at(-1)?.position ?? node.position);
   }
@@ -238,7 +246,7 @@ export class ContextResolver {
   private tried(node: ast.ContextNode): ast.Expression | undefined {
     const before = this.uses.length;
     try {
-      return this.expression(node);
+      return this.expression(node, node);
     } catch (error) {
       if (error instanceof Unresolved) return undefined;
       throw error;

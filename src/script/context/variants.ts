@@ -24,18 +24,20 @@ interface Grown {
  * The bodies of a probe: one where nothing in it depends on the code, else one for all codes in which its
  * context variables come to the same. So a thousand functions with the same parameters share a handler.
  *
+ * @param lenient see ContextResolver
  * @throws ScriptProblem a context variable that means nothing in one of them
  */
 export function variantsOf(
   probe: PlainProbe,
   codes: ProbedCodes | undefined,
   sources: Sources,
+  lenient = false,
 ): readonly Variant[] {
   if (!usesContext(probe.blocks)) return [{ ...probe, codes: undefined, uses: [] }];
   const variants = new Map<string, Grown>();
   for (const point of probe.points) {
     for (const code of codes?.codesOf(point) ?? [undefined]) {
-      const resolver = new ContextResolver(code, codes, code?.at ?? momentOf(point));
+      const resolver = new ContextResolver(code, codes, code?.at ?? momentOf(point), lenient);
       const blocks = resolved(probe.blocks, resolver, sources);
       const key = textOf(blocks);
       let variant = variants.get(key);
@@ -62,11 +64,12 @@ export function resolvedFunction(
   node: ast.FunctionNode,
   codes: ProbedCodes | undefined,
   sources: Sources,
+  lenient = false,
 ): ast.FunctionNode {
   if (!usesContext(node.body)) return node;
   const [body = node.body] = resolved(
     [node.body],
-    new ContextResolver(undefined, codes, "function"),
+    new ContextResolver(undefined, codes, "function", lenient),
     sources,
   );
   return { ...node, body };

@@ -2,7 +2,7 @@ import type * as ir from "../../ir/ir.js";
 import type { Script } from "../../script/ast.js";
 import type { Compiled } from "../../script/compile.js";
 import { formatPosition } from "../../script/position.js";
-import { printScript } from "../../script/print.js";
+import { printExpression, printScript } from "../../script/print.js";
 import type { KnownPoints } from "./known-points.js";
 import { pointText } from "./point-text.js";
 import type { ResolvedPoint } from "./resolved-points.js";
@@ -28,6 +28,10 @@ export function describeProgram(
       if (resolved.index === index) lines.push(...describeMatches(resolved, files));
     if (handler.locals.length > 0) lines.push("  # locals");
     for (const local of handler.locals) lines.push(`  ${local.name}:${local.type}`);
+    const uses = (compiled.probes[index]?.uses ?? []).map(
+      ({ node, type }) => `  ${printExpression(node)}:${type}`,
+    );
+    if (uses.length > 0) lines.push("  # context variables", ...new Set(uses));
   });
   return `${lines.join("\n")}\n`;
 }
