@@ -20,6 +20,14 @@ export const REFUSAL_REASONS = [
   "foreign-breakpoint",
   "too-many",
   "shadow-stack",
+  // The place, in a kernel.
+  "noinstr-text",
+  "entry-text",
+  "kprobe-blacklist",
+  "init-text",
+  "alternative-text",
+  "patched-text",
+  "padding",
   // Where its copy would go, at the first hit.
   "seccomp",
   "no-room",

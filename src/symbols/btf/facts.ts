@@ -53,6 +53,3 @@ export const KIND_SIZES: readonly (readonly [fixed: number, each: number] | unde
 
 /** Bits of the word behind an integer. */
 export const INTEGER = { signed: 1, char: 2, bool: 4 } as const;
-
-/** How visible a function or variable is. */
-export const LINKAGE = { static: 0, global: 1, extern: 2 } as const;

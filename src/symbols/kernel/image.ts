@@ -1,26 +1,24 @@
 import { TargetError } from "../../base/errors.js";
+import type { RefusalReason } from "../../base/refusals.js";
 import { BtfTypes } from "../btf/types.js";
 import { ElfImage } from "../elf/image.js";
 import { openSource } from "../elf/source.js";
 import { compileGlob, type Glob } from "../glob.js";
-import type { FunctionType, Type, TypeNames } from "../types/type.js";
+import type { FunctionType, TypeNames } from "../types/type.js";
 import { type MemberPlace, placeOf } from "../types/members.js";
 import { rangeAt, type Vaddr, type VaddrRange } from "../vaddr.js";
+import type { KernelCode, KernelVariable } from "./code.js";
+import { ExceptionTable } from "./exception-table.js";
 import { readExports } from "./exports.js";
+import type { ForbiddenText } from "./forbidden.js";
 import { FunctionNames, type KernelFunction } from "./functions.js";
+import { forbiddenText } from "./image-forbidden.js";
+import { OrcTable } from "./orc-table.js";
 import { isBootImage, payloadOf } from "./payload/boot-image.js";
 import { unpackPayload } from "./payload/unpack.js";
 import { SECTION_MARKS } from "./section-marks.js";
 import type { KernelSymbol, KernelSymbolAt, SymbolIndex } from "./symbol-index.js";
 import { readSymbols } from "./symbols.js";
-
-/** A variable of a kernel or a module, as its types describe it. */
-export interface KernelVariable {
-  /** Of a per-CPU variable: what is added to a processor's `this_cpu_off`. */
-  readonly vaddr: Vaddr;
-  readonly type: Type;
-  readonly perCpu: boolean;
-}
 
 /** A boot image is read as a whole; larger ones are none. */
 const MOST_BYTES = 2 ** 29;
@@ -34,12 +32,15 @@ const BANNER = /^Linux version (\S+) /;
  *
  * Whatever a file contains, methods return or throw a {@link TargetError}. Dispose it to close the file.
  */
-export class KernelImage implements Disposable {
+export class KernelImage implements KernelCode, Disposable {
   private symbolsKept: SymbolIndex | undefined;
   private functionsKept: FunctionNames | undefined;
   private exportsKept: ReadonlySet<number> | undefined;
   private btfKept: { readonly types: BtfTypes | undefined } | undefined;
   private bannerKept: string | undefined;
+  private forbiddenKept: ForbiddenText | undefined;
+  private exceptionsKept: ExceptionTable | undefined;
+  private orcKept: { readonly table: OrcTable | undefined } | undefined;
 
   private constructor(
     /** As it was opened. */
@@ -87,7 +88,7 @@ export class KernelImage implements Disposable {
     return BANNER.exec(this.banner)?.[1] ?? "";
   }
 
-  /** From `.BTF`; undefined where the kernel was built without. @throws TargetError damaged */
+  /** From `.BTF`. */
   get types(): TypeNames | undefined {
     return this.btf;
   }
@@ -98,12 +99,10 @@ export class KernelImage implements Disposable {
     return this.btfKept.types;
   }
 
-  /** Of a function, by its name in the source; undefined where types say nothing of it. */
   prototype(name: string): FunctionType | undefined {
     return this.btf?.prototype(name);
   }
 
-  /** A variable whose type is known; BTF of most kernels knows of per-CPU variables only. */
   variable(name: string): KernelVariable | undefined {
     const described = this.btf?.variable(name);
     if (described === undefined) return undefined;
@@ -133,23 +132,19 @@ export class KernelImage implements Disposable {
     return place.offset;
   }
 
-  /** The first of that name in order of address. */
   symbol(name: string): Vaddr | undefined {
     return this.index.find(name)?.vaddr;
   }
 
-  /** The symbol at or before an address of text or data. */
   symbolAt(vaddr: Vaddr): KernelSymbolAt | undefined {
     const end = this.endOfHolder(vaddr);
     return end === undefined ? undefined : this.index.at(vaddr, end);
   }
 
-  /** All of them, in order of address, those of per-CPU variables first. */
   symbols(): Iterable<KernelSymbol> {
     return this.index.all();
   }
 
-  /** As {@link FunctionNames.find} has it. */
   functions(pattern: string | Glob): readonly KernelFunction[] {
     this.functionsKept ??= new FunctionNames(this.index, this.text, () => this.exports);
     return this.functionsKept.find(typeof pattern === "string" ? compileGlob(pattern) : pattern);
@@ -171,7 +166,6 @@ export class KernelImage implements Disposable {
     return marks && this.between(marks[0], marks[1]);
   }
 
-  /** Ranges that hold instructions, in order. */
   get text(): readonly VaddrRange[] {
     return this.elf.code;
   }
@@ -185,6 +179,21 @@ export class KernelImage implements Disposable {
     const start = this.symbol(first);
     const end = this.symbol(behind);
     return start !== undefined && end !== undefined && start < end ? { start, end } : undefined;
+  }
+
+  forbidden(vaddr: Vaddr): RefusalReason | undefined {
+    this.forbiddenKept ??= forbiddenText(this);
+    return this.forbiddenKept.at(vaddr);
+  }
+
+  fixup(vaddr: Vaddr): Vaddr | undefined {
+    this.exceptionsKept ??= this.readExceptions();
+    return this.exceptionsKept.fixup(vaddr);
+  }
+
+  get unwind(): OrcTable | undefined {
+    this.orcKept ??= { table: this.readOrc() };
+    return this.orcKept.table;
   }
 
   private get index(): SymbolIndex {
@@ -208,6 +217,20 @@ export class KernelImage implements Disposable {
       (one) => one.memorySize > 0 && vaddr >= one.vaddr && vaddr < one.vaddr + one.memorySize,
     );
     return segment && ((segment.vaddr + segment.memorySize) as Vaddr);
+  }
+
+  private readExceptions(): ExceptionTable {
+    const range = this.section("__ex_table");
+    if (range === undefined) return new ExceptionTable(new Uint8Array(0), 0 as Vaddr);
+    return new ExceptionTable(this.bytesAt(range.start, range.end - range.start), range.start);
+  }
+
+  private readOrc(): OrcTable | undefined {
+    const starts = this.section(".orc_unwind_ip");
+    const entries = this.section(".orc_unwind");
+    if (starts === undefined || entries === undefined) return undefined;
+    const bytesOf = (range: VaddrRange): Uint8Array => this.bytesAt(range.start, range.end - range.start);
+    return new OrcTable(bytesOf(starts), starts.start, bytesOf(entries), this.path);
   }
 
   private readTypes(): BtfTypes | undefined {

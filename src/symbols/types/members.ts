@@ -54,24 +54,30 @@ export interface MemberPlace {
 }
 
 /**
- * Where a member of a struct lies that must be there for us to work: `placeOf(types, "task_struct", "se.vruntime")`.
+ * Where a member of a struct lies: `placeOf(types, "task_struct", "se.vruntime")`.
  *
  * @param path members, each within the one before; no pointers are followed
  * @returns undefined where the struct or a member is not known
  * @throws TargetError it is a bit field
  */
 export function placeOf(types: TypeNames, struct: string, path: string): MemberPlace | undefined {
-  let type: Type | undefined = types.named("struct", struct) ?? types.named("union", struct);
+  const type = types.named("struct", struct) ?? types.named("union", struct);
+  return type && placeIn(type, path);
+}
+
+/** As {@link placeOf}, of a type that one has. */
+export function placeIn(type: Type, path: string): MemberPlace | undefined {
+  let at = type;
   let bits = 0;
   for (const name of path.split(".")) {
-    const composite = type && resolved(type);
-    if (composite?.kind !== "struct" && composite?.kind !== "union") return undefined;
+    const composite = resolved(at);
+    if (composite.kind !== "struct" && composite.kind !== "union") return undefined;
     const member = findMember(composite, name);
     if (member === undefined) return undefined;
     if (member.bitSize !== undefined)
-      throw new TargetError(`${path} of struct ${struct} is a bit field: it lies in no bytes of its own`);
+      throw new TargetError(`${path} is a bit field: it lies in no bytes of its own`);
     bits += member.bitOffset;
-    type = member.type;
+    at = member.type;
   }
-  return type && { offset: bits / 8, type };
+  return { offset: bits / 8, type: at };
 }

@@ -12,16 +12,10 @@ import { temporaryFolder } from "../build-programs.js";
 import { needs } from "../../support/needs.js";
 import { debianKernel } from "./debian-kernel.js";
 
-const path = debianKernel();
-const KERNEL = path === undefined ? { skip: "no kernel image is in the lab's cache" } : { skip: false };
-const opened = path === undefined ? undefined : KernelImage.open(path);
-const vmlinux = path === undefined ? "" : join(temporaryFolder(), "vmlinux");
-if (path !== undefined) writeFileSync(vmlinux, unpackPayload(payloadOf(readFileSync(path), path), path));
-
-function kernel(): KernelImage {
-  assert.ok(opened !== undefined);
-  return opened;
-}
+const path = await debianKernel();
+const kernel = KernelImage.open(path);
+const vmlinux = join(temporaryFolder(), "vmlinux");
+writeFileSync(vmlinux, unpackPayload(payloadOf(readFileSync(path), path), path));
 
 function tool(...command: [string, ...string[]]): string {
   const [name, ...words] = command;
@@ -32,8 +26,7 @@ function tool(...command: [string, ...string[]]): string {
   });
 }
 
-test("an image is opened in well under a second, and its symbols in another", KERNEL, (t) => {
-  assert.ok(path !== undefined);
+test("an image is opened in well under a second, and its symbols in another", (t) => {
   const begin = performance.now();
   using image = KernelImage.open(path);
   const open = performance.now() - begin;
@@ -48,14 +41,14 @@ test("an image is opened in well under a second, and its symbols in another", KE
   assert.ok(open < 5000 && all < 10_000);
 });
 
-test("the unpacked kernel is an ELF file whose sections are where readelf sees them", KERNEL, () => {
+test("the unpacked kernel is an ELF file whose sections are where readelf sees them", () => {
   const lines = tool("readelf", "-SW", vmlinux).split("\n");
   let compared = 0;
   for (const line of lines) {
     const [, name, start, size] =
       /^ +\[ *[0-9]+\] (\S+) +[A-Z]+ +([0-9a-f]{16}) [0-9a-f]+ ([0-9a-f]+) /.exec(line) ?? [];
     if (name === undefined || start === undefined || size === undefined) continue;
-    const section = kernel().section(name);
+    const section = kernel.section(name);
     assert.ok(section !== undefined, name);
     assert.equal(section.start, Number(BigInt.asIntN(64, BigInt(`0x${start}`))), name);
     assert.equal(section.end - section.start, Number.parseInt(size, 16), name);
@@ -64,36 +57,32 @@ test("the unpacked kernel is an ELF file whose sections are where readelf sees t
   assert.ok(compared > 20);
 });
 
-test(
-  "structs, their members, bit fields and unions are where pahole sees them",
-  { ...KERNEL, ...needs("dwarves") },
-  () => {
-    const text = tool("pahole", "-F", "btf", "-C", "task_struct", vmlinux);
-    const types = kernel().types;
-    assert.ok(types !== undefined);
-    const task = types.named("struct", "task_struct");
-    assert.ok(task?.kind === "struct");
-    const seen = [
-      ...text.matchAll(
-        /^\t[^\t\n}].*?\*?\b(\w+)(\[\w*\])?(?::\d+)?(?: __attribute__\S+)?;? *\/\* +(\d+)(?:: ?(\d+))? +(\d+) \*\/$/gm,
-      ),
-    ];
-    assert.ok(seen.length > 150);
-    for (const [, name = "", , offset, bit] of seen) {
-      const member: Member | undefined = task.members.find((one) => one.name === name);
-      assert.ok(member !== undefined, name);
-      const bits = bit === undefined ? undefined : Number(bit);
-      assert.equal(member.bitOffset, 8 * Number(offset) + (bits ?? 0), name);
-      assert.equal(member.bitSize !== undefined, bits !== undefined, name);
-    }
-  },
-);
+test("structs, their members, bit fields and unions are where pahole sees them", needs("dwarves"), () => {
+  const text = tool("pahole", "-F", "btf", "-C", "task_struct", vmlinux);
+  const types = kernel.types;
+  assert.ok(types !== undefined);
+  const task = types.named("struct", "task_struct");
+  assert.ok(task?.kind === "struct");
+  const seen = [
+    ...text.matchAll(
+      /^\t[^\t\n}].*?\*?\b(\w+)(\[\w*\])?(?::\d+)?(?: __attribute__\S+)?;? *\/\* +(\d+)(?:: ?(\d+))? +(\d+) \*\/$/gm,
+    ),
+  ];
+  assert.ok(seen.length > 150);
+  for (const [, name = "", , offset, bit] of seen) {
+    const member: Member | undefined = task.members.find((one) => one.name === name);
+    assert.ok(member !== undefined, name);
+    const bits = bit === undefined ? undefined : Number(bit);
+    assert.equal(member.bitOffset, 8 * Number(offset) + (bits ?? 0), name);
+    assert.equal(member.bitSize !== undefined, bits !== undefined, name);
+  }
+});
 
-test("a prototype has its parameters in order, with their types", KERNEL, () => {
-  const read = kernel().prototype("vfs_read");
+test("a prototype has its parameters in order, with their types", () => {
+  const read = kernel.prototype("vfs_read");
   assert.deepEqual(
     read?.parameters.map(({ name, type }) => `${name} ${resolved(type).kind}`),
     ["file pointer", "buf pointer", "count integer", "pos pointer"],
   );
-  assert.equal(kernel().prototype("no_such_function"), undefined);
+  assert.equal(kernel.prototype("no_such_function"), undefined);
 });

@@ -1,0 +1,94 @@
+import type { Address } from "../../base/address.js";
+import { TargetError } from "../../base/errors.js";
+import { type LoadBias, loadedAt, type Vaddr, type VaddrRange } from "../vaddr.js";
+import type { KernelImage } from "./image.js";
+import { type LiveMemory, LiveStruct, walkList } from "./live.js";
+import { KernelModule } from "./module.js";
+
+/** Modules that were found, and what kept us from finding the rest. */
+export interface LoadedModules {
+  readonly modules: readonly KernelModule[];
+  /** A sentence; undefined where the list was read to its end. */
+  readonly damage: string | undefined;
+}
+
+/** MODULE_NAME_LEN, and more than it. */
+const MOST_CHARACTERS = 64;
+/** `enum module_state`. Linux, include/linux/module.h. */
+const STATE = { live: 0, coming: 1 } as const;
+/** `MOD_INIT_TEXT` and what is behind it in `enum mod_mem_type` is gone once the module has begun. */
+const LASTING_MEMORY = 4;
+
+/**
+ * The modules that a running kernel has, by its own list. Those that are just coming are among them: their
+ * text is there, and their first function has not run.
+ *
+ * @param bias of the kernel: its KASLR slide
+ * @throws TargetError the kernel has no list of modules, or types do not say what one is
+ */
+export function loadedModules(image: KernelImage, memory: LiveMemory, bias: LoadBias): LoadedModules {
+  const head = image.symbol("modules");
+  if (image.btf === undefined || head === undefined)
+    throw new TargetError(`${image.path} does not say where its modules are listed`, {
+      remedy: "use a kernel that is built with CONFIG_MODULES, CONFIG_DEBUG_INFO_BTF and CONFIG_KALLSYMS_ALL",
+    });
+  const link = image.offsetOf("module", "list");
+  const modules: KernelModule[] = [];
+  try {
+    for (const at of walkList(memory, loadedAt(head, bias), link, "the kernel's list of modules")) {
+      const module = moduleAt(image, memory, bias, at);
+      if (module !== undefined) modules.push(module);
+    }
+  } catch (error) {
+    if (!(error instanceof TargetError)) throw error;
+    return { modules, damage: error.message };
+  }
+  return { modules, damage: undefined };
+}
+
+/**
+ * The module whose `struct module` lies at an address, as the kernel hands it to `do_init_module`.
+ *
+ * @returns undefined where it is only being made, or going
+ * @throws TargetError it cannot be read
+ */
+export function moduleAt(
+  image: KernelImage,
+  memory: LiveMemory,
+  bias: LoadBias,
+  at: Address,
+): KernelModule | undefined {
+  const kernelTypes = image.btf;
+  if (kernelTypes === undefined) return undefined;
+  const struct = LiveStruct.read(memory, at, kernelTypes, "module");
+  const state = struct.u32("state");
+  if (state !== STATE.live && state !== STATE.coming) return undefined;
+  const ranges = rangesOf(struct);
+  if (ranges[0] === undefined) return undefined;
+  const list = image.symbol("btf_modules");
+  return new KernelModule({
+    memory,
+    struct,
+    kernelTypes,
+    name: struct.text("name", MOST_CHARACTERS),
+    ranges,
+    typesList: list && loadedAt(list, bias),
+  });
+}
+
+/** Text first. Linux 6.4 made an array of what were two layouts before. */
+function rangesOf(struct: LiveStruct): VaddrRange[] {
+  const range = (start: Address, size: number): VaddrRange => ({
+    start: start as number as Vaddr,
+    end: (start + size) as Vaddr,
+  });
+  if (struct.has("core_layout")) {
+    const base = struct.pointer("core_layout.base");
+    const text = struct.u32("core_layout.text_size");
+    const size = struct.u32("core_layout.size");
+    return [range(base, text), range((base + text) as Address, Math.max(0, size - text))];
+  }
+  return Array.from({ length: LASTING_MEMORY }, (_, index) =>
+    range(struct.element("mem", index).pointer("base"), struct.element("mem", index).u32("size")),
+  ).filter(({ start, end }, index) => index === 0 || end > start);
+}
