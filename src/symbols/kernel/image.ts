@@ -230,7 +230,7 @@ export class KernelImage implements KernelCode, Disposable {
     const entries = this.section(".orc_unwind");
     if (starts === undefined || entries === undefined) return undefined;
     const bytesOf = (range: VaddrRange): Uint8Array => this.bytesAt(range.start, range.end - range.start);
-    return new OrcTable(bytesOf(starts), starts.start, bytesOf(entries), this.path);
+    return new OrcTable(bytesOf(starts), starts.start, bytesOf(entries), this.text, this.path);
   }
 
   private readTypes(): BtfTypes | undefined {

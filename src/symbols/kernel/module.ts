@@ -199,7 +199,9 @@ export class KernelModule implements KernelCode {
     const starts = this.table(TABLES.orcStarts);
     const entries = this.table(TABLES.orcEntries);
     return (
-      starts && entries && new OrcTable(starts.bytes, starts.start, entries.bytes, this.what("unwind tables"))
+      starts &&
+      entries &&
+      new OrcTable(starts.bytes, starts.start, entries.bytes, this.text, this.what("unwind tables"))
     );
   }
 

@@ -1,5 +1,5 @@
 import { TargetError } from "../../base/errors.js";
-import { lastAtOrBefore, type Vaddr } from "../vaddr.js";
+import { lastAtOrBefore, rangeAt, type Vaddr, type VaddrRange } from "../vaddr.js";
 
 /** `ORC_REG_*`: what a stack pointer or a base pointer is counted from. Linux, arch/x86/include/asm/orc_types.h. */
 export const ORC_BASE = {
@@ -51,6 +51,8 @@ export class OrcTable {
     starts: Uint8Array,
     private readonly startsAt: Vaddr,
     entries: Uint8Array,
+    /** Sorted. */
+    private readonly text: readonly VaddrRange[],
     what: string,
   ) {
     this.starts = new Int32Array(Math.floor(starts.length / 4));
@@ -68,8 +70,9 @@ export class OrcTable {
     return this.starts.length;
   }
 
-  /** Undefined where the table says nothing of an address in front of all. */
+  /** Undefined outside of the text that the table is about. */
   at(vaddr: Vaddr): OrcEntry | undefined {
+    if (rangeAt(this.text, vaddr) === undefined) return undefined;
     const { order } = this;
     const place = (index: number): number => (order === undefined ? index : (order[index] ?? 0));
     const found = lastAtOrBefore(this.count, (index) => this.start(place(index)), vaddr);
