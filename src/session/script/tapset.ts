@@ -15,8 +15,9 @@ const KERNEL = "kernel/";
  */
 export function tapset({ kernel, asked }: { readonly kernel: boolean; readonly asked: string }): Library {
   if (!kernel) return scripts("");
-  const library = [...scripts(""), ...scripts(KERNEL)];
-  const names = callsNamed([asked, ...library.map(({ text }) => text)]);
+  const own = scripts(KERNEL);
+  const library = [...scripts(""), ...own];
+  const names = callsNamed([asked, ...own.map(({ text }) => text)]);
   const calls = systemCallAliases(table("system-calls"), names);
   const texts = [asked, calls, ...library.map(({ text }) => text)];
   const flags = flagFunctions(table("flags"), (name) => texts.some((text) => text.includes(name)));
@@ -39,10 +40,11 @@ function table(name: string): string {
   return readFileSync(place(`${KERNEL}${name}.table`), "utf8");
 }
 
+/** Files of macros (`.stpm`) first: a macro is known behind its definition only. */
 function scripts(folder: string): Library {
-  return readdirSync(place(folder))
-    .filter((name) => name.endsWith(".stp"))
-    .sort()
+  const names = readdirSync(place(folder)).sort();
+  return [".stpm", ".stp"]
+    .flatMap((ending) => names.filter((name) => name.endsWith(ending)))
     .map((name) => ({
       name: `tapset/${folder}${name}`,
       text: readFileSync(place(`${folder}${name}`), "utf8"),
