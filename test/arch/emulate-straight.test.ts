@@ -1,7 +1,7 @@
 // What compilers put at the beginning of functions, emulated, against the processor itself.
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { type Address, offsetBy } from "../../src/base/address.js";
+import { offsetBy } from "../../src/base/address.js";
 import { withInstruction } from "../../src/arch/x86_64/decode.js";
 import { emulateStraight } from "../../src/arch/x86_64/emulate-straight.js";
 import { RegisterFile } from "../../src/arch/x86_64/registers.js";
@@ -162,7 +162,7 @@ test(
 test("memory of a user is left to the processor, and so is what is locked or written", () => {
   const emulation = (text: string): unknown =>
     withInstruction(assemble([text])[0] as Uint8Array, AT, (instruction) =>
-      emulateStraight(instruction, AT as Address),
+      emulateStraight(instruction, AT),
     );
   for (const text of [
     "mov [rdi], rax",

@@ -8,6 +8,7 @@ import { type Features, greet } from "./features.js";
 import { bytesOfHex, hexOfText } from "./hex.js";
 import { MemoryAccess } from "./memory-access.js";
 import { PacketBuilder } from "./packet-builder.js";
+import { Pipeline } from "./pipeline.js";
 import { RegisterAccess } from "./register-access.js";
 import { RegisterLayout } from "./register-layout.js";
 import { type ResumeAction, RunControl } from "./run-control.js";
@@ -47,6 +48,8 @@ export class GdbClient implements Disposable {
   readonly features: Features;
   readonly layout: RegisterLayout;
   readonly files: HostFiles;
+  /** Several questions at once. */
+  readonly pipeline: Pipeline;
   /** Threads, by what the stub calls them. */
   readonly ids = new ThreadIds();
   /** Each thread stops by itself. */
@@ -80,6 +83,10 @@ export class GdbClient implements Disposable {
     this.isNonStop = options.nonStop === true && this.features.has("QNonStop") && this.agrees("QNonStop:1");
     const { packetSize } = this.features;
     this.layout = this.describe();
+    this.pipeline = new Pipeline(exchange, this.layout, (thread) => {
+      this.selected = thread;
+      this.registers.forget();
+    });
     this.files = new HostFiles(exchange, packet, packetSize);
     this.memory = new MemoryAccess(exchange, packet, packetSize, this.features.has("binary-upload"));
     this.registers = new RegisterAccess(exchange, packet, this.layout);
@@ -125,6 +132,14 @@ export class GdbClient implements Disposable {
   /** Closes the connection, and says nothing to the stub: see {@link detach}. */
   [Symbol.dispose](): void {
     this.connection[Symbol.dispose]();
+  }
+
+  /**
+   * Packets are acknowledged no longer, though the stub did not agree to that: QEMU takes the next packet as
+   * the acknowledgement of its last, whatever else comes. Only where nothing gets lost on the way.
+   */
+  leaveOutAcknowledgements(): void {
+    this.exchange.acknowledges = false;
   }
 
   // Threads
@@ -244,6 +259,21 @@ export class GdbClient implements Disposable {
     // Which one is when they stop again the stop tells; should it not be understood, nobody knows.
     if (!this.isNonStop) this.selected = undefined;
     this.run.resume(actions);
+  }
+
+  /**
+   * All threads go on, or one alone, behind what the pipeline holds: where nothing is acknowledged all of it
+   * is sent at once.
+   */
+  continueBehindPipeline(only?: StubThread): void {
+    if (this.exchange.acknowledges || !this.vContActions.has("c")) {
+      this.pipeline.flush();
+      this.resume([{ thread: only, how: "continue" }]);
+      return;
+    }
+    this.registers.forget();
+    this.pipeline.flushAndTell(`vCont;c${only === undefined ? "" : `:${only.text}`}`);
+    this.exchange.isRunning = true;
   }
 
   /** All threads go on. */

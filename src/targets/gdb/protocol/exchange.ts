@@ -138,6 +138,33 @@ export class Exchange {
     }
   }
 
+  /** Sends whole frames, which are answered one by one: see {@link receive}. Only where packets are not acknowledged. */
+  send(frames: Uint8Array, length: number): void {
+    if (this.failure !== undefined) throw this.failure;
+    if (this.isRunning) throw new Error("the target is running: nothing can be asked");
+    this.dropStale();
+    this.write(frames, length);
+  }
+
+  /** Waits for the answer to the next of the frames sent: {@link reply}. @throws StubError no answer, or no packet */
+  receive(): void {
+    const until = this.connection.now() + this.times.answerWithin;
+    for (;;) {
+      switch (this.next(until)) {
+        case "nothing":
+          throw this.fail("silent", "does not answer");
+        case "damaged":
+          throw this.fail("nonsense", "sent a damaged packet");
+        case "packet":
+          this.keep();
+          return;
+        case "ack":
+        case "nak":
+          break;
+      }
+    }
+  }
+
   /**
    * Sends a packet whose answer comes when something happens. Where packets are acknowledged it waits for
    * that: the answer may come before it, then true is returned and it is in {@link reply}.

@@ -1,0 +1,60 @@
+import { type Address, addressOf, offsetBy, toBigInt } from "../../../base/address.js";
+import { MemoryFault } from "../../../base/errors.js";
+import type { Memory } from "../../target.js";
+
+/** What {@link KernelMemory} needs of the machine; see Machine. */
+export interface MachineMemory {
+  read(at: Address, into: Uint8Array): number;
+  write(at: Address, bytes: Uint8Array): boolean;
+  /** Whether the processor's own store would be let through there; undefined where nobody can say. */
+  isWritable(at: Address): boolean | undefined;
+  /** Writes later, with what is sent next. @returns false where that may not be done there */
+  writeLater(at: Address, bytes: Uint8Array): boolean;
+}
+
+const PAGE = 4096;
+
+/**
+ * A kernel's memory, and below address 0x800000000000 that of the user whose page tables the processor has
+ * that stopped last.
+ */
+export class KernelMemory implements Memory {
+  constructor(private readonly machine: MachineMemory) {}
+
+  read(at: Address, into: Uint8Array): void {
+    const got = this.readSome(at, into);
+    if (got < into.length) throw this.faultAt(offsetBy(at, got));
+  }
+
+  readSome(at: Address, into: Uint8Array): number {
+    return this.machine.read(at, into);
+  }
+
+  faultAt(at: Address): MemoryFault {
+    return fault(at, "read", "unmapped");
+  }
+
+  write(at: Address, bytes: Uint8Array): void {
+    if (bytes.length === 0 || this.machine.writeLater(at, bytes)) return;
+    for (let page = at - (((at % PAGE) + PAGE) % PAGE); page < at + bytes.length; page += PAGE) {
+      const first = Math.max(page, at) as Address;
+      const writable = this.machine.isWritable(first);
+      if (writable === false) {
+        const there = this.machine.read(first, new Uint8Array(1)) === 1;
+        throw fault(first, "write", there ? "no-access" : "unmapped");
+      }
+    }
+    this.writeText(at, bytes);
+  }
+
+  writeText(at: Address, bytes: Uint8Array): void {
+    if (this.machine.write(at, bytes)) return;
+    const got = this.machine.read(at, new Uint8Array(bytes.length));
+    throw fault(offsetBy(at, got < bytes.length ? got : 0), "write", "unmapped");
+  }
+}
+
+function fault(at: Address, access: "read" | "write", reason: "unmapped" | "no-access"): MemoryFault {
+  const canonical = addressOf(toBigInt(at)) !== undefined;
+  return new MemoryFault(toBigInt(at), access, canonical ? reason : "not-canonical");
+}

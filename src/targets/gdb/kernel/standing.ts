@@ -1,0 +1,97 @@
+import type { Address } from "../../../base/address.js";
+import { TargetError } from "../../../base/errors.js";
+import type { KernelImage } from "../../../symbols/kernel/image.js";
+import type { Vaddr } from "../../../symbols/vaddr.js";
+import { BREAKPOINT_VECTOR } from "./trap-sense.js";
+import { GateTable, IDT } from "./idt.js";
+import type { Machine } from "./machine.js";
+
+/** How long one look at a kernel that is still booting is apart from the next; milliseconds. */
+const LOOK_EVERY = 20;
+/** A kernel that is not there after so long does not come; milliseconds. */
+const LONGEST_BOOT = 180_000;
+/** Kernels are moved by multiples of that. arch/x86/Kconfig: CONFIG_PHYSICAL_ALIGN is at least 2 MiB. */
+const SLIDE_STEP = 0x20_0000;
+/** From here on the kernel's text is as it stays. include/linux/kernel.h: SYSTEM_SCHEDULING. */
+const TEXT_IS_FINAL = 1;
+
+/** The names of the entry for `int3`, newest first. */
+const BREAKPOINT_ENTRIES = ["asm_exc_int3", "int3"];
+
+/** What a kernel must be found by. */
+export interface Standing {
+  /** What is added to an address of the image. */
+  readonly slide: number;
+  readonly gates: GateTable;
+}
+
+/**
+ * Finds the kernel of a machine that stands still: its slide, from where its descriptor for `int3` leads.
+ * Where it is still booting it is let run, a little at a time, until it has all that and has patched its text.
+ *
+ * @throws TargetError it never comes, or it is not the kernel of the image
+ */
+export function findKernel(machine: Machine, image: KernelImage): Standing {
+  const entry = BREAKPOINT_ENTRIES.map((name) => image.symbol(name)).find((vaddr) => vaddr !== undefined);
+  if (entry === undefined)
+    throw new TargetError(`${image.path} has no ${BREAKPOINT_ENTRIES.join(" or ")}: where it deals with int3 is not known`);
+  const until = performance.now() + LONGEST_BOOT;
+  for (;;) {
+    const gates = readGates(machine);
+    const slide = gates === undefined ? undefined : slideOf(machine, image, gates, entry);
+    if (gates !== undefined && slide !== undefined && isUp(machine, image, slide)) return { slide, gates };
+    if (performance.now() >= until) throw notThere(machine, image, gates, slide);
+    machine.go();
+    const stopped = machine.wait(performance.now() + LOOK_EVERY) ?? machine.halt();
+    if (stopped !== undefined && stopped.kind !== "stopped")
+      throw new TargetError(`${machine.client.name}: the machine ended before its kernel was up`);
+  }
+}
+
+function readGates(machine: Machine): GateTable | undefined {
+  const gates = GateTable.empty();
+  const whole = machine.read(IDT, gates.bytes) === gates.bytes.length;
+  return whole && gates.isPresent(BREAKPOINT_VECTOR) ? gates : undefined;
+}
+
+function slideOf(machine: Machine, image: KernelImage, gates: GateTable, entry: Vaddr): number | undefined {
+  const slide = gates.entry(BREAKPOINT_VECTOR) - entry;
+  return slide % SLIDE_STEP === 0 && isImageOf(machine, image, slide) ? slide : undefined;
+}
+
+/** Does the kernel in memory say of itself what the image says? */
+function isImageOf(machine: Machine, image: KernelImage, slide: number): boolean {
+  const at = image.symbol("linux_banner");
+  if (at === undefined) return true;
+  const expected = Buffer.from(image.banner, "latin1");
+  const bytes = new Uint8Array(Math.min(expected.length, 200));
+  const got = machine.read((at + slide) as Address, bytes);
+  return got === bytes.length && expected.subarray(0, bytes.length).equals(bytes);
+}
+
+function isUp(machine: Machine, image: KernelImage, slide: number): boolean {
+  const at = image.symbol("system_state");
+  if (at === undefined) return true;
+  const bytes = new Uint8Array(4);
+  return (
+    machine.read((at + slide) as Address, bytes) === 4 &&
+    new DataView(bytes.buffer).getInt32(0, true) >= TEXT_IS_FINAL
+  );
+}
+
+function notThere(
+  machine: Machine,
+  image: KernelImage,
+  gates: GateTable | undefined,
+  slide: number | undefined,
+): TargetError {
+  const { name } = machine.client;
+  if (gates === undefined)
+    return new TargetError(`${name}: no Linux kernel of x86-64 is running there: it has no interrupt descriptor table where Linux keeps it`);
+  if (slide === undefined)
+    return new TargetError(`${name}: the kernel that runs there is not that of ${image.path} (${image.release})`, {
+      remedy: "Give the image that was booted; its release must be the same, and its build.",
+    });
+  return new TargetError(`${name}: the kernel does not come up`);
+}
+
