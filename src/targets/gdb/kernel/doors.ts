@@ -1,12 +1,16 @@
 import { type Address, offsetBy } from "../../../base/address.js";
 import { BREAK, type GdbClient } from "../protocol/client.js";
-import { EXCEPTION_VECTORS, GateTable, gateAddress, IDT } from "./idt.js";
+import { type GateTable, gateAddress } from "./idt.js";
 import type { Vcpu } from "./machine.js";
-import { findPadding, type ReadMemory } from "./padding.js";
+import { findPadding } from "./padding.js";
+import { GATE_BYTES, IDT, type ReadMemory } from "./slide.js";
 import { BREAKPOINT_VECTOR, type TrapSense } from "./trap-sense.js";
 
 /** Exceptions that an instruction raises by itself and that share the stack of who raises them. */
 const INSTRUCTION_VECTORS = [0, 4, 5, 6, 7, 10, 11, 12, 13, 14, 16, 17, 19, 21];
+
+/** Vectors up to the last of them. */
+const REDIRECTED = 22;
 
 /** `cmp al, [rip + d]`: the frame holds the flags that it changes. */
 const LOOK = [0x3a, 0x05];
@@ -79,7 +83,13 @@ export class Doors implements TrapSense {
       BREAKPOINT_VECTOR,
       ...INSTRUCTION_VECTORS.filter((vector) => gates.isPresent(vector) && !gates.hasOwnStack(vector)),
     ];
-    const inEntry = findPadding(read, room.entryText.start, room.entryText.end, DOOR_BYTES, vectors.length + 1);
+    const inEntry = findPadding(
+      read,
+      room.entryText.start,
+      room.entryText.end,
+      DOOR_BYTES,
+      vectors.length + 1,
+    );
     const wanted = vectors.length + 1 - inEntry.length;
     const places = [
       ...inEntry,
@@ -135,7 +145,7 @@ export class Doors implements TrapSense {
   }
 
   private putGates(table: GateTable): void {
-    this.client.pipeline.write(IDT, table.bytes.subarray(0, 22 * (table.bytes.length / EXCEPTION_VECTORS)), (done) => {
+    this.client.pipeline.write(IDT, table.bytes.subarray(0, REDIRECTED * GATE_BYTES), (done) => {
       if (!done) throw new RangeError("the interrupt descriptor table cannot be written");
     });
   }

@@ -4,7 +4,7 @@ import { offsetBy } from "../../../base/address.js";
 import { BREAK, type GdbClient } from "../protocol/client.js";
 import type { GateTable } from "./idt.js";
 import type { Vcpu } from "./machine.js";
-import type { ReadMemory } from "./padding.js";
+import type { ReadMemory } from "./slide.js";
 import { BREAKPOINT_VECTOR, type TrapSense } from "./trap-sense.js";
 
 /**
@@ -42,8 +42,10 @@ export class EntryBreakpoints implements TrapSense {
     const is = (...code: number[]): boolean => code.every((byte, index) => bytes[at + index] === byte);
     let clear = 0;
     for (;;) {
-      if (is(0xf3, 0x0f, 0x1e, 0xfa)) at += 4; // endbr64
-      else if (is(0x0f, 0x1f, 0x00)) at += 3; // nop
+      if (is(0xf3, 0x0f, 0x1e, 0xfa))
+        at += 4; // endbr64
+      else if (is(0x0f, 0x1f, 0x00))
+        at += 3; // nop
       else if (is(0x0f, 0x01, 0xca)) {
         at += 3; // clac
         clear |= EFLAGS.alignmentCheck;

@@ -1,12 +1,9 @@
 import { type Address, addressFromHalves, offsetBy } from "../../../base/address.js";
-
-/** Where every x86-64 Linux maps its interrupt descriptor table, read-only. arch/x86/include/asm/cpu_entry_area.h: CPU_ENTRY_AREA_RO_IDT. */
-export const IDT = -0x200_0000_0000 as Address;
+import { GATE_BYTES, IDT } from "./slide.js";
 
 /** Exceptions have the vectors below this one. Intel SDM vol. 3A, 6.2. */
 export const EXCEPTION_VECTORS = 32;
 
-const GATE_BYTES = 16;
 const PRESENT = 0x80;
 
 /** The descriptors of the processor's exceptions. Intel SDM vol. 3A, figure 6-8. */

@@ -126,8 +126,7 @@ export class InPlace {
     const sp = wanted.sp;
     this.put(at, original);
     machine.step(vcpu);
-    const stopped = machine.wait(performance.now() + LONGEST_STEP) ?? machine.halt();
-    void stopped;
+    if (machine.wait(performance.now() + LONGEST_STEP) === undefined) machine.halt();
     machine.fetch(vcpu);
     let executed: Executed = { kind: "done" };
     const { pc } = vcpu.actual;
@@ -135,7 +134,8 @@ export class InPlace {
     if (vector !== undefined) {
       const frame = this.frame(vcpu, vector);
       const isOurs = frame.pc === at || frame.pc === offsetBy(at, instruction.length);
-      if (isOurs && vector < EXCEPTION_VECTORS && vector !== 2) executed = this.raised(vcpu, vector, frame, false);
+      if (isOurs && vector < EXCEPTION_VECTORS && vector !== 2)
+        executed = this.raised(vcpu, vector, frame, false);
       // An interrupt came first, as stubs let them come that are told to: the instruction is still to be executed.
       else if (frame.pc === at) executed = this.afterInterrupt(vcpu, at, sp);
     }
@@ -231,7 +231,8 @@ function mustStep({ mnemonic, flow, endsFlow, shadowsNext }: InstructionFacts): 
 
 function vectorsIn(set: ExceptionSet): number[] {
   const vectors: number[] = [];
-  for (let vector = 0; vector < EXCEPTION_VECTORS; vector++) if ((set & (1 << vector)) !== 0) vectors.push(vector);
+  for (let vector = 0; vector < EXCEPTION_VECTORS; vector++)
+    if ((set & (1 << vector)) !== 0) vectors.push(vector);
   return vectors;
 }
 
@@ -240,6 +241,8 @@ function isTrap(vector: number): boolean {
 }
 
 function ended(machine: Machine): StubError {
-  return new StubError("closed", `${machine.client.name}: the machine ended while it executed an instruction`);
+  return new StubError(
+    "closed",
+    `${machine.client.name}: the machine ended while it executed an instruction`,
+  );
 }
-

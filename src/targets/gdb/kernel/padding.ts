@@ -1,7 +1,5 @@
 import { type Address, offsetBy } from "../../../base/address.js";
-
-/** Reads memory of the machine. @returns bytes read */
-export type ReadMemory = (at: Address, into: Uint8Array) => number;
+import type { ReadMemory } from "./slide.js";
 
 /** What linkers fill the room between functions with. */
 const FILLER = 0xcc;

@@ -74,4 +74,3 @@ export class OpenFaults {
     this.client.pipeline.breakpoint("z", BREAK.read, pcAt, WORD);
   }
 }
-

@@ -3,8 +3,9 @@ import { TargetError } from "../../../base/errors.js";
 import type { KernelImage } from "../../../symbols/kernel/image.js";
 import type { Vaddr } from "../../../symbols/vaddr.js";
 import { BREAKPOINT_VECTOR } from "./trap-sense.js";
-import { GateTable, IDT } from "./idt.js";
+import { GateTable } from "./idt.js";
 import type { Machine } from "./machine.js";
+import { findSlide, IDT } from "./slide.js";
 
 /** How long one look at a kernel that is still booting is apart from the next; milliseconds. */
 const LOOK_EVERY = 20;
@@ -34,13 +35,19 @@ export interface Standing {
 export function findKernel(machine: Machine, image: KernelImage): Standing {
   const entry = BREAKPOINT_ENTRIES.map((name) => image.symbol(name)).find((vaddr) => vaddr !== undefined);
   if (entry === undefined)
-    throw new TargetError(`${image.path} has no ${BREAKPOINT_ENTRIES.join(" or ")}: where it deals with int3 is not known`);
+    throw new TargetError(
+      `${image.path} has no ${BREAKPOINT_ENTRIES.join(" or ")}: where it deals with int3 is not known`,
+    );
   const until = performance.now() + LONGEST_BOOT;
   for (;;) {
     const gates = readGates(machine);
     const slide = gates === undefined ? undefined : slideOf(machine, image, gates, entry);
     if (gates !== undefined && slide !== undefined && isUp(machine, image, slide)) return { slide, gates };
-    if (performance.now() >= until) throw notThere(machine, image, gates, slide);
+    if (performance.now() >= until) {
+      // It knows what to say of a machine without the kernel.
+      findSlide((at, into) => machine.read(at, into), image, machine.client.name);
+      throw new TargetError(`${machine.client.name}: the kernel does not come up`);
+    }
     machine.go();
     const stopped = machine.wait(performance.now() + LOOK_EVERY) ?? machine.halt();
     if (stopped !== undefined && stopped.kind !== "stopped")
@@ -78,20 +85,3 @@ function isUp(machine: Machine, image: KernelImage, slide: number): boolean {
     new DataView(bytes.buffer).getInt32(0, true) >= TEXT_IS_FINAL
   );
 }
-
-function notThere(
-  machine: Machine,
-  image: KernelImage,
-  gates: GateTable | undefined,
-  slide: number | undefined,
-): TargetError {
-  const { name } = machine.client;
-  if (gates === undefined)
-    return new TargetError(`${name}: no Linux kernel of x86-64 is running there: it has no interrupt descriptor table where Linux keeps it`);
-  if (slide === undefined)
-    return new TargetError(`${name}: the kernel that runs there is not that of ${image.path} (${image.release})`, {
-      remedy: "Give the image that was booted; its release must be the same, and its build.",
-    });
-  return new TargetError(`${name}: the kernel does not come up`);
-}
-

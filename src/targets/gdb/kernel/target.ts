@@ -34,8 +34,6 @@ import { BREAKPOINT_VECTOR, type TrapSense } from "./trap-sense.js";
 const BREAKPOINT = 0xcc;
 const SPACE = 1 as SpaceId;
 const POINTER = 8;
-/** Bytes of a frame that the processor has just pushed. */
-const FRAME_BYTES = 40;
 
 /** A thread that was told to have stopped, and where. */
 interface Standing {
@@ -65,7 +63,8 @@ export class KernelTarget implements Target {
   private readonly open: OpenFaults;
   private readonly inPlace: InPlace;
   private readonly idle = new Set<ThreadId>();
-  private toExecute: { readonly thread: ThreadId; readonly how: Extract<Resume, { kind: "in-place" }> } | undefined;
+  private toExecute:
+    { readonly thread: ThreadId; readonly how: Extract<Resume, { kind: "in-place" }> } | undefined;
   /** Whose page tables memory is read with. */
   private focus: Vcpu;
   private ended: ExitStatus | undefined;
@@ -91,8 +90,11 @@ export class KernelTarget implements Target {
       writeLater: (at, bytes) => this.writeLater(at, bytes),
     });
     const vectors = new Map<Address, number>();
-    for (let vector = 0; vector < 32; vector++) if (gates.isPresent(vector)) vectors.set(gates.entry(vector), vector);
-    this.inPlace = new InPlace(machine, sense, { originalAt: (at) => this.covered.get(at) }, (pc) => vectors.get(pc));
+    for (let vector = 0; vector < 32; vector++)
+      if (gates.isPresent(vector)) vectors.set(gates.entry(vector), vector);
+    this.inPlace = new InPlace(machine, sense, { originalAt: (at) => this.covered.get(at) }, (pc) =>
+      vectors.get(pc),
+    );
     machine.onStop = (reply) => {
       this.interpret(reply);
     };
@@ -306,7 +308,12 @@ export class KernelTarget implements Target {
   private end(reply: Exclude<StopReply, { kind: "stopped" }>): void {
     const status: ExitStatus =
       reply.kind === "killed"
-        ? { kind: "killed", signal: `signal ${String(reply.signal)}`, number: reply.signal, coreDumped: false }
+        ? {
+            kind: "killed",
+            signal: `signal ${String(reply.signal)}`,
+            number: reply.signal,
+            coreDumped: false,
+          }
         : { kind: "exited", status: reply.kind === "exited" ? reply.status : 0 };
     const all = [...this.tasks.all()];
     this.ended = status;
@@ -334,13 +341,13 @@ export class KernelTarget implements Target {
     const frame = new ExceptionFrame(vcpu.actual.sp, vector);
     const currentAt = tasks.currentAt(vcpu);
     const pointer = new Uint8Array(POINTER);
-    let hasPointer = false;
+    const current = { isRead: false };
     this.machine.select(vcpu);
     const { pipeline } = this.client;
     pipeline.read(frame.sp, frame.bytes, () => undefined);
     if (currentAt !== undefined)
       pipeline.read(currentAt, pointer, (whole) => {
-        hasPointer = whole;
+        current.isRead = whole;
       });
     pipeline.flush();
     const at = offsetBy(frame.pc, -1);
@@ -358,7 +365,10 @@ export class KernelTarget implements Target {
       return true;
     }
     wanted.pc = frame.pc;
-    const thread = this.freeThread(tasks.threadOf(vcpu, hasPointer ? pointer : undefined, frame.stack), vcpu);
+    const thread = this.freeThread(
+      tasks.threadOf(vcpu, current.isRead ? pointer : undefined, frame.stack),
+      vcpu,
+    );
     this.standing.set(thread, { vcpu, vector, frame });
     const returned = this.open.arrives(thread, at, frame.stack);
     this.stops.push({ kind: "breakpoint", thread, at, returned });
@@ -453,10 +463,11 @@ export class KernelTarget implements Target {
   private writeLater(at: Address, bytes: Uint8Array): boolean {
     for (const { vcpu, frame } of this.standing.values()) {
       if (frame === undefined || vcpu !== this.focus) continue;
-      if (at < frame.sp || at + bytes.length > frame.sp + FRAME_BYTES) continue;
+      if (at < frame.sp || at + bytes.length > frame.stack) continue;
       this.machine.select(vcpu);
       this.client.pipeline.write(at, bytes, (done) => {
-        if (!done) throw new TargetError(`${this.client.name}: the stack cannot be written where it could just now`);
+        if (!done)
+          throw new TargetError(`${this.client.name}: the stack cannot be written where it could just now`);
       });
       return true;
     }
@@ -471,7 +482,11 @@ export class KernelTarget implements Target {
     const cr4 = client.readRegister("cr4");
     if (cr3 === undefined || cr4 === undefined || !client.set("Qqemu.PhyMemMode:1")) return undefined;
     try {
-      return isWritable(at, { cr3, cr4 }, (physical, into) => machine.read(physical as Address, into) === into.length);
+      return isWritable(
+        at,
+        { cr3, cr4 },
+        (physical, into) => machine.read(physical as Address, into) === into.length,
+      );
     } finally {
       client.set("Qqemu.PhyMemMode:0");
     }

@@ -26,8 +26,7 @@ export interface TaskLayout {
 
 /** @returns undefined where the kernel does not say which task is the current one */
 export function taskLayout(image: KernelImage, slide: number): TaskLayout | undefined {
-  const place = (struct: string, member: string): number | undefined =>
-    image.placeOf(struct, member)?.offset;
+  const place = (struct: string, member: string): number | undefined => image.placeOf(struct, member)?.offset;
   const hot = image.symbol("pcpu_hot");
   const hotTask = hot === undefined ? undefined : place("pcpu_hot", "current_task");
   const hotNumber = hot === undefined ? undefined : place("pcpu_hot", "cpu_number");

@@ -146,7 +146,7 @@ export class Exchange {
     this.write(frames, length);
   }
 
-  /** Waits for the answer to the next of the frames sent: {@link reply}. @throws StubError no answer, or no packet */
+  /** Waits for the answer to the next of the frames sent, or for another answer: {@link reply}. @throws StubError no answer, or no packet */
   receive(): void {
     const until = this.connection.now() + this.times.answerWithin;
     for (;;) {
@@ -156,6 +156,7 @@ export class Exchange {
         case "damaged":
           throw this.fail("nonsense", "sent a damaged packet");
         case "packet":
+          if (this.acknowledges) this.write(ACK);
           this.keep();
           return;
         case "ack":

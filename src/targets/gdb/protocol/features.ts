@@ -22,6 +22,9 @@ const SMALLEST_PACKET_SIZE = 64;
 /** More than that is of no use. */
 const LARGEST_PACKET_SIZE = 2 ** 20;
 
+/** Stops that are told before the answer to the first question. */
+const MOST_UNASKED = 4;
+
 /** What a stub says that it can do: `qSupported`. */
 export class Features {
   /** The longest data of a packet that the stub takes, bytes. */
@@ -70,6 +73,9 @@ export function greet(
       "does not answer: is it a stub of the GDB remote protocol, and has no other debugger connected to it?",
     );
   }
+  // QEMU stops a running machine for whoever connects, and says so unasked.
+  for (let unasked = 0; unasked < MOST_UNASKED && /^[TS][0-9a-f]{2}/i.test(exchange.text()); unasked++)
+    exchange.receive();
   const features = new Features(
     exchange.errorCode() === undefined ? exchange.text() : "",
     options.packetSize,

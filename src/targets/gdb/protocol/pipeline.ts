@@ -84,9 +84,16 @@ export class Pipeline {
 
   /** Breakpoints and watchpoints, see GdbClient.insert and remove. */
   breakpoint(letter: "Z" | "z", kind: number, at: Address, size: number): void {
-    this.ask(this.packet.start(`${letter}${String(kind)},`).hex(at).text(",").hex(size), () => {
-      this.exchange.mustBeOk(letter === "Z" ? "watch memory" : "watch memory no longer");
-    });
+    this.ask(
+      this.packet
+        .start(`${letter}${String(kind)},`)
+        .hex(at)
+        .text(",")
+        .hex(size),
+      () => {
+        this.exchange.mustBeOk(letter === "Z" ? "watch memory" : "watch memory no longer");
+      },
+    );
   }
 
   /** Sends what is not sent yet, and waits for all answers. */

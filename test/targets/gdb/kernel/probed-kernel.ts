@@ -65,15 +65,15 @@ export class ProbedKernel implements AsyncDisposable {
 
   /** Deals with stops until a promise settles. */
   async until<Result>(what: Promise<Result>): Promise<Result> {
-    let settled = false;
+    const state = { isSettled: false };
     const done = (): void => {
-      settled = true;
+      state.isSettled = true;
     };
     what.then(done, done);
     for (;;) {
       this.turn();
       await setImmediate();
-      if (settled) return what;
+      if (state.isSettled) return what;
     }
   }
 
