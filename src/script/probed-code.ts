@@ -30,6 +30,7 @@ export interface StaticVariable {
   readonly image: string;
   /** As in the image: where it is loaded need not be known yet. */
   readonly address: bigint;
+  /** `void` where nothing tells it: then scripts can have its address, and cast that. */
   readonly type: Type;
   /** Each processor has its own, `address` being an offset into its part. */
   readonly perCpu: boolean;

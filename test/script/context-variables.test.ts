@@ -5,7 +5,7 @@ import { DEFAULT_LIMITS } from "../../src/runtime/limits.js";
 import { compile } from "../../src/script/compile.js";
 import { describeProgram } from "../../src/session/script/describe.js";
 import type { KnownPoints } from "../../src/session/script/known-points.js";
-import { knownVariables } from "../../src/script/context/known-variables.js";
+import { typeText } from "../../src/script/context/type-text.js";
 import { compileText, problemOf, run, type RunOptions } from "./run.js";
 import {
   alias,
@@ -208,9 +208,10 @@ test("static variables are where the scene says, each processor's own too", () =
   const variables = {
     jiffies: { address: 0x300n, type: ULONG, perCpu: false },
     runqueue: { address: 0x100n, type: DENTRY, perCpu: true },
+    untyped: { address: 0x100n, type: VOID, perCpu: false },
   };
   const options: RunOptions = {
-    codes: codes(code("f", fn(VOID, { jiffies64: LONG }), { variables })),
+    codes: codes(code("f", fn(VOID, { jiffies64: LONG }), { variables, types: TYPES })),
     scene: {
       variableAddress: (_hit, image, address, perCpu) =>
         image === "kernel" ? ADDRESS + address + (perCpu ? 0x1000n : 0n) : undefined,
@@ -225,6 +226,16 @@ test("static variables are where the scene says, each processor's own too", () =
     problem('x = @var("jiffy")', options),
     /unable to find global 'jiffy': identifier '@var' at test\.stp:1/,
   );
+  assert.match(
+    problem('x = @var("untyped")', options),
+    /no type information tells what 'untyped' is: @cast\(&@var\("untyped"\)/,
+  );
+  assert.match(
+    problem('x = @var("untyped")->d_name', options),
+    /no type information tells what 'untyped' is/,
+  );
+  assert.equal(printed('print(@cast(&@var("untyped"), "struct dentry")->d_name$)', options), '"name of it"');
+  assert.equal(valueOf('@defined(@var("untyped")) * 10 + @defined(&@var("untyped"))', options), 1n);
   const gone = { ...options, scene: { variableAddress: () => undefined } };
   const [outcome] = run('probe kernel.function("f") { print($jiffies) }', gone).outcomes;
   assert.equal(outcome?.kind, "error");
@@ -484,28 +495,17 @@ test("who lists an alias gets its variables without a target that has their type
   );
 });
 
-test("-L lists the parameters and the result with their types, as SystemTap writes them", () => {
-  const callback = fn(INT, { a: pointer(VOID) });
-  const prototype = fn(alias("ssize_t", LONG), {
-    file: pointer(FILE),
-    name: pointer(constant(CHAR)),
-    done: pointer(callback),
-    "": INT,
-    flags: array(UINT, 2),
-  });
-  const parameters = [
-    "$file:struct file*",
-    "$name:char const*",
-    "$done:int (*)(void*)",
-    "$flags:unsigned int[2]",
-  ];
-  assert.deepEqual(knownVariables(code("f", prototype)), parameters);
-  assert.deepEqual(knownVariables(code("f", prototype, { at: "return" })), [
-    "$return:ssize_t",
-    ...parameters,
-  ]);
-  assert.deepEqual(knownVariables(code("f", prototype, { at: "inside" })), []);
-  assert.deepEqual(knownVariables(code("f", undefined)), []);
+test("types are written as SystemTap writes them", () => {
+  const texts = [
+    [pointer(FILE), "struct file*"],
+    [pointer(constant(CHAR)), "char const*"],
+    [constant(pointer(CHAR)), "char* const"],
+    [pointer(fn(INT, { a: pointer(VOID), b: alias("size_t", ULONG) })), "int (*)(void*, size_t)"],
+    [array(array(UINT, 3), 2), "unsigned int[2][3]"],
+    [array(pointer(VOID), 0), "void*[]"],
+    [struct("", []), "struct {...}"],
+  ] as const;
+  for (const [type, text] of texts) assert.equal(typeText(type), text);
 });
 
 test("-p2 shows the context variables of each handler with their types", () => {

@@ -90,6 +90,7 @@ export class ContextResolver {
       }
       case "static": {
         const { variable, module } = this.static(base, position);
+        refuseUntyped(variable, base.name, node);
         return { walk: walk(placeOf(variable, position), variable.type, module), first: 0 };
       }
       case "cast": {
@@ -254,6 +255,15 @@ export class ContextResolver {
       this.uses.length = before;
     }
   }
+}
+
+/** BTF has the types of per-CPU variables only; of the others a symbol tells where they are. */
+function refuseUntyped({ type }: StaticVariable, name: string, node: ast.ContextNode): void {
+  if (type.kind !== "void" || (node.address && node.steps.length === 0)) return;
+  throw new Unresolved(
+    `no type information tells what '${name}' is: @cast(&@var("${name}"), "TYPE") reads it as a TYPE`,
+    node.position,
+  );
 }
 
 function entryOf(code: ProbedCode): ProbedCode {
