@@ -54,3 +54,13 @@ export interface LabRequest {
 export interface Interrupts {
   onInterrupt(stop: (count: number) => void): void;
 }
+
+/**
+ * Where the stub of a program is: `--gdb` without an image, without which nobody could tell what is where in
+ * a kernel.
+ *
+ * @returns undefined where the target is no program behind a stub
+ */
+export function stubOfProgram({ kernel }: Pick<SessionOptions, "kernel">): string | undefined {
+  return kernel?.image === undefined && kernel?.lab === undefined ? kernel?.gdb : undefined;
+}

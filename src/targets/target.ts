@@ -271,6 +271,13 @@ export interface Capabilities {
    */
   readonly hasShadowStacks?: (space: SpaceId) => boolean;
 
+  /**
+   * The contents of a file that is mapped, where the files of the target are not those of this machine, or
+   * may not be; absent where `/proc` of this machine shows them.
+   * @throws TargetError it cannot be read
+   */
+  readonly mappedFile?: (space: SpaceId, mapping: Mapping) => Uint8Array;
+
   /** One thread can step while the others run. */
   readonly stepsAlone: boolean;
 

@@ -216,12 +216,19 @@ export class Programs implements Images {
     if (this.files.has(key)) return this.files.get(key);
     let elf: ElfImage | undefined;
     try {
-      elf = path === "[vdso]" ? this.vdso(space, ranges) : ElfImage.open(this.fileOf(space, path, ranges));
+      elf = path === "[vdso]" ? this.vdso(space, ranges) : this.openFile(space, path, ranges);
     } catch (error) {
       if (!(error instanceof TraplineError)) throw error;
     }
     this.files.set(key, elf);
     return elf;
+  }
+
+  private openFile(space: SpaceId, path: string, ranges: readonly Mapping[]): ElfImage | undefined {
+    const { mappedFile } = this.target.capabilities;
+    if (mappedFile === undefined) return ElfImage.open(this.fileOf(space, path, ranges));
+    const [range] = ranges;
+    return range === undefined ? undefined : ElfImage.fromBytes(mappedFile(space, range), path);
   }
 
   private vdso(space: SpaceId, ranges: readonly Mapping[]): ElfImage | undefined {

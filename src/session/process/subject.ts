@@ -14,7 +14,7 @@ import { ProcessTracee } from "./tracee.js";
 
 /** Programs: the one of `-c` or `-x` with its children, or none. */
 export class ProcessSubject implements Subject {
-  private readonly names: ProgramNames;
+  protected readonly names: ProgramNames;
 
   constructor(
     private readonly options: Pick<SessionOptions, "command" | "pid">,

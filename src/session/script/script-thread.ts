@@ -11,8 +11,9 @@ import { TextSink } from "../../output/text-sink.js";
 import { parseDefinitions } from "../../runtime/limits.js";
 import { compile, type Compiled, type CompileOptions, parseScript } from "../../script/compile.js";
 import { DOORBELL } from "../../targets/linux/doorbell-words.js";
-import type { SessionOptions } from "../options.js";
+import { type SessionOptions, stubOfProgram } from "../options.js";
 import { redirectWarnings } from "../thread.js";
+import { StubProgramSubject } from "../process/stub-subject.js";
 import { ProcessSubject } from "../process/subject.js";
 import { tapset } from "./tapset.js";
 import { describeHandlers, describeProgram, describeScript } from "./describe.js";
@@ -141,8 +142,10 @@ function outside({ doorbell, stop }: ScriptThreadData, machine: Promise<GuestMac
 }
 
 function subjectOf(options: SessionOptions, world: Outside): Subject {
-  if (options.kernel !== undefined)
-    throw new TargetError("this version of trapline cannot probe kernels yet");
+  const { kernel } = options;
+  const stub = stubOfProgram(options);
+  if (stub !== undefined) return new StubProgramSubject(stub, world.doorbell);
+  if (kernel !== undefined) throw new TargetError("this version of trapline cannot probe kernels yet");
   return new ProcessSubject(options, world.doorbell);
 }
 
@@ -153,7 +156,10 @@ function compileOptions(options: SessionOptions, limits: CompileOptions["limits"
     arguments: options.scriptArguments,
     limits,
     globals: options.globals,
-    library: tapset({ kernel: options.kernel !== undefined, asked: options.script.text }),
+    library: tapset({
+      kernel: options.kernel !== undefined && stubOfProgram(options) === undefined,
+      asked: options.script.text,
+    }),
   };
 }
 

@@ -176,6 +176,11 @@ export class GdbClient implements Disposable {
     return bytes === undefined ? "" : Buffer.from(bytes).toString("utf8");
   }
 
+  /** Whom memory and registers are of now, where that is known. */
+  get selectedThread(): StubThread | undefined {
+    return this.selected;
+  }
+
   /** Makes memory and registers be those of a thread. Costs nothing where it is selected already. */
   select(thread: StubThread): void {
     if (this.selected === thread) return;
@@ -288,7 +293,6 @@ export class GdbClient implements Disposable {
    * @returns undefined at the deadline
    */
   waitStop(until: number): StopReply | undefined {
-    this.run.collect();
     const stop = this.run.wait(until);
     if (stop !== undefined) this.stoppedWith(stop);
     return stop;
@@ -297,6 +301,12 @@ export class GdbClient implements Disposable {
   /** Asks the running target to stop; {@link waitStop} brings that, or a stop that came first. */
   interrupt(): void {
     this.run.interrupt();
+  }
+
+  /** Non-stop mode: asks one running thread to stop; {@link waitStop} brings that, or a stop that came first. */
+  stop(thread: StubThread): void {
+    this.exchange.ask(this.packet.start("vCont;t:").text(thread.text), "harmful");
+    this.exchange.mustBeOk(`stop thread ${thread.text}`);
   }
 
   /** Why the target stands still. */
@@ -316,6 +326,16 @@ export class GdbClient implements Disposable {
   /** `auxv`, `exec-file`, `libraries-svr4`, `siginfo`, `threads`. @throws StubError it does not have it */
   readObject(object: string, annex = ""): Uint8Array<ArrayBuffer> {
     return readObject(this.exchange, this.packet, this.features.packetSize, object, annex);
+  }
+
+  /** `siginfo` of the selected thread. */
+  writeObject(object: string, bytes: Uint8Array): void {
+    this.packet.start(`qXfer:${object}:write::0:`);
+    if (this.packet.binary(bytes, 0, bytes.length, this.features.packetSize) < bytes.length)
+      throw new StubError("unsupported", `${this.name}: the stub's packets are too short for its ${object}`);
+    this.exchange.ask(this.packet);
+    if (Number.parseInt(this.exchange.text(), 16) !== bytes.length || this.exchange.errorCode() !== undefined)
+      throw this.exchange.unexpected(`change its ${object}`);
   }
 
   /** A command of the stub's own: `info registers` of QEMU. @returns what it prints @throws StubError it fails */

@@ -86,6 +86,8 @@ export class RunControl {
    */
   wait(until: number): StopReply | undefined {
     for (;;) {
+      // Before anybody is told: a stub does not set a thread going whose stop is not acknowledged.
+      this.collect();
       const stop = this.stops.shift();
       if (stop !== undefined) return stop;
       if (this.exchange.listen(until)) this.take();
@@ -191,7 +193,7 @@ export class RunControl {
   }
 
   /** Whatever was notified while something else was asked. */
-  collect(): void {
+  private collect(): void {
     if (this.untold) this.takeAll();
   }
 }

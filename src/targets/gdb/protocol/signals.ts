@@ -19,12 +19,6 @@ const REALTIME_64 = 78;
 
 export const STUB_SIGNAL = { none: 0, interrupt: 2, trap: 5 } as const;
 
-/** A signal's name: `SIGSEGV`, `SIG34` for real-time ones, `signal 150` for those of other systems. */
-export function signalName(number: number): string {
-  const linux = realtimeOf(number);
-  return FIRST[number] ?? (linux === undefined ? `signal ${number}` : `SIG${linux}`);
-}
-
 /** Linux's number for GDB's. @returns undefined where Linux has no such signal */
 export function linuxSignal(number: number): number | undefined {
   const name = FIRST[number];
@@ -36,13 +30,4 @@ function realtimeOf(number: number): number | undefined {
   if (number >= REALTIME_33 && number < REALTIME_32 - 1) return number - REALTIME_33 + 33;
   if (number === REALTIME_32) return 32;
   return number === REALTIME_64 ? 64 : undefined;
-}
-
-/** GDB's number for Linux's. @returns undefined where there is none */
-export function stubSignal(linux: number): number | undefined {
-  if (linux === 32) return REALTIME_32;
-  if (linux === 64) return REALTIME_64;
-  if (linux >= 33 && linux < 64) return linux - 33 + REALTIME_33;
-  const index = FIRST.findIndex((_, number) => number > 0 && linuxSignal(number) === linux);
-  return index < 0 ? undefined : index;
 }

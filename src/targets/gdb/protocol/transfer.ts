@@ -6,6 +6,8 @@ import { unescapeBinary } from "./packets.js";
 
 /** The largest object that is read from a stub, bytes. */
 const LARGEST = 16 * 2 ** 20;
+/** The largest file: programs with all that debuggers want. */
+const LARGEST_FILE = 512 * 2 ** 20;
 const MORE = 0x6d; // m
 const LAST = 0x6c; // l
 
@@ -93,7 +95,7 @@ export class HostFiles {
    * @throws HostFileError it cannot be read
    * @throws StubError     the stub has no such packets
    */
-  read(path: string, most: number = LARGEST): Buffer {
+  read(path: string, most: number = LARGEST_FILE): Buffer {
     const file = this.open(path);
     try {
       const chunk = this.chunk;
@@ -117,9 +119,9 @@ export class HostFiles {
     return { descriptor: result };
   }
 
-  /** Bytes asked for at once: an answer must fit, each byte perhaps escaped. */
+  /** Bytes asked for at once. Where they do not fit, escaped, the stub gives fewer. */
   get chunk(): number {
-    return Math.max(16, (this.packetSize >> 1) - 16);
+    return Math.max(16, this.packetSize - 16);
   }
 
   /** @returns fewer bytes than asked for at the end of the file, or where the stub gives no more at once */

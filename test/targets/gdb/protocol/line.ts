@@ -47,7 +47,7 @@ export const FAULTS = [
 export type LineFault = (typeof FAULTS)[number];
 
 /** Makes the decision's byte one of them, mostly none: the first half of all bytes are. */
-export function faultOf(byte: number): LineFault {
+function faultOf(byte: number): LineFault {
   return byte < 128 ? "none" : (FAULTS[1 + ((byte - 128) % (FAULTS.length - 1))] ?? "none");
 }
 

@@ -1,7 +1,7 @@
 import type { Address } from "../../../../src/base/address.js";
 
 /** Bytes of a page. */
-export const PAGE = 4096;
+const PAGE = 4096;
 
 /** A register of the machine, in the order of its description. */
 export interface MachineRegister {

@@ -22,7 +22,7 @@ export interface SessionResult {
 }
 
 /** Something is wrong with the client. */
-export class WrongAnswer extends Error {}
+class WrongAnswer extends Error {}
 
 /**
  * @param tape what the line does, one byte for each packet
