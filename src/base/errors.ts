@@ -27,7 +27,7 @@ export class TargetGone extends TargetError {}
 
 /** Why memory could not be read or written. */
 export type MemoryFaultReason =
-  "not-canonical" | "unmapped" | "no-access" | "past-end-of-file" | "userfaultfd";
+  "not-canonical" | "not-user-space" | "unmapped" | "no-access" | "past-end-of-file" | "userfaultfd";
 
 /**
  * An error that handlers may raise at every hit. It notes no JavaScript stack: scripts have

@@ -13,10 +13,19 @@ import type { Hit } from "../probes/probe.js";
  */
 export class ReadFault extends Error {
   private at: Address | bigint = 0n;
+  private reason: "not-canonical" | "not-user-space" = "not-canonical";
 
-  /** @param at the first byte that cannot be read; as a bigint where it is not even canonical */
+  /** @param at the first byte that cannot be read; as a bigint where no memory can be looked at */
   of(at: Address | bigint): this {
     this.at = at;
+    this.reason = "not-canonical";
+    return this;
+  }
+
+  /** A kernel's address where a program's is wanted: what a kernel itself refuses to copy for a program. */
+  ofKernel(at: bigint): this {
+    this.at = at;
+    this.reason = "not-user-space";
     return this;
   }
 
@@ -27,7 +36,7 @@ export class ReadFault extends Error {
   /** The same with its reason, for those who want to know: no fence expected it. */
   explain(hit: Hit): MemoryFault {
     return typeof this.at === "bigint"
-      ? new MemoryFault(this.address, "read", "not-canonical")
+      ? new MemoryFault(this.address, "read", this.reason)
       : hit.memory.faultAt(this.at);
   }
 

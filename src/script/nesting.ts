@@ -14,8 +14,8 @@ interface Node {
 }
 
 /** Refuses machine-made monsters in a sentence, before a stack of ours overflows. @throws ScriptProblem */
-export function refuseDeepNesting(script: ast.Script, sources: Sources): void {
-  const open: { readonly part: unknown; readonly depth: number }[] = [{ part: script, depth: 0 }];
+export function refuseDeepNesting(code: ast.Script | readonly ast.Block[], sources: Sources): void {
+  const open: { readonly part: unknown; readonly depth: number }[] = [{ part: code, depth: 0 }];
   for (let next = open.pop(); next !== undefined; next = open.pop()) {
     const { part } = next;
     if (typeof part !== "object" || part === null) continue;

@@ -22,6 +22,9 @@ const REFUSED: ReadonlyMap<string, string> = new Map([
   ["@enumname", "@enumname: names of enumeration constants are not supported"],
 ]);
 
+/** Members and elements behind one variable: each is a read of the target in one another. */
+const MOST_STEPS = 100;
+
 /** Context variables and what is written like them; SystemTap's language reference, chapter 4. */
 export class ContextParser extends ExpressionParser {
   protected override special(text: string): Expression {
@@ -133,6 +136,10 @@ export class ContextParser extends ExpressionParser {
     let shown = suffix;
     while (shown === 0) {
       const at = this.peek().position;
+      if (steps.length > MOST_STEPS) {
+        const problem = `more than ${String(MOST_STEPS)} members and elements behind one variable`;
+        throw this.sources.problem("parse", problem, at);
+      }
       if (this.takes("->")) {
         // `$x->$`: what the pointer points to.
         if (/^\$\$?$/.test(this.peek().text)) shown = this.shown();

@@ -526,3 +526,19 @@ test("-p2 shows the context variables of each handler with their types", () => {
     ].join("\n"),
   );
 });
+
+test("monsters are refused in a sentence", () => {
+  const nested = (depth: number): string => `x = ${"$pos[".repeat(depth)}0${"]".repeat(depth)}`;
+  assert.match(
+    problem(`x = $file${"->next".repeat(10_000)}`),
+    /more than 100 members and elements behind one variable/,
+  );
+  assert.match(problem(nested(20_000)), /more than 500 statements or expressions in one another/);
+  assert.match(problem(nested(400)), /more than 500 statements or expressions in one another/);
+  assert.equal(problemless(nested(100)), true);
+});
+
+function problemless(body: string): boolean {
+  compileText(`probe kernel.function("f") { ${body} }`, OPTIONS);
+  return true;
+}

@@ -67,6 +67,21 @@ test("[S2 pre] unfenced they cancel the handler", () => {
   assert.equal(outcomes[0]?.kind, "handler-fault");
 });
 
+test("user_ functions read no kernel memory", () => {
+  const calls = [
+    `user_string(${A})`,
+    `user_int(${A})`,
+    `user_buffer_quoted(${A}, 2, 2)`,
+    `user_string_n(${A}, 2)`,
+  ];
+  for (const call of calls) {
+    const [outcome] = run(`probe begin { print(${call}) }`, MEMORY).outcomes;
+    assert.equal(outcome?.kind, "handler-fault", call);
+    assert.equal(outcome.fault.reason, "not-user-space");
+  }
+  assert.equal(printed(`print(user_string(${A}, "none"), user_string_quoted(${A}))`, MEMORY), `none${A}`);
+});
+
 const SYMBOLS: readonly (SceneSymbol & { readonly at: bigint })[] = [
   { at: 0xffff_ffff_8100_0000n, name: "vfs_read", offset: 0, size: 0x130, module: "kernel" },
   { at: 0xffff_ffff_8100_1010n, name: "ksys_read", offset: 0x10, size: 0xc0, module: "kernel" },

@@ -11,8 +11,12 @@ import { readBytes, readInteger, readString } from "./memory-reads.js";
  */
 export function targetMemory(k: HandlerContext, whose: "user" | "kernel"): Record<string, unknown> {
   const most = k.services.limits.MAXSTRINGLEN;
+  // A program's pointer into the kernel must not show what is there.
+  const refused = whose === "user" ? (at: bigint) => at < 0n : () => false;
   const integer = (bytes: 1 | 2 | 4 | 8, isSigned: boolean) => (at: bigint) =>
-    readInteger(k.readFault, k.thread, at, bytes, isSigned);
+    refused(at) ? k.readFault.ofKernel(at) : readInteger(k.readFault, k.thread, at, bytes, isSigned);
+  const text = (at: bigint, length: number): ByteString | ReadFault =>
+    refused(at) ? k.readFault.ofKernel(at) : readString(k.readFault, k.thread, at, length);
   /** What a bad address gives where the function has an answer for it. */
   const orElse = (read: ByteString | ReadFault, answer: (fault: ReadFault) => ByteString): ByteString => {
     if (typeof read === "string") return read;
@@ -20,16 +24,16 @@ export function targetMemory(k: HandlerContext, whose: "user" | "kernel"): Recor
     return answer(read);
   };
   const string = (at: bigint, message: ByteString | undefined, length = most - 1): ByteString | ReadFault => {
-    const read = readString(k.readFault, k.thread, at, length);
+    const read = text(at, length);
     return message === undefined ? read : orElse(read, () => message);
   };
   const warned = (at: bigint, message: ByteString, length = most - 1): ByteString =>
-    orElse(readString(k.readFault, k.thread, at, length), (fault) => {
+    orElse(text(at, length), (fault) => {
       k.services.warn(describeFault(fault.address, k.where));
       return message;
     });
   const quotedString = (at: bigint, length = most - 1): ByteString => {
-    const read = readString(k.readFault, k.thread, at, length);
+    const read = text(at, length);
     return orElse(
       typeof read === "string" ? quoted(read) : read,
       () => `0x${BigInt.asUintN(64, at).toString(16)}`,
@@ -75,8 +79,10 @@ export function targetBuffers(k: HandlerContext): Record<string, unknown> {
       : bytes;
   };
   return {
-    user_buffer_quoted: (at: bigint, length: bigint, shown: bigint) =>
-      at === 0n ? "NULL" : read(at, length, shown),
+    user_buffer_quoted: (at: bigint, length: bigint, shown: bigint) => {
+      if (at < 0n) return k.readFault.ofKernel(at);
+      return at === 0n ? "NULL" : read(at, length, shown);
+    },
     kernel_buffer_quoted: (at: bigint, length: bigint, shown?: bigint): ByteString => {
       const text = read(at, length, shown);
       if (typeof text === "string") return text;

@@ -2,6 +2,7 @@ import type * as ast from "../ast.js";
 import type { PlainProbe } from "../aliases.js";
 import type { Sources } from "../errors.js";
 import type { ProbedCode, ProbedCodes } from "../probed-code.js";
+import { refuseDeepNesting } from "../nesting.js";
 import { resolveBody, usesContext } from "./resolve-body.js";
 import { ContextResolver, type ContextUse, type Moment } from "./resolver.js";
 import { Unresolved } from "./unresolved.js";
@@ -42,6 +43,8 @@ export function variantsOf(
       const key = textOf(blocks);
       let variant = variants.get(key);
       if (variant === undefined) {
+        // A variable comes to several reads in one another.
+        refuseDeepNesting(blocks, sources);
         variant = { blocks, codes: new Map(), uses: resolver.uses };
         variants.set(key, variant);
       }
@@ -72,6 +75,7 @@ export function resolvedFunction(
     new ContextResolver(undefined, codes, "function", lenient),
     sources,
   );
+  refuseDeepNesting([body], sources);
   return { ...node, body };
 }
 
