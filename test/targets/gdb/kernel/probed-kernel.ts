@@ -88,7 +88,13 @@ export class ProbedKernel implements AsyncDisposable {
     );
     loaded.start();
     const status = await this.until(loaded.ended);
+    this.settle();
     return { output: Buffer.concat(output).toString(), status };
+  }
+
+  /** Deals with stops until none comes: then no hit is under way. */
+  settle(): void {
+    while (this.deal(performance.now() + TURN));
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
@@ -98,11 +104,13 @@ export class ProbedKernel implements AsyncDisposable {
 
   private turn(): void {
     const until = performance.now() + TURN;
-    for (;;) {
-      const stop = this.target.wait(until);
-      if (stop === undefined) return;
-      if (!this.core.handle(stop) && stop.kind !== "thread-gone") this.target.resume(stop.thread, CONTINUE);
-      if (performance.now() > until) return;
-    }
+    while (this.deal(until) && performance.now() < until);
+  }
+
+  private deal(until: number): boolean {
+    const stop = this.target.wait(until);
+    if (stop === undefined) return false;
+    if (!this.core.handle(stop) && stop.kind !== "thread-gone") this.target.resume(stop.thread, CONTINUE);
+    return true;
   }
 }
