@@ -1,5 +1,6 @@
 import { defectiveReaders } from "./defective-readers.js";
 import { elfReaders } from "./elf-readers.js";
+import { kernelReaders } from "./kernel-readers.js";
 import { procReaders } from "./proc-readers.js";
 import { stubReaders } from "./stub-readers.js";
 import { scriptReaders } from "./script-readers.js";
@@ -11,5 +12,11 @@ export type ReaderSet = "real" | "defective";
 /** All readers, with what they start from. */
 export function makeReaders(set: ReaderSet, folder: string, hasCompiler: boolean): Reader[] {
   if (set === "defective") return defectiveReaders();
-  return [...elfReaders(folder, hasCompiler), ...procReaders(), ...scriptReaders(), ...stubReaders()];
+  return [
+    ...elfReaders(folder, hasCompiler),
+    ...kernelReaders(),
+    ...procReaders(),
+    ...scriptReaders(),
+    ...stubReaders(),
+  ];
 }

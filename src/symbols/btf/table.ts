@@ -46,7 +46,8 @@ export class BtfTable {
     this.end = this.first + this.offsets.length;
   }
 
-  private get stringsEnd(): number {
+  /** Where those of a module go on. */
+  get stringsEnd(): number {
     return this.stringsFirst + this.strings.length;
   }
 

@@ -100,6 +100,8 @@ export class BtfTypes implements TypeNames {
 
   private make(id: number): Type {
     const { table } = this;
+    // What would be read with such a size is nothing that C has.
+    if (isScalar(table.kind(id)) && !SCALAR_SIZES.has(table.sizeOrType(id))) return VOID;
     switch (table.kind(id)) {
       case KIND.integer:
         return integer(table, id);
@@ -166,6 +168,13 @@ export class BtfTypes implements TypeNames {
     }
     return 0;
   }
+}
+
+/** 10 and 12 are those of `long double`. */
+const SCALAR_SIZES: ReadonlySet<number> = new Set([1, 2, 4, 8, 10, 12, 16]);
+
+function isScalar(kind: number): boolean {
+  return kind === KIND.integer || kind === KIND.float || kind === KIND.enum || kind === KIND.enum64;
 }
 
 const OVERLAYS: ReadonlySet<number> = new Set([
@@ -358,7 +367,8 @@ function narrowBits(table: BtfTable, id: number): { offset: number; bits: number
   const word = table.word(id, 3);
   const bits = word & 0xff;
   const offset = (word >>> 16) & 0xff;
-  return bits === 8 * table.sizeOrType(id) && offset === 0 ? undefined : { offset, bits };
+  const size = 8 * table.sizeOrType(id);
+  return bits === 0 || bits + offset > size || bits === size ? undefined : { offset, bits };
 }
 
 class Enum implements EnumType {

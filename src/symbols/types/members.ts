@@ -2,7 +2,7 @@ import { TargetError } from "../../base/errors.js";
 import { type CompositeType, type Member, resolved, type Type, type TypeNames } from "./type.js";
 
 /** A pointer of x86-64. */
-export const POINTER_SIZE = 8;
+const POINTER_SIZE = 8;
 
 /** Deeper nesting of arrays is damage: one that holds itself has no end. */
 const MOST_DEEP = 32;

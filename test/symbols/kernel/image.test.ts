@@ -7,9 +7,8 @@ import { test } from "node:test";
 import { KernelImage } from "../../../src/symbols/kernel/image.js";
 import { payloadOf } from "../../../src/symbols/kernel/payload/boot-image.js";
 import { unpackPayload } from "../../../src/symbols/kernel/payload/unpack.js";
-import { type Member, resolved } from "../../../src/symbols/types/type.js";
+import { resolved } from "../../../src/symbols/types/type.js";
 import { temporaryFolder } from "../build-programs.js";
-import { needs } from "../../support/needs.js";
 import { debianKernel } from "./debian-kernel.js";
 
 const path = await debianKernel();
@@ -55,27 +54,6 @@ test("the unpacked kernel is an ELF file whose sections are where readelf sees t
     compared += 1;
   }
   assert.ok(compared > 20);
-});
-
-test("structs, their members, bit fields and unions are where pahole sees them", needs("dwarves"), () => {
-  const text = tool("pahole", "-F", "btf", "-C", "task_struct", vmlinux);
-  const types = kernel.types;
-  assert.ok(types !== undefined);
-  const task = types.named("struct", "task_struct");
-  assert.ok(task?.kind === "struct");
-  const seen = [
-    ...text.matchAll(
-      /^\t[^\t\n}].*?\*?\b(\w+)(\[\w*\])?(?::\d+)?(?: __attribute__\S+)?;? *\/\* +(\d+)(?:: ?(\d+))? +(\d+) \*\/$/gm,
-    ),
-  ];
-  assert.ok(seen.length > 150);
-  for (const [, name = "", , offset, bit] of seen) {
-    const member: Member | undefined = task.members.find((one) => one.name === name);
-    assert.ok(member !== undefined, name);
-    const bits = bit === undefined ? undefined : Number(bit);
-    assert.equal(member.bitOffset, 8 * Number(offset) + (bits ?? 0), name);
-    assert.equal(member.bitSize !== undefined, bits !== undefined, name);
-  }
 });
 
 test("a prototype has its parameters in order, with their types", () => {

@@ -10,7 +10,7 @@ const RUN_A = 0;
 const RUN_B = 1;
 
 /** Something that its caller says with the name of what is damaged. */
-export class DamagedBzip2 extends Error {}
+class DamagedBzip2 extends Error {}
 
 /**
  * Unpacks what bzip2(1) makes. There is no specification; "BZIP2: Format Specification" (Joe Tsai, 2016)
