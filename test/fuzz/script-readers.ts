@@ -7,7 +7,10 @@ import { parseDefinitions } from "../../src/runtime/limits.js";
 import { compile, parseScript } from "../../src/script/compile.js";
 import { printScript } from "../../src/script/print.js";
 import { compileGlob } from "../../src/symbols/glob.js";
+import type { ProbedCodes } from "../../src/script/probed-code.js";
 import { SCENE } from "../script/run.js";
+import { READ, TYPES } from "../script/sample-types.js";
+import { code } from "../script/types.js";
 import { mutateText } from "./mutate-text.js";
 import type { Original, Reader } from "./reader.js";
 
@@ -21,11 +24,36 @@ const WORDS: readonly string[] = [
   "kernel.statement(1)", "{", "}", "(", ")", "[", "]", ";", ",", ":", "::", ".", "?", "!", "+", "- ", "++", "--", "**", "/",
   "%", "=~ \"(a|b)*c{2,3}\"", "!~", "<<<", "<<=", "->", "&&", "||", "==", "=", "$x", "$$vars", "$x$$", "$1", "@1", "$#", "@#",
   "@define m %( 1 %)", "@define m(a, b) %( @a @b %)", "@m", "@m(1, 2)", "@count(s)", "@hist_log(s)", "@hist_linear(s, 0, 10, 1)",
-  "@defined($x)", "@cast(1, \"a\")->b", "%( 1 == 1 %? ", "%( $# > 1 %? 1 %: 2 %)", "%(", "%)", "%?", "%:", "%{", "%}", "/*", "*/", "//", "#", "\"",
+  "@defined($x)", "$file->f_flags", "&$file->f_path->dentry", "$count", "$buf$", "$file$$", "$$parms$", "$return", "[$count]",
+  "->d_name[1]", "@entry(", "@var(\"jiffies\")", "@cast($file, \"file\")", "@choose_defined($x, 1)", ".return", "kernel.function(\"f\")", "@cast(1, \"a\")->b", "%( 1 == 1 %? ", "%( $# > 1 %? 1 %: 2 %)", "%(", "%)", "%?", "%:", "%{", "%}", "/*", "*/", "//", "#", "\"",
   "\"\\", "\\x", "'", "0x", "08", "0777", "99999999999999999999", "9223372036854775808", "printf(\"%d %s %5.3x\\n\", 1, \"a\", 2)",
   "sprintf(\"%-*d\", 1, 2)", "print(1)", "println(a)", "a[1, \"b\"]", "a[*]", "s <<< 1", "x = y = z", "1 ? 2 : 3", "a[2000000000]",
   "a%[10]", "__proto__", "constructor", "f(1)(2)", "next; next", "-", "!", "~",
 ]; // prettier-ignore
+
+/** What types are asked for. */
+const CONTEXT = `
+function flags(f) { return @cast(f, "file", "kernel<linux/fs.h>")->f_flags }
+probe kernel.function("f") {
+  if (@defined($file->f_pos) && !@defined($nothing)) x = $file->f_path->dentry->d_name[$count & 7]
+  else $nothing->x->y++
+  try { println(flags($file), $file->f_b, kernel_string($buf), $pos[1], &$file->f_pos) } catch (m) { println(m) }
+  printf("%s %s %s %p\\n", $file$, $file->f_path->dentry$$, $$parms, @var("jiffies@time.c"))
+}
+probe kernel.function("f").return {
+  println($return, $count, @entry(flags($file)), @choose_defined($file->nothing, $file->f_a), $$return)
+}
+`;
+
+const CODES: ProbedCodes = {
+  codesOf({ components }) {
+    const has = (word: string): boolean => components.some(({ name }) => name === word);
+    if (!has("function")) return undefined;
+    return [code("f", READ, { types: TYPES, at: has("return") ? "return" : "entry" })];
+  },
+  typesOf: (module) =>
+    module === undefined || module === "kernel" ? code("", undefined, { types: TYPES }) : undefined,
+};
 
 function scripts(): Original[] {
   const found: Original[] = [];
@@ -34,6 +62,7 @@ function scripts(): Original[] {
     for (const name of readdirSync(join(ROOT, folder)).filter((each) => each.endsWith(".stp")))
       found.push({ name, bytes: readFileSync(join(ROOT, folder, name)) });
   }
+  found.push({ name: "context variables", bytes: Buffer.from(CONTEXT) });
   for (const name of readdirSync(join(ROOT, "test/script")).filter((each) => each.endsWith(".test.ts"))) {
     const source = readFileSync(join(ROOT, "test/script", name), "utf8");
     // Whole scripts as they stand in tests; what is put together there is left out.
@@ -77,6 +106,7 @@ export function scriptReaders(): Reader[] {
         const options = {
           name,
           text: bytes.toString("utf8"),
+          codes: CODES,
           arguments: ["7", 'a "b'],
           limits: LIMITS,
           globals: new Map<string, string>(),

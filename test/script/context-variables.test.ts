@@ -7,6 +7,7 @@ import { describeProgram } from "../../src/session/script/describe.js";
 import type { KnownPoints } from "../../src/session/script/known-points.js";
 import { typeText } from "../../src/script/context/type-text.js";
 import { compileText, problemOf, run, type RunOptions } from "./run.js";
+import { DENTRY, FILE, READ, TYPES } from "./sample-types.js";
 import {
   alias,
   array,
@@ -28,7 +29,6 @@ import {
   U8,
   UINT,
   ULONG,
-  union,
   USHORT,
   VOID,
 } from "./types.js";
@@ -36,44 +36,6 @@ import {
 /** Kernel addresses are negative numbers. */
 const AT = -0x7f000000;
 const ADDRESS = BigInt.asUintN(64, BigInt(AT));
-
-const DENTRY = struct("dentry", () => [
-  ["d_parent", pointer(DENTRY)],
-  ["d_name", array(CHAR, 16)],
-  ["d_inode", pointer(INODE)],
-]);
-const INODE = struct("inode", [
-  ["i_mode", USHORT],
-  [
-    "",
-    union("", [
-      ["i_ino", ULONG],
-      ["i_low", UINT],
-    ]),
-  ],
-  ["i_sizes", array(INT, 4)],
-]);
-const FILE = struct("file", [
-  ["f_flags", UINT],
-  [
-    "f_path",
-    struct("path", [
-      ["mnt", pointer(VOID)],
-      ["dentry", pointer(DENTRY)],
-    ]),
-  ],
-  ["f_a", UINT, 3],
-  ["f_b", INT, 5],
-  ["f_c", BOOL, 1],
-  ["f_pos", alias("loff_t", LONG)],
-]);
-const READ = fn(alias("ssize_t", LONG), {
-  file: pointer(FILE),
-  buf: pointer(CHAR),
-  count: alias("size_t", ULONG),
-  pos: pointer(alias("loff_t", LONG)),
-});
-const TYPES = names(FILE, DENTRY, INODE);
 
 const FILE_BYTES = bytes(
   [0x8002n, 4],
