@@ -112,7 +112,10 @@ export class HandlerContext {
     try {
       return value();
     } catch (error) {
-      if (error instanceof ReadFault || error instanceof MemoryFault) return new SavedFault(error.address);
+      const fault = error instanceof FaultLimit ? error.fault : error;
+      if (fault instanceof ReadFault || fault instanceof MemoryFault) return new SavedFault(fault.address);
+      if (error === NEXT) return new ScriptError("'next' in what is evaluated at an entry", this.where);
+      if (isStackOverflow(error)) return new ScriptError(STACK_OVERFLOW, this.where);
       if (!(error instanceof ScriptError)) throw error;
       error.near ??= this.where;
       return error;
@@ -183,9 +186,7 @@ export class HandlerContext {
       if (!(error instanceof FaultLimit)) this.hit.handlerFaults++;
       return this.cancelled(fault instanceof ReadFault ? fault.explain(this.hit) : fault);
     }
-    if (error instanceof RangeError && error.message.includes("call stack")) {
-      return { kind: "error", message: "the handler overflowed the stack", where: this.where };
-    }
+    if (isStackOverflow(error)) return { kind: "error", message: STACK_OVERFLOW, where: this.where };
     throw error;
   }
 
@@ -195,6 +196,12 @@ export class HandlerContext {
       ? { kind: "error", message: describeFault(fault.address, where), where }
       : { kind: "handler-fault", fault, where };
   }
+}
+
+const STACK_OVERFLOW = "the handler overflowed the stack";
+
+function isStackOverflow(error: unknown): boolean {
+  return error instanceof RangeError && error.message.includes("call stack");
 }
 
 /** By how they are called: what a function that reads memory says it could not copy. */

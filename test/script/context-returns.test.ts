@@ -151,6 +151,18 @@ test("an endless evaluation at the entry ends by MAXACTION", () => {
   assert.equal(outcome.message, "MAXACTION exceeded");
 });
 
+test("[S7 pre] too many faults at the entry are a fault at the return, and `next` there is an error", () => {
+  const many = `
+    function f() { for (i = 0; i < 9; i++) x .= kernel_string(7, "-") return x }
+    ${POINT} { print("a") print(@entry(f())) print("b") }`;
+  const { outcomes, output } = run(many, { ...OPTIONS, limits: { MAXFAULT: 4 } });
+  assert.equal(output, "a");
+  assert.equal(outcomes[0]?.kind, "handler-fault");
+  assert.equal(run(many, OPTIONS).output, "a---------b");
+  const next = `function f() { next; return 1 } ${POINT} { try { print(@entry(f())) } catch (m) { print(m) } }`;
+  assert.equal(run(next, OPTIONS).output, "'next' in what is evaluated at an entry");
+});
+
 test("@defined at a return is about the entry and the return", () => {
   assert.equal(
     printed(
