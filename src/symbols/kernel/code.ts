@@ -8,7 +8,10 @@ import type { KernelSymbol, KernelSymbolAt } from "./symbol-index.js";
 
 /** A variable of a kernel or a module, as its types describe it. */
 export interface KernelVariable {
-  /** Of a per-CPU variable: what is added to a processor's `this_cpu_off`. */
+  /**
+   * Of a per-CPU variable, what is added to a processor's `__per_cpu_offset`: up to Linux 6.14 a mere number
+   * from 0 on, which no slide moves, since then an address of the image as others are.
+   */
   readonly vaddr: Vaddr;
   readonly type: Type;
   readonly perCpu: boolean;

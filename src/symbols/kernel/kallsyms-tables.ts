@@ -1,3 +1,4 @@
+import type { Vaddr } from "../vaddr.js";
 import { vaddrIn } from "../elf/fields.js";
 
 /**
@@ -33,16 +34,18 @@ const LEAST_NAME = 2;
 /**
  * Finds the tables by their form: there is no symbol that would say where they are, they are the symbols.
  *
- * @param data read-only data that has them, loaded at an address that is a multiple of 8
+ * @param data  read-only data that has them
+ * @param vaddr where it is loaded, a multiple of 8
  * @returns undefined where there are none, as in a kernel without CONFIG_KALLSYMS
  */
-export function findKallsyms(data: Uint8Array): KallsymsTables | undefined {
+export function findKallsyms(data: Uint8Array, vaddr: Vaddr): KallsymsTables | undefined {
   const view = new DataView(data.buffer, data.byteOffset, data.byteLength);
   for (let at = 4; at + 2 * TOKENS <= data.length; at += 4) {
-    // The index of the token table: its first entry is 0, and each is larger than the one before.
+    // The index of the token table: its first entry is 0, and each is larger than the one before. A small
+    // kernel leaves tokens empty.
     if (view.getUint16(at, true) !== 0) continue;
     const second = view.getUint16(at + 2, true);
-    if (second < 2 || second > MOST_CHARACTERS) continue;
+    if (second === 0 || second > MOST_CHARACTERS) continue;
     const tokens = tokensBefore(data, view, at);
     if (tokens === undefined) continue;
     const found = namesBefore(data, view, tokens.start, tokens.texts);
@@ -51,7 +54,7 @@ export function findKallsyms(data: Uint8Array): KallsymsTables | undefined {
     const count = nameOffsets.length;
     const addresses =
       addressesAt(view, offsetsBefore(numberAt, count), count, numberAt) ??
-      addressesBehind(view, at + 2 * TOKENS, count);
+      addressesBehind(view, at + 2 * TOKENS, count, vaddr);
     if (addresses !== undefined) return { count, names, nameOffsets, tokens: tokens.texts, ...addresses };
   }
   return undefined;
@@ -66,30 +69,39 @@ function tokensBefore(
   let before = 0;
   for (let token = 1; token < TOKENS; token += 1) {
     const offset = view.getUint16(index + 2 * token, true);
-    if (offset < before + 2 || offset > before + MOST_CHARACTERS) return undefined;
+    if (offset <= before || offset > before + MOST_CHARACTERS) return undefined;
     before = offset;
   }
-  // The last token's end and up to 7 bytes that align the index.
-  let end = index;
-  while (end > 0 && index - end < 8 && data[end - 1] === 0) end -= 1;
-  let last = end;
-  while (last > 0 && end - last < MOST_CHARACTERS && data[last - 1] !== 0) last -= 1;
-  const start = last - before;
-  if (start < 0 || last === end) return undefined;
+  // How long the last token is, and how many bytes align the index behind it, nothing says.
+  const nearest = (index - before - 1) & ~3;
+  for (let start = nearest; start >= 0 && start > nearest - MOST_CHARACTERS; start -= 4) {
+    const texts = tokenTexts(data, view, start, index);
+    if (texts !== undefined) return { start, texts };
+  }
+  return undefined;
+}
+
+/** The texts of tokens whose table begins at `start`; undefined where it does not. */
+function tokenTexts(data: Uint8Array, view: DataView, start: number, index: number): string[] | undefined {
+  const begin = (token: number): number => start + view.getUint16(index + 2 * token, true);
+  for (let token = 1; token < TOKENS; token += 1) if (data[begin(token) - 1] !== 0) return undefined;
   const texts: string[] = [];
   for (let token = 0; token < TOKENS; token += 1) {
-    const from = start + view.getUint16(index + 2 * token, true);
-    const next = token === TOKENS - 1 ? end + 1 : start + view.getUint16(index + 2 * token + 2, true);
+    const limit = token === TOKENS - 1 ? index : begin(token + 1);
     let text = "";
-    for (let at = from; at < next - 1; at += 1) {
-      const byte = data[at] ?? 0;
-      if (byte === 0) return undefined;
-      text += String.fromCharCode(byte);
-    }
-    if (data[next - 1] !== 0) return undefined;
+    let at = begin(token);
+    for (; at < limit && data[at] !== 0; at += 1) text += String.fromCharCode(data[at] ?? 0);
+    // Behind its end nothing stands but what aligns the index.
+    if (token < TOKENS - 1 ? at !== limit - 1 : !isPadding(data, at, index)) return undefined;
     texts.push(text);
   }
-  return { start, texts };
+  return texts;
+}
+
+function isPadding(data: Uint8Array, from: number, end: number): boolean {
+  if (from >= end || end - from > 8) return false;
+  for (let at = from; at < end; at += 1) if (data[at] !== 0) return false;
+  return true;
 }
 
 interface Names {
@@ -190,10 +202,25 @@ function offsetsBefore(numberAt: number, count: number): number {
   return Math.floor((numberAt - 8 - 4 * count) / 8) * 8;
 }
 
-/** Since Linux 6.4: behind the token index, offsets and their base. */
-function addressesBehind(view: DataView, index: number, count: number): Addresses | undefined {
+/** Since Linux 6.4: behind the token index, offsets and their base; since 7.0 each counts from itself. */
+function addressesBehind(view: DataView, index: number, count: number, vaddr: Vaddr): Addresses | undefined {
   const offsets = align(index, 8);
-  return addressesAt(view, offsets, count, align(offsets + 4 * count, 8) + 8);
+  const end = offsets + 4 * count;
+  if (end > view.byteLength) return undefined;
+  return addressesAt(view, offsets, count, align(end, 8) + 8) ?? fromThemselves(view, offsets, count, vaddr);
+}
+
+function fromThemselves(view: DataView, offsets: number, count: number, vaddr: Vaddr): Addresses | undefined {
+  const addresses = new Float64Array(count);
+  let before = -(2 ** 31);
+  for (let symbol = 0; symbol < count; symbol += 1) {
+    const at = offsets + 4 * symbol;
+    const address = vaddr + at + view.getInt32(at, true);
+    if (address < before || address >= 0) return undefined;
+    addresses[symbol] = address;
+    before = address;
+  }
+  return { addresses, absolute: 0 };
 }
 
 /**

@@ -22,22 +22,22 @@ export function readSymbols(elf: ElfImage): SymbolIndex {
 }
 
 function embeddedColumns(elf: ElfImage): SymbolColumns | undefined {
-  for (const data of readOnlyData(elf)) {
-    const tables = findKallsyms(data);
+  for (const { bytes, vaddr } of readOnlyData(elf)) {
+    const tables = findKallsyms(bytes, vaddr);
     if (tables !== undefined) return kallsymsColumns(tables);
   }
   return undefined;
 }
 
 /** `.rodata`, or all that is loaded where there are no section headers. */
-function* readOnlyData(elf: ElfImage): Generator<Uint8Array> {
+function* readOnlyData(elf: ElfImage): Generator<{ readonly bytes: Uint8Array; readonly vaddr: Vaddr }> {
   const section = elf.sections.find((one) => one.name === ".rodata");
   if (section !== undefined) {
-    yield elf.bytesAt(section.vaddr, section.size);
+    yield { bytes: elf.bytesAt(section.vaddr, section.size), vaddr: section.vaddr };
     return;
   }
-  for (const segment of elf.segments)
-    if (segment.type === SEGMENT.load) yield elf.bytesAt(segment.vaddr, segment.fileSize);
+  for (const { type, vaddr, fileSize } of elf.segments)
+    if (type === SEGMENT.load) yield { bytes: elf.bytesAt(vaddr, fileSize), vaddr };
 }
 
 function symtabColumns(elf: ElfImage): SymbolColumns | undefined {

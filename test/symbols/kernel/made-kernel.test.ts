@@ -14,6 +14,10 @@ const LAYOUTS: Readonly<Record<string, Partial<KernelShape>>> = {
   "6.2's": { layout: { offsets: "before", sequence: "markers", perCpu: true }, orc: "6.3" },
   "6.4's": { layout: { offsets: "behind", sequence: "end", perCpu: true }, orc: "6.4" },
   "6.15's": { layout: { offsets: "behind", sequence: "end", perCpu: false }, orc: "6.4" },
+  "7.0's": {
+    layout: { offsets: "behind", sequence: "end", perCpu: false, fromThemselves: true },
+    orc: "6.4",
+  },
   "6.1's without section headers": { sections: false },
   "6.4's without section headers": {
     layout: { offsets: "behind", sequence: "end", perCpu: true },

@@ -11,17 +11,24 @@ export interface KallsymsLayout {
   readonly sequence: "none" | "markers" | "end";
   /** CONFIG_KALLSYMS_ABSOLUTE_PERCPU. */
   readonly perCpu: boolean;
+  /** Whether each offset counts from its own place, since 7.0, and there is no base. */
+  readonly fromThemselves?: boolean;
 }
 
-/** Pieces of names that get a token of their own; all other bytes stand for themselves. */
+/** Pieces of names that get a token of their own; all other characters stand for themselves. */
 const PIECES = ["made_", "__st", "art_", "name_", "text", "Tm", "tmade_1"];
 
 /** The tables as the kernel's build lays them out, by what scripts/kallsyms.c is known to write. */
-export function kallsyms(symbols: readonly MadeSymbol[], base: number, layout: KallsymsLayout): Buffer {
+export function kallsyms(
+  symbols: readonly MadeSymbol[],
+  base: number,
+  layout: KallsymsLayout,
+  vaddr: number,
+): Buffer {
   // As addresses without a sign: small numbers first.
   const sorted = [...symbols].sort((one, other) => unsigned(one.vaddr) - unsigned(other.vaddr));
   const tokens = Array.from({ length: 256 }, (_, byte) =>
-    byte >= 128 ? (PIECES[byte - 128] ?? "~~") : byte < 32 ? "^^" : String.fromCharCode(byte),
+    byte >= 128 ? (PIECES[byte - 128] ?? "") : byte < 32 ? "" : String.fromCharCode(byte),
   );
   const offsets = Buffer.alloc(4 * sorted.length);
   sorted.forEach(({ vaddr }, index) => {
@@ -51,7 +58,7 @@ export function kallsyms(symbols: readonly MadeSymbol[], base: number, layout: K
   }
   const tokenIndex = Buffer.alloc(512);
   index.forEach((offset, token) => tokenIndex.writeUInt16LE(offset, 2 * token));
-  return aligned([
+  const parts = [
     Buffer.from("something else before\0"),
     ...(layout.offsets === "before" ? [offsets, relativeBase] : []),
     count,
@@ -60,10 +67,16 @@ export function kallsyms(symbols: readonly MadeSymbol[], base: number, layout: K
     ...(layout.sequence === "markers" ? [sequence] : []),
     Buffer.from(table, "latin1"),
     tokenIndex,
-    ...(layout.offsets === "behind" ? [offsets, relativeBase] : []),
+    ...(layout.offsets === "behind" ? [offsets] : []),
+    ...(layout.offsets === "behind" && layout.fromThemselves !== true ? [relativeBase] : []),
     ...(layout.sequence === "end" ? [sequence] : []),
     Buffer.from("something else behind\0"),
-  ]);
+  ];
+  if (layout.fromThemselves === true) {
+    const at = vaddr + aligned(parts.slice(0, parts.indexOf(offsets))).length;
+    sorted.forEach((one, place) => offsets.writeInt32LE(one.vaddr - (at + 4 * place), 4 * place));
+  }
+  return aligned(parts);
 }
 
 function packName(name: string): number[] {

@@ -100,7 +100,7 @@ export function makeKernel(shape: KernelShape = SHAPE): Buffer {
         ]
       : []),
   ];
-  if (shape.hasKallsyms) place(".rodata", () => kallsyms(symbols, TEXT, shape.layout));
+  if (shape.hasKallsyms) place(".rodata", (vaddr) => kallsyms(symbols, TEXT, shape.layout, vaddr));
   sections.push({ name: ".data", vaddr: DATA, bytes: Buffer.alloc(64, 1) });
   return elf(sections, shape, symbols);
 }
