@@ -152,6 +152,25 @@ test("@cast to a pointer reads the pointer first, and an index goes to one of ma
   assert.equal(valueOf('&@cast(0, "dentry")[2]->d_inode'), 88n);
 });
 
+test("@cast takes integers as C writes them, and as type information does", () => {
+  const options = {
+    ...OPTIONS,
+    codes: codes(code("f", READ, { types: names(INT, UINT, ULONG, USHORT, CHAR) })),
+  };
+  const cast = (type: string): bigint => valueOf(`@cast($pos, "${type}")[0]`, options);
+  for (const type of [
+    "unsigned long",
+    "long unsigned int",
+    "unsigned",
+    "int",
+    "unsigned short",
+    "const char",
+  ])
+    assert.equal(cast(type), 42n, type);
+  assert.match(problem('x = @cast($pos, "shirt")[0]', options), /type definition 'shirt' not found/);
+  assert.match(problem('x = @cast($pos, "short")[0]', options), /type definition 'short' not found/);
+});
+
 test("@cast works in functions and where no code is known", () => {
   const script = `
     function flags(f) { return @cast(f, "file", "kernel")->f_flags }

@@ -9,6 +9,7 @@ import type { Position } from "../position.js";
 import type { ModuleTypes, ProbedCode, ProbedCodes, StaticVariable } from "../probed-code.js";
 import { load, plus } from "./nodes.js";
 import { parameterPlaces } from "./parameters.js";
+import { namedType } from "./named-type.js";
 import { type Place, PlaceWalk } from "./place.js";
 import { sizeOf } from "./sizes.js";
 import { typeText } from "./type-text.js";
@@ -312,28 +313,4 @@ function register(
   position: Position,
 ): ast.Expression {
   return { kind: "register", position, register: name };
-}
-
-/** `struct file`, `file`, `char *`. */
-function namedType(text: string, types: TypeNames): Type | undefined {
-  const trimmed = text.trim();
-  if (trimmed.endsWith("*")) {
-    const to = namedType(trimmed.slice(0, -1), types);
-    return to === undefined ? undefined : { kind: "pointer", to };
-  }
-  const words = trimmed
-    .replace(/\b(const|volatile)\b/g, "")
-    .trim()
-    .replace(/\s+/g, " ");
-  const [, word, name = ""] = /^(struct|union|enum|class) (\S+)$/.exec(words) ?? [];
-  if (word === "struct" || word === "class") return types.named("struct", name);
-  if (word === "union" || word === "enum") return types.named(word, name);
-  if (words === "void") return { kind: "void" };
-  return (
-    types.named("alias", words) ??
-    types.named("integer", words) ??
-    types.named("struct", words) ??
-    types.named("union", words) ??
-    types.named("enum", words)
-  );
 }
