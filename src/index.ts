@@ -1,4 +1,5 @@
-export { attach, launch, TracedTarget, type TargetOptions } from "./session/api/traced-target.js";
+export { lab, type LabTargetOptions } from "./session/api/lab.js";
+export { attach, gdb, launch, TracedTarget, type TargetOptions } from "./session/api/traced-target.js";
 export type { Kprobe } from "./session/api/kprobe.js";
 export { type FaultCounts, RegisteredProbe } from "./session/api/registered-probe.js";
 export type { RegisterName } from "./arch/x86_64/registers.js";

@@ -26,8 +26,16 @@ export class TargetError extends TraplineError {}
 export class TargetGone extends TargetError {}
 
 /** Why memory could not be read or written. */
-export type MemoryFaultReason =
-  "not-canonical" | "not-user-space" | "unmapped" | "no-access" | "past-end-of-file" | "userfaultfd";
+export const MEMORY_FAULT_REASONS = [
+  "not-canonical",
+  "not-user-space",
+  "unmapped",
+  "no-access",
+  "past-end-of-file",
+  "userfaultfd",
+] as const;
+
+export type MemoryFaultReason = (typeof MEMORY_FAULT_REASONS)[number];
 
 /**
  * An error that handlers may raise at every hit. It notes no JavaScript stack: scripts have

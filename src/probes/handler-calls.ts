@@ -49,9 +49,11 @@ export class HandlerCalls {
    */
   within(body: () => void): void {
     const { hit } = this;
-    const { thread, space, at, phase, probe, registers, fault, retries, handlerFaults } = hit;
+    const { thread, space, at, phase, probe, registers, fault, retries, handlerFaults, saved } = hit;
     body();
-    Object.assign(hit, { thread, space, at, phase, probe, registers, fault, retries, handlerFaults });
+    Object.assign(hit, {
+      ...{ thread, space, at, phase, probe, registers, fault, retries, handlerFaults, saved },
+    });
   }
 
   /** Prepares the hit for an event that has no location. */

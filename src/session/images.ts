@@ -101,6 +101,9 @@ export interface ImagesListener {
 
 /** What only the target and its images know about a hit, for handlers that ask. */
 export interface SceneFacts {
+  /** Numbers of the process and the thread that a hit is in, as the target has them. */
+  process(hit: Hit): number;
+  thread(hit: Hit): number;
   symbolAt(space: SpaceId, address: Address): SceneSymbol | undefined;
   /** See `variableAddress` of the scene. */
   variableAddress(hit: Hit, image: string, address: bigint, perCpu: boolean): bigint | undefined;

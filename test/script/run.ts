@@ -180,5 +180,7 @@ export const SCENE: Scene = {
   symbolAt: () => undefined,
   currentTask: () => undefined,
   clock: () => process.hrtime.bigint(),
+  process: (hit) => hit.facts().process,
+  thread: (hit) => hit.thread,
   isReturn: () => false,
 };

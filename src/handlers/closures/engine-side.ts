@@ -1,9 +1,9 @@
-import { type Address, addressOf, toBigInt } from "../../base/address.js";
+import { type Address, addressOf, offsetBy, toBigInt } from "../../base/address.js";
 import { MemoryFault } from "../../base/errors.js";
 import type { Handler, Hit } from "../../probes/probe.js";
 import { type HandlerOutcome, MISSED, RETURNED } from "../../probes/outcome.js";
-import type { SpaceId } from "../../targets/target.js";
-import { ACTION, ANSWER, type Mailbox, TURN } from "./mailbox.js";
+import type { Memory, SpaceId } from "../../targets/target.js";
+import { type Accessed, ACTION, ANSWER, type Mailbox, QUESTION, type Question, TURN } from "./mailbox.js";
 
 /** How long the owner may take to begin, and a handler to end; milliseconds. */
 export interface Patience {
@@ -35,6 +35,8 @@ export class RemoteHandlers {
     private readonly patience: Patience,
     /** Makes bytes read from a space be the program's own; see {@link Mailbox.lookUp}. */
     private readonly hideBreakpoints: (space: SpaceId, at: Address, bytes: Uint8Array) => void,
+    /** Of targets whose memory the owner's thread cannot reach by itself. */
+    private readonly memoryOf: (space: SpaceId) => Memory,
     /** Whether the owner's thread is on its way out of the world: V8 had no memory left for it, say. */
     private readonly ownerAborts: () => boolean,
     /** Whether the owner's thread has had no processor since this was asked last: that time does not count. */
@@ -98,9 +100,7 @@ export class RemoteHandlers {
     for (;;) {
       const now = mailbox.get("turn");
       if (now === TURN.lookup) {
-        mailbox.answerLookup((at, bytes) => {
-          this.hideBreakpoints(space, at, bytes);
-        });
+        mailbox.answerLookup((question, at, bytes) => this.look(space, question, at, bytes));
       } else if (now !== turn) return true;
       const left = until - performance.now();
       if (left <= 0) return false;
@@ -110,6 +110,29 @@ export class RemoteHandlers {
         return false;
       }
       if (this.ownerStarves()) until = Math.min(latest, until + LOOK_EVERY);
+    }
+  }
+
+  private look(space: SpaceId, question: Question, at: Address, bytes: Uint8Array): Accessed | undefined {
+    if (question === QUESTION.hide) {
+      this.hideBreakpoints(space, at, bytes);
+      return undefined;
+    }
+    const memory = this.memoryOf(space);
+    if (question === QUESTION.read) {
+      const length = memory.readSome(at, bytes);
+      this.hideBreakpoints(space, at, bytes.subarray(0, length));
+      return {
+        length,
+        reason: length < bytes.length ? memory.faultAt(offsetBy(at, length)).reason : "unmapped",
+      };
+    }
+    try {
+      memory.write(at, bytes);
+      return { length: bytes.length, reason: "unmapped" };
+    } catch (error) {
+      if (!(error instanceof MemoryFault)) throw error;
+      return { length: Number(error.address - toBigInt(at)), reason: error.reason };
     }
   }
 

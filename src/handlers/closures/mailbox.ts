@@ -1,5 +1,6 @@
 import { RegisterFile, REGISTERS } from "../../arch/x86_64/registers.js";
 import type { Address } from "../../base/address.js";
+import { MEMORY_FAULT_REASONS, type MemoryFaultReason } from "../../base/errors.js";
 
 /**
  * The memory in which the engine's thread and the thread that owns the handlers (the caller's)
@@ -17,12 +18,24 @@ export const TURN = {
   running: 2,
   /** The answer stands. */
   answered: 3,
-  /** Within a handler, the engine is asked what bytes of memory are without our breakpoints. */
+  /** Within a handler, the engine is asked about memory. */
   lookup: 4,
 } as const;
 
 /** What the owner answers; see HandlerOutcome. */
 export const ANSWER = { returned: 0, handlerFault: 1, error: 2, runaway: 3 } as const;
+
+/** What the engine can be asked within a handler. */
+export const QUESTION = {
+  /** What bytes that were read are without our breakpoints. */
+  hide: 0,
+  /** The bytes at an address. */
+  read: 1,
+  /** That bytes are written. */
+  write: 2,
+} as const;
+
+export type Question = (typeof QUESTION)[keyof typeof QUESTION];
 
 /** Positions in the words (Int32). */
 const WORD = {
@@ -49,6 +62,11 @@ const WORD = {
   lookupLength: 19,
   /** 1: the owner runs handlers no more. */
   ownerLeft: 20,
+  question: 21,
+  /** Of a read or a write: how many bytes it came to. */
+  lookedLength: 22,
+  /** Why it came no further: an index of MEMORY_FAULT_REASONS. */
+  lookedReason: 23,
 } as const;
 const WORDS = 32;
 /** Positions in the wide words (BigInt64). */
@@ -71,6 +89,14 @@ const OFFSET = {
   text: WORDS * 4 + WIDES * 8 + REGISTERS.length * 8 + NAME_BYTES,
   looked: WORDS * 4 + WIDES * 8 + REGISTERS.length * 8 + NAME_BYTES + TEXT_BYTES,
 } as const;
+
+/** What became of a read or a write. */
+export interface Accessed {
+  /** Bytes. */
+  readonly length: number;
+  /** Why it came no further, where it did not. */
+  readonly reason: MemoryFaultReason;
+}
 
 /** One view of the shared memory; both sides make their own. */
 export class Mailbox {
@@ -126,20 +152,45 @@ export class Mailbox {
    * @throws Error the engine no longer waits for the handler
    */
   lookUp(at: Address, bytes: Uint8Array): void {
+    this.ask(QUESTION.hide, at, bytes);
+  }
+
+  /**
+   * The owner's question for memory that only the engine can reach, from within a handler.
+   *
+   * @param bytes to be filled, or to be written; at most {@link LOOKUP_BYTES}
+   * @throws Error the engine no longer waits for the handler
+   */
+  access(kind: "read" | "write", at: Address, bytes: Uint8Array): Accessed {
+    if (!this.ask(QUESTION[kind], at, bytes)) return { length: 0, reason: "unmapped" };
+    return {
+      length: this.get("lookedLength"),
+      reason: MEMORY_FAULT_REASONS[this.get("lookedReason")] ?? "unmapped",
+    };
+  }
+
+  /** The engine's answer. @param answer changes the bytes in place */
+  answerLookup(answer: (question: Question, at: Address, bytes: Uint8Array) => Accessed | undefined): void {
+    const question = this.get("question") as Question;
+    // The owner has made it out of an address.
+    const at = Number(this.getWide("lookupAt")) as Address;
+    const accessed = answer(question, at, this.looked.subarray(0, this.get("lookupLength")));
+    this.set("lookedLength", accessed?.length ?? 0);
+    this.set("lookedReason", accessed === undefined ? 0 : MEMORY_FAULT_REASONS.indexOf(accessed.reason));
+    this.pass(TURN.lookup, TURN.running);
+  }
+
+  /** @returns false where no handler is being run, and nothing was asked */
+  private ask(question: Question, at: Address, bytes: Uint8Array): boolean {
     this.looked.set(bytes);
     this.set("lookupLength", bytes.length);
     this.setWide("lookupAt", BigInt(at));
-    if (!this.pass(TURN.running, TURN.lookup)) return;
+    this.set("question", question);
+    if (!this.pass(TURN.running, TURN.lookup)) return false;
     this.waitWhile(TURN.lookup, LOOKUP_PATIENCE);
     if (this.pass(TURN.lookup, TURN.running)) throw new Error("the engine has given up on this handler");
     bytes.set(this.looked.subarray(0, bytes.length));
-  }
-
-  /** The engine's answer to {@link lookUp}. @param hide changes the bytes in place */
-  answerLookup(hide: (at: Address, bytes: Uint8Array) => void): void {
-    // The owner has read there: an address.
-    hide(Number(this.getWide("lookupAt")) as Address, this.looked.subarray(0, this.get("lookupLength")));
-    this.pass(TURN.lookup, TURN.running);
+    return true;
   }
 
   writeText(text: string): void {

@@ -92,22 +92,9 @@ function operators(k: HandlerContext): Record<string, unknown> {
 }
 
 function aboutTheHit(k: HandlerContext, scene: Scene): Record<string, unknown> {
-  const processes = new Map<number, { readonly space: number; readonly process: number }>();
-  const pid = (): bigint => {
-    const hit = k.hit;
-    if (hit.thread === NO_THREAD) return 0n;
-    // A thread stays in its process for life, but the kernel gives its number to another one later:
-    // that one is in another address space, and those are never numbered twice.
-    let known = processes.get(hit.thread);
-    if (known?.space !== hit.space) {
-      known = { space: hit.space, process: hit.facts().process };
-      processes.set(hit.thread, known);
-    }
-    return BigInt(known.process);
-  };
   return {
-    pid,
-    tid: () => BigInt(k.hit.thread),
+    pid: () => (k.hit.thread === NO_THREAD ? 0n : BigInt(scene.process(k.hit))),
+    tid: () => (k.hit.thread === NO_THREAD ? 0n : BigInt(scene.thread(k.hit))),
     ppid: () => BigInt(k.thread.facts().parentProcess),
     uid: () => BigInt(k.thread.facts().user),
     euid: () => BigInt(k.thread.facts().user),

@@ -29,6 +29,10 @@ export interface Scene {
   symbolName(hit: Hit, address: bigint): string;
   /** The process that `-c` or `-x` named; 0 where there is none. */
   readonly targetProcess: number;
+  /** Number of the process that the hit is in. */
+  process(hit: Hit): number;
+  /** Number of the thread, as the target has it. */
+  thread(hit: Hit): number;
   /** The system call that a syscall probe is about. */
   systemCall(hit: Hit): SystemCallFacts | undefined;
   /**

@@ -4,16 +4,14 @@ import { ProbeRefused, TargetError, TargetGone, TraplineError, UsageError } from
 import { RemoteHandlers } from "../../handlers/closures/engine-side.js";
 import { Mailbox } from "../../handlers/closures/mailbox.js";
 import type { HandlerOutcome } from "../../probes/outcome.js";
-import { RETURNED } from "../../probes/outcome.js";
 import type { Location } from "../../probes/location.js";
 import { COUNTERS, type Handler, type Probe } from "../../probes/probe.js";
 import { DOORBELL } from "../../targets/linux/doorbell-words.js";
 import { endAborting, isAborting } from "../../targets/linux/abort-delay.js";
 import { ProcessorWait } from "../../targets/linux/processor-wait.js";
-import { LinuxTarget } from "../../targets/linux/target.js";
-import { CONTINUE, type ExitStatus, type SpaceId, type ThreadId } from "../../targets/target.js";
+import { type ExitStatus, type SpaceId, type ThreadId } from "../../targets/target.js";
 import { Engine, type EngineListener } from "../engine.js";
-import { ProcessTracee } from "../process/tracee.js";
+import { openTarget, type OpenedTarget } from "./open-target.js";
 import { redirectWarnings } from "../thread.js";
 import {
   type Command,
@@ -51,7 +49,7 @@ class EngineThread implements EngineListener {
   private readonly remote: RemoteHandlers;
   private engine!: Engine;
   private mainStatus: ExitStatus | undefined;
-  private firstProcess = 0 as ThreadId;
+  private opened: OpenedTarget | undefined;
   private paused = true;
   private isReady = false;
   private readonly warnings: string[] = [];
@@ -79,6 +77,7 @@ class EngineThread implements EngineListener {
       (space, at, bytes) => {
         this.engine.core.hideBreakpoints(space, at, bytes);
       },
+      (space) => this.engine.target.memory(space),
       () => isAborting(data.ownerThread),
       () => ownerWait.lasts(),
       () => {
@@ -93,23 +92,20 @@ class EngineThread implements EngineListener {
     const onNotice = (text: string): void => {
       this.warn(text);
     };
-    const target =
-      start.kind === "launch"
-        ? LinuxTarget.launch(start.command, { doorbell, onNotice })
-        : LinuxTarget.attach(start.pid, { doorbell, onNotice });
-    const tracee = new ProcessTracee(target);
-    this.engine = new Engine(tracee, this, { counted: this.counted });
-    this.engine.begin();
-    const [thread] = target.threads();
-    if (thread === undefined) throw new TargetError("the target ended before it could be probed");
-    this.firstProcess = target.facts(thread).process as ThreadId;
-    if (start.kind === "launch") this.holdAtEntry(thread, target.spaceOf(thread), tracee);
-    else this.ready();
+    const opened = openTarget(start, { doorbell, onNotice });
+    this.opened = opened;
+    this.engine = new Engine(opened.tracee, this, { counted: this.counted });
     const enough = (): boolean => this.leaving;
+    const wait = opened.longestWait;
     try {
+      this.engine.begin();
+      opened.begin(this.engine, (stands) => {
+        this.ready(opened.process);
+        while (stands && this.paused && !this.leaving) this.waitForCommand();
+      });
       while (this.engine.alive && !this.leaving) {
         // The same deadline for many hits: each new one costs a system call.
-        this.engine.step(Math.ceil(performance.now() / LONGEST_WAIT + 1) * LONGEST_WAIT, enough);
+        this.engine.step(Math.ceil(performance.now() / wait + 1) * wait, enough);
         this.obeyAll();
         this.lookAfterOwner();
       }
@@ -117,14 +113,14 @@ class EngineThread implements EngineListener {
       // Also when we came to grief: the target goes on.
       await this.engine.leave();
       this.engine.images[Symbol.dispose]();
+      opened.close();
       this.mailbox.set("left", 1);
       this.publish();
     }
     if (this.ownerAborts) endAborting(this.data.ownerThread);
     // The counters stay readable; what is asked from now on the caller's side answers itself.
     this.tell({ kind: "ended", status: this.mainStatus });
-    // A program that was launched stays a child, and what did not stop in time is let go by the end of this thread.
-    return start.kind === "attach" && target.isLeft;
+    return opened.isLeft();
   }
 
   probeDisarmed(probe: Probe, why: string): void {
@@ -150,7 +146,8 @@ class EngineThread implements EngineListener {
   }
 
   processGone(thread: ThreadId, status: ExitStatus): void {
-    if (thread === this.firstProcess) this.mainStatus = status;
+    const first = this.opened?.first;
+    if (first === undefined || thread === first) this.mainStatus = status;
   }
 
   /** A forked program stands where its parent stood. */
@@ -195,32 +192,9 @@ class EngineThread implements EngineListener {
     }
   }
 
-  /**
-   * A launched program is held at its entry point: its libraries are there to be probed, its own
-   * code has not begun. The place to hold it is a handler, so the core needs no way of its own.
-   */
-  private holdAtEntry(thread: ThreadId, space: SpaceId, tracee: ProcessTracee): void {
-    const entry = tracee.entryOf(space);
-    if (entry === undefined)
-      throw new TargetError("the launched program's image was not found in its memory map");
-    const { core } = this.engine;
-    const probe = core.register({
-      name: "entry point",
-      internal: true,
-      pre: () => {
-        core.unregister(probe);
-        this.ready();
-        while (this.paused && !this.leaving) this.waitForCommand();
-        return RETURNED;
-      },
-    });
-    core.arm(probe, space, entry);
-    this.engine.target.resume(thread, CONTINUE);
-  }
-
-  private ready(): void {
+  private ready(pid: number): void {
     for (const space of this.engine.images.allSpaces()) this.entered.add(space);
-    this.tell({ kind: "ready", pid: this.firstProcess, warnings: this.warnings });
+    this.tell({ kind: "ready", pid, warnings: this.warnings });
     this.isReady = true;
   }
 

@@ -62,7 +62,17 @@ export type Notice =
 
 export type EngineStart =
   | { readonly kind: "launch"; readonly command: readonly string[] }
-  | { readonly kind: "attach"; readonly pid: number };
+  | { readonly kind: "attach"; readonly pid: number }
+  | {
+      readonly kind: "kernel";
+      /** Where its stub listens. */
+      readonly gdb: string;
+      readonly image: string;
+      /** It stands until {@link Command} `run`. */
+      readonly held: boolean;
+      /** A process of it that the caller is told as its `pid`; 0: none. */
+      readonly process: number;
+    };
 
 export interface EngineData {
   readonly start: EngineStart;

@@ -1,5 +1,6 @@
 import type { Mailbox } from "../../handlers/closures/mailbox.js";
 import { OwnerMemory } from "../../handlers/closures/owner-memory.js";
+import { RemoteMemory } from "../../handlers/closures/remote-memory.js";
 import { SpaceMemory } from "../../targets/linux/memory.js";
 import type { Memory, SpaceId } from "../../targets/target.js";
 
@@ -14,7 +15,31 @@ interface Opened {
 }
 
 /** The target's memory, by space, for handlers in the caller's thread. */
-export class TargetMemories {
+export interface Memories {
+  /** @param thread of the hit */
+  of(space: SpaceId, thread: number): Memory;
+  close(): void;
+}
+
+/** Memory that only the engine's thread can reach. */
+export class RemoteMemories implements Memories {
+  private readonly memory: Memory;
+
+  constructor(mailbox: Mailbox) {
+    this.memory = new RemoteMemory(mailbox);
+  }
+
+  of(): Memory {
+    return this.memory;
+  }
+
+  close(): void {
+    // The connection is the engine's.
+  }
+}
+
+/** Memory of processes, which every thread of ours can read. */
+export class TargetMemories implements Memories {
   private readonly opened = new Map<SpaceId, Opened>();
 
   constructor(
@@ -22,7 +47,6 @@ export class TargetMemories {
     private readonly describe: string,
   ) {}
 
-  /** @param thread of the hit */
   of(space: SpaceId, thread: number): Memory {
     const opened = this.opened.get(space) ?? this.open(space, thread);
     opened.thread = thread;

@@ -16,7 +16,17 @@ import {
 import { EngineLink } from "./engine-link.js";
 import { RegisteredProbe } from "./registered-probe.js";
 import { noteLaunched, refuseOwnChild } from "./own-child.js";
-import { TargetMemories } from "./target-memories.js";
+import { type Memories, RemoteMemories, TargetMemories } from "./target-memories.js";
+
+/** A machine that was booted for one target, and the command that it was booted for. */
+export interface Guest {
+  /** Lets the command go. */
+  readonly start: () => void;
+  /** How it ended; undefined where the machine ended before. Never, where there is none. */
+  readonly ended: Promise<ExitStatus | undefined>;
+  /** Ends the machine. */
+  readonly end: () => Promise<void>;
+}
 
 export interface TargetOptions {
   /** How long a handler may run before it is stopped and its probe disarmed; milliseconds. Default 1000. */
@@ -44,6 +54,24 @@ export async function attach(options: TargetOptions & { readonly pid: number }):
   return TracedTarget.start({ kind: "attach", pid: options.pid }, options);
 }
 
+/**
+ * Connects to the stub of a machine that runs a Linux kernel: QEMU's, or KGDB. The machine stands still for
+ * a moment, and goes on.
+ *
+ * @param options.connect `tcp:HOST:PORT`, `unix:PATH`, `/dev/ttyS0,115200`, `| COMMAND`
+ * @param options.kernel  the image that it was booted from, a bzImage or a vmlinux
+ * @throws TargetError nobody is there, or another kernel
+ */
+export async function gdb(
+  options: TargetOptions & { readonly connect: string; readonly kernel: string },
+): Promise<TracedTarget> {
+  const { connect, kernel } = options;
+  return TracedTarget.start(
+    { kind: "kernel", gdb: connect, image: kernel, held: false, process: 0 },
+    options,
+  );
+}
+
 interface Pending {
   readonly command: Command;
   readonly resolve: () => void;
@@ -59,12 +87,14 @@ export class TracedTarget implements AsyncDisposable {
   readonly warnings: string[];
   private readonly pending = new Map<number, Pending>();
   private readonly probes = new Map<number, RegisteredProbe>();
-  private readonly memories: TargetMemories;
+  private readonly memories: Memories;
   private readonly ended: Promise<ExitStatus | undefined>;
   private settleEnded!: (status: ExitStatus | undefined) => void;
   private failEnded!: (error: Error) => void;
   /** The engine has left the target, or is gone. */
   private over = false;
+  /** How the command of a lab ended. */
+  private guestStatus: ExitStatus | undefined;
   private nextProbe = 1;
   private readonly owner: ClosureOwner;
 
@@ -72,8 +102,10 @@ export class TracedTarget implements AsyncDisposable {
     /** The process. */
     readonly pid: number,
     private readonly link: EngineLink,
+    start: EngineStart,
     options: TargetOptions,
     warnings: readonly string[],
+    private readonly guest: Guest | undefined,
   ) {
     this.warnings = [...warnings];
     this.ended = new Promise((resolve, reject) => {
@@ -82,7 +114,10 @@ export class TracedTarget implements AsyncDisposable {
     });
     // Who waits for the end is told; nobody has to.
     this.ended.catch(() => undefined);
-    this.memories = new TargetMemories(link.mailbox, `process ${String(pid)}`);
+    this.memories =
+      start.kind === "kernel"
+        ? new RemoteMemories(link.mailbox)
+        : new TargetMemories(link.mailbox, `process ${String(pid)}`);
     this.owner = new ClosureOwner(
       link.mailbox,
       (space, thread) => this.memories.of(space, thread),
@@ -103,7 +138,7 @@ export class TracedTarget implements AsyncDisposable {
   }
 
   /** @throws TargetError the target cannot be had */
-  static async start(start: EngineStart, options: TargetOptions): Promise<TracedTarget> {
+  static async start(start: EngineStart, options: TargetOptions, guest?: Guest): Promise<TracedTarget> {
     const link = new EngineLink(start, {
       owner: milliseconds("ownerLimit", options.ownerLimit ?? OWNER_LIMIT),
       handler: milliseconds("handlerLimit", options.handlerLimit ?? HANDLER_LIMIT),
@@ -111,7 +146,7 @@ export class TracedTarget implements AsyncDisposable {
     try {
       const { pid, warnings } = await firstNotice(link);
       if (start.kind === "launch") noteLaunched(pid);
-      return new TracedTarget(pid, link, options, warnings);
+      return new TracedTarget(pid, link, start, options, warnings, guest);
     } catch (error) {
       link.release();
       throw error;
@@ -183,12 +218,24 @@ export class TracedTarget implements AsyncDisposable {
   /** Lets a launched target go, and returns. */
   async go(): Promise<void> {
     await this.ask({ kind: "run" });
+    const { guest } = this;
+    if (guest === undefined) return;
+    guest.start();
+    // With its command a lab is over; the machine itself ends when it is disposed of.
+    void guest.ended.then((status) => {
+      this.guestStatus = status;
+      void this.ask({ kind: "leave" });
+    });
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
-    if (this.over) return;
-    await this.ask({ kind: "leave" });
-    await this.ended;
+    try {
+      if (this.over) return;
+      await this.ask({ kind: "leave" });
+      await this.ended;
+    } finally {
+      await this.guest?.end();
+    }
   }
 
   private async ask(command: Command): Promise<void> {
@@ -213,7 +260,7 @@ export class TracedTarget implements AsyncDisposable {
         this.owner.visit();
         return;
       case "ended":
-        this.settleEnded(message.status);
+        this.settleEnded(this.guestStatus ?? message.status);
         this.finish();
         return;
       case "broken":

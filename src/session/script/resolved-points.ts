@@ -11,6 +11,8 @@ export interface ResolvedPoint {
   readonly node: PointNode;
   readonly compiled: CompiledProbe;
   readonly index: number;
+  /** The codes that the handler was made for, by their keys; undefined: for all that the point matches. */
+  readonly codes: ReadonlySet<string> | undefined;
 }
 
 /**
@@ -41,7 +43,8 @@ export function resolvePoints(
         });
       }
       if (!matches(point, node, files, compiled)) continue;
-      resolved.push({ point, node, compiled: probe, index });
+      const codes = probe.codes?.get(node)?.map(({ key }) => key);
+      resolved.push({ point, node, compiled: probe, index, codes: codes && new Set(codes) });
       if (node.sufficient) break;
     }
   });

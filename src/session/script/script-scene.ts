@@ -57,6 +57,14 @@ export class ScriptScene implements Scene {
     return symbol.offset === 0 ? symbol.name : `${symbol.name}+0x${symbol.offset.toString(16)}`;
   }
 
+  process(hit: Hit): number {
+    return this.running().facts.process(hit);
+  }
+
+  thread(hit: Hit): number {
+    return this.running().facts.thread(hit);
+  }
+
   symbolAt(hit: Hit, value: bigint): SceneSymbol | undefined {
     const address = addressOf(value);
     if (address === undefined || hit.thread === NO_THREAD) return undefined;

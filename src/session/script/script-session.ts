@@ -265,7 +265,7 @@ export class ScriptSession implements EngineListener, SessionServices {
   }
 
   private register(
-    { point, node, compiled, index }: ResolvedPoint,
+    { point, node, compiled, index, codes }: ResolvedPoint,
     handlers: readonly ScriptHandler[],
   ): void {
     // One handler was made for each probe of the script.
@@ -273,7 +273,7 @@ export class ScriptSession implements EngineListener, SessionServices {
     const probe = this.engine.core.register(this.definition(point, node, compiled, handler));
     this.pointOf.set(probe.id, point);
     this.probes.push({ probe, point, node, compiled });
-    if (isText(point)) this.running.texts.add(probe, point, handler.save);
+    if (isText(point)) this.running.texts.add(probe, point, { codes, save: handler.save });
     else if (point.kind === "system-call") this.running.calls.add(probe, point);
   }
 

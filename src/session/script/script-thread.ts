@@ -1,6 +1,6 @@
 import { isatty } from "node:tty";
 import { parentPort, workerData } from "node:worker_threads";
-import { TargetError, UsageError } from "../../base/errors.js";
+import { UsageError } from "../../base/errors.js";
 import { emit } from "../../handlers/js/emit.js";
 import { openFile } from "../../output/descriptor-writer.js";
 import { STANDARD_ERROR, standardError, standardOutput } from "../../output/standard-streams.js";
@@ -13,6 +13,7 @@ import { compile, type Compiled, type CompileOptions, parseScript } from "../../
 import { DOORBELL } from "../../targets/linux/doorbell-words.js";
 import { type SessionOptions, stubOfProgram } from "../options.js";
 import { redirectWarnings } from "../thread.js";
+import { KernelSubject } from "../kernel/subject.js";
 import { StubProgramSubject } from "../process/stub-subject.js";
 import { ProcessSubject } from "../process/subject.js";
 import { tapset } from "./tapset.js";
@@ -142,11 +143,16 @@ function outside({ doorbell, stop }: ScriptThreadData, machine: Promise<GuestMac
 }
 
 function subjectOf(options: SessionOptions, world: Outside): Subject {
-  const { kernel } = options;
+  const { kernel, pid, lastPass, list } = options;
   const stub = stubOfProgram(options);
   if (stub !== undefined) return new StubProgramSubject(stub, world.doorbell);
-  if (kernel !== undefined) throw new TargetError("this version of trapline cannot probe kernels yet");
-  return new ProcessSubject(options, world.doorbell);
+  if (kernel === undefined) return new ProcessSubject(options, world.doorbell);
+  const subject = new KernelSubject(kernel, pid, world);
+  if (subject.hasTarget || lastPass < 5 || list !== undefined) return subject;
+  subject[Symbol.dispose]();
+  throw new UsageError("an image alone cannot be traced: a kernel that runs is needed", {
+    remedy: "name one with --gdb WHERE, or boot one with --lab",
+  });
 }
 
 function compileOptions(options: SessionOptions, limits: CompileOptions["limits"]): CompileOptions {

@@ -13,6 +13,8 @@ export interface TextProbe {
   readonly probe: Probe;
   readonly point: TextPoint;
   readonly returns: ReturnProbe | undefined;
+  /** The codes that it is for, by their keys; undefined: all that the point matches. */
+  readonly codes: ReadonlySet<string> | undefined;
   /** Something of the target was what the point names, armed or not. */
   matched: boolean;
   /** Places armed so far, ever; those that a fork copied are the same places. */
@@ -21,6 +23,13 @@ export interface TextProbe {
   readonly refused: Map<string, number>;
   /** Places that were disarmed after MAXHITS hits. */
   exhausted: number;
+}
+
+export interface TextProbeOptions {
+  /** The codes that it is for, by their keys; undefined: all that the point matches. */
+  readonly codes?: ReadonlySet<string> | undefined;
+  /** What a probe on the return of functions keeps of their entries. */
+  readonly save?: ((hit: Hit) => unknown) | undefined;
 }
 
 /** Who is told how the arming goes. */
@@ -75,8 +84,7 @@ export class TextProbes {
     this.selections = new ReturnProbe(engine.core, probe);
   }
 
-  /** @param save what a probe on the return of functions keeps of their entries */
-  add(probe: Probe, point: TextPoint, save?: (hit: Hit) => unknown): TextProbe {
+  add(probe: Probe, point: TextPoint, { codes, save }: TextProbeOptions): TextProbe {
     const returns =
       point.kind === "function" && point.where === "return"
         ? new ReturnProbe(this.engine.core, probe, save)
@@ -84,6 +92,7 @@ export class TextProbes {
     const added: TextProbe = {
       probe,
       point,
+      codes,
       returns,
       matched: false,
       armed: 0,
@@ -169,7 +178,9 @@ export class TextProbes {
       tried.waiting = waiting;
       if (places.length + waiting.length > 0) each.matched = true;
       for (const { resolver } of waiting) this.awaitSelection(image, resolver);
-      return places.filter(({ address }) => !tried.places.has(address)).map((place) => ({ each, place }));
+      return places
+        .filter(({ address, code = "" }) => !tried.places.has(address) && each.codes?.has(code) !== false)
+        .map((place) => ({ each, place }));
     } catch (error) {
       this.refuse(each, error);
       return [];

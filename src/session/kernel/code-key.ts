@@ -1,0 +1,11 @@
+import type { ProbedCode } from "../../script/probed-code.js";
+
+/**
+ * Names the code that a handler with context variables was made for: two static functions of one name in
+ * one module have one prototype, and one handler.
+ *
+ * @param module `kernel`, or a module's name
+ */
+export function codeKey(module: string, name: string): ProbedCode["key"] {
+  return module === "kernel" ? name : `${name}@${module}`;
+}
