@@ -13,6 +13,7 @@ import type { StubMemory } from "./memory.js";
  */
 export class StubBreakpoints implements Breakpoints {
   readonly visible = false;
+  private readonly inserted = new Set<Address>();
 
   /** @param select makes the stub's memory be a space's */
   constructor(
@@ -30,6 +31,7 @@ export class StubBreakpoints implements Breakpoints {
         `it is in a shared mapping (${mapping.path}): a breakpoint there would be written to the file`,
       );
     this.select(space);
+    this.inserted.add(at);
     try {
       if (!this.client.insert(BREAK.software, at, 1))
         throw new TargetError(`${this.client.name}: the stub has no breakpoints`);
@@ -39,7 +41,13 @@ export class StubBreakpoints implements Breakpoints {
     }
   }
 
+  /** Is it ours, in whatever space? */
+  has(at: Address): boolean {
+    return this.inserted.has(at);
+  }
+
   remove(space: SpaceId, at: Address): boolean {
+    this.inserted.delete(at);
     unlessGone(() => {
       this.select(space);
       try {

@@ -3,10 +3,10 @@ import { ProbeRefused } from "../../../base/errors.js";
 import { chooseRoom } from "../../room.js";
 import { ERRNO, errorName, SYS } from "../../system-calls.js";
 import type { Mapping } from "../../target.js";
+import { withTable } from "./exits.js";
 import type { StubMemory } from "./memory.js";
 import type { ProgramThread } from "./threads.js";
 
-const PAGE = 4096;
 const PROT_READ_EXEC = 5;
 const MAP_PRIVATE_ANONYMOUS_FIXED_NOREPLACE = 0x100022;
 /** The instruction `syscall`. */
@@ -34,7 +34,7 @@ export interface Stepper {
  * @throws ProbeRefused `"seccomp"`, `"no-room"`
  */
 export function mapNear(target: Stepper, thread: ProgramThread, near: Address, length: number): Address {
-  const size = Math.ceil(length / PAGE) * PAGE;
+  const size = withTable(length);
   for (let attempt = 0; attempt < 4; attempt++) {
     const at = chooseRoom(target.memoryOf(thread).mappings(), near, size);
     if (at === undefined) break;
@@ -51,7 +51,7 @@ export function mapNear(target: Stepper, thread: ProgramThread, near: Address, l
 
 /** Unmaps what {@link mapNear} mapped. @throws ProbeRefused as mapNear */
 export function unmap(target: Stepper, thread: ProgramThread, at: Address, length: number): void {
-  const size = Math.ceil(length / PAGE) * PAGE;
+  const size = withTable(length);
   const result = call(target, thread, at, SYS.munmap, [at, size]);
   if (result < 0) throw new ProbeRefused(at, "no-room", `munmap in the program failed: ${errorName(result)}`);
 }

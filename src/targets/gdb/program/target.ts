@@ -1,9 +1,9 @@
+import type { Address } from "../../../base/address.js";
 import { TargetError, TargetGone } from "../../../base/errors.js";
 import { unlessGone } from "../../../base/gone.js";
 import type { RegisterFile } from "../../../arch/x86_64/registers.js";
 import { dispositionIn } from "../../disposition.js";
 import { signalName } from "../../signals.js";
-import { SYS } from "../../system-calls.js";
 import type {
   Capabilities,
   Disposition,
@@ -23,6 +23,8 @@ import { linuxSignal, STUB_SIGNAL } from "../protocol/signals.js";
 import type { StopReply } from "../protocol/stop-reply.js";
 import type { StubThread } from "../protocol/thread-ids.js";
 import { StubBreakpoints } from "./breakpoints.js";
+import { CaughtCalls } from "./calls.js";
+import { Exits } from "./exits.js";
 import { mapNear, type Stepper, unmap } from "./injected-call.js";
 import { StubMemory } from "./memory.js";
 import { LazyFacts, ProcessFiles } from "./process-files.js";
@@ -37,6 +39,7 @@ export interface ProgramOptions extends ClientOptions {
 
 /** How often {@link ProgramOptions.woken} is looked at, milliseconds. */
 const LOOK_MS = 20;
+const INT3 = 0xcc;
 /** A step of one instruction takes no longer, however busy the machine; milliseconds. */
 const STEP_MS = 10_000;
 
@@ -61,13 +64,14 @@ export class ProgramTarget implements Target, Stepper {
   private readonly memories = new Map<SpaceId, StubMemory>();
   private readonly files: ProcessFiles;
   private readonly values: ThreadRegisters;
+  private readonly breakpoints: StubBreakpoints;
+  private readonly exits = new Exits((space) => this.memoryIn(space));
   /** Stops that came while something else was waited for, and ends of several threads at once. */
   private readonly ready: Stop[] = [];
   private readonly replies: StopReply[] = [];
   /** The stub started the program, which stands before its first instruction; else it runs on at the first wait. */
   readonly isHeld: boolean;
-  private tracingCalls = false;
-  private watching = 0;
+  private readonly calls: CaughtCalls;
   private isLeft = false;
 
   /** @param client connected with {@link PROGRAM_STUB}; from here on the target's own */
@@ -82,14 +86,24 @@ export class ProgramTarget implements Target, Stepper {
       );
     this.files = new ProcessFiles(client);
     this.values = new ThreadRegisters(client);
+    this.calls = new CaughtCalls(client, this.values);
     if (client.stopReason() === undefined || client.threads().length === 0)
       throw new TargetError(`${client.name}: the stub has no program`, {
         remedy: "Start gdbserver with a program, or with --attach and a process.",
       });
+    this.breakpoints = new StubBreakpoints(
+      client,
+      (space) => this.memoryIn(space),
+      (space) => {
+        this.selectIn(space);
+      },
+    );
     // What they stopped for is what being attached to, or started, does to a program.
     for (let stop = client.waitStop(0); stop !== undefined; stop = client.waitStop(0));
     for (const stub of client.threads())
       this.threadBook.add(stub, this.threadBook.spaceOf(stub.process ?? stub.thread));
+    for (const space of new Set([...this.threadBook.all()].map((thread) => thread.space)))
+      this.exits.findLeft(this.memoryIn(space));
     this.isHeld =
       client.query(`qAttached:${[...this.threadBook.all()][0]?.process.toString(16) ?? ""}`) === "0";
     if (this.isHeld) for (const thread of this.threadBook.all()) thread.state = "stopped";
@@ -100,13 +114,8 @@ export class ProgramTarget implements Target, Stepper {
       unmap: (thread, at, length) => {
         unmap(this, this.stopped(thread), at, length);
       },
-      breakpoints: new StubBreakpoints(
-        client,
-        (space) => this.memoryIn(space),
-        (space) => {
-          this.selectIn(space);
-        },
-      ),
+      breakpoints: this.breakpoints,
+      guard: this.exits,
       mappedFile: (space, mapping) => this.mappedFile(space, mapping),
     };
   }
@@ -206,8 +215,7 @@ export class ProgramTarget implements Target, Stepper {
   }
 
   traceSystemCalls(on: boolean): void {
-    this.tracingCalls = on;
-    this.catchCalls();
+    this.calls.trace(on);
   }
 
   /** Lets the program go, and closes the connection: it runs on. Breakpoints must have been taken out before. */
@@ -334,14 +342,37 @@ export class ProgramTarget implements Target, Stepper {
     }
   }
 
-  private atBreakpoint(thread: ProgramThread, reply: Stopped): Stop {
+  private atBreakpoint(thread: ProgramThread, reply: Stopped): Stop | undefined {
     const at = this.values.programCounter(thread, reply);
+    if (this.isOfOthers(thread, at)) {
+      if (thread.interruptAsked) {
+        thread.interruptAsked = false;
+        return { kind: "interrupted", thread: thread.id };
+      }
+      this.values.flush(thread);
+      this.go(thread, "continue");
+      return undefined;
+    }
     thread.atBreakpoint = true;
     thread.interruptAsked = false;
-    const sp = this.values.stackPointer(thread, reply);
-    const returned = thread.watches?.breakpoint(at, sp) ?? 0;
-    this.unwatch(thread);
+    const returned = this.calls.arrived(thread, at, this.values.stackPointer(thread, reply));
     return { kind: "breakpoint", thread: thread.id, at, returned };
+  }
+
+  /** Left behind by a tracer that was killed; or of ours, and taken out since it was hit. */
+  private isOfOthers(thread: ProgramThread, at: Address): boolean {
+    if (this.breakpoints.has(at) || this.exits.covers(thread.space, at)) return false;
+    const memory = this.memoryIn(thread.space);
+    this.values.fetch(thread);
+    if (this.exits.leave(thread, at, memory)) return true;
+    const byte = new Uint8Array(1);
+    // Where it can be seen it is an int3 of the program's own, or of a slot.
+    if (memory.readSome(at, byte) === 1 && byte[0] === INT3) {
+      thread.fetched = false;
+      return false;
+    }
+    this.breakpoints.remove(thread.space, at);
+    return true;
   }
 
   private signalled(thread: ProgramThread, signal: number, stepping: boolean): Stop | undefined {
@@ -359,13 +390,8 @@ export class ProgramTarget implements Target, Stepper {
   }
 
   private atCall(thread: ProgramThread, phase: "entry" | "exit", number: number): Stop | undefined {
-    if (phase === "entry" && thread.watches?.active === true) {
-      this.values.fetch(thread);
-      const { sp } = thread.registers;
-      if (number === SYS.rt_sigreturn) thread.watches.sigreturn(this.memoryIn(thread.space), sp);
-      else thread.watches.systemCall(sp);
-    }
-    if (this.tracingCalls) return { kind: "system-call", thread: thread.id, phase, number };
+    if (phase === "entry") this.calls.entered(thread, number, this.memoryIn(thread.space));
+    if (this.calls.tracing) return { kind: "system-call", thread: thread.id, phase, number };
     this.go(thread, "continue");
     return undefined;
   }
@@ -384,6 +410,7 @@ export class ProgramTarget implements Target, Stepper {
   private forked(parent: ProgramThread, stub: StubThread, space: SpaceId | undefined): Stop {
     const child = this.threadBook.find(stub) ?? this.threadBook.add(stub, space);
     child.state = "stopped";
+    if (space === undefined) this.exits.copy(parent.space, child.space);
     this.go(parent, "continue");
     return this.begins(child, child.space, space === undefined ? parent.space : undefined, parent.id, true);
   }
@@ -438,7 +465,7 @@ export class ProgramTarget implements Target, Stepper {
   }
 
   private drop(thread: ProgramThread): void {
-    if (thread.watches !== undefined) this.watching--;
+    this.calls.forget(thread);
     this.threadBook.remove(thread);
     this.client.ids.forget(thread.stub);
     if (this.threadBook.ofSpace(thread.space).length === 0) this.memories.delete(thread.space);
@@ -493,34 +520,13 @@ export class ProgramTarget implements Target, Stepper {
       this.values.select(thread);
       changeFaultAddress(this.client, address);
     }
-    if (watch !== undefined && watch !== 0) {
-      this.values.fetch(thread);
-      const { pc, sp } = thread.registers;
-      const { active } = thread.watching();
-      thread.watching().begin(watch, pc, sp);
-      if (!active) this.watching++;
-      this.catchCalls();
-    }
+    if (watch !== undefined && watch !== 0) this.calls.watch(thread, watch);
     return thread.atBreakpoint ? STUB_SIGNAL.trap : thread.stubSignal;
   }
 
   private signalOf(thread: ProgramThread, signal: number): SignalInfo {
     this.values.select(thread);
     return readSignal(this.client, signal);
-  }
-
-  private unwatch(thread: ProgramThread): void {
-    if (thread.watches === undefined || thread.watches.active) return;
-    thread.watches = undefined;
-    this.watching--;
-    this.catchCalls();
-  }
-
-  /** All calls, those that return from handlers, or none. */
-  private catchCalls(): void {
-    const wanted = this.tracingCalls ? "1" : this.watching > 0 ? `1;${SYS.rt_sigreturn.toString(16)}` : "0";
-    if (!this.client.set(`QCatchSyscalls:${wanted}`) && this.tracingCalls)
-      throw new TargetError(`${this.client.name}: the stub cannot tell of system calls`);
   }
 
   // Memory

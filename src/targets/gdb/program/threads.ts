@@ -1,7 +1,7 @@
 import { RegisterFile } from "../../../arch/x86_64/registers.js";
 import { TargetGone } from "../../../base/errors.js";
 import type { SignalInfo, SpaceId, ThreadId } from "../../target.js";
-import { ReturnWatches } from "../../return-watch.js";
+import type { ReturnWatches } from "../../return-watch.js";
 import type { StubThread } from "../protocol/thread-ids.js";
 
 /** A thread of a program behind a stub. */
@@ -28,10 +28,6 @@ export class ProgramThread {
     readonly process: number,
     readonly space: SpaceId,
   ) {}
-
-  watching(): ReturnWatches {
-    return (this.watches ??= new ReturnWatches());
-  }
 }
 
 /** The threads and address spaces that are known. */
