@@ -3,13 +3,14 @@
 //
 //   test("[S3a post] the post-handler is not called for an instruction that faulted", …)
 //   test("[S3 pre][S3 fault] …")                       one that shows two
+//   test("[S3 fault kernel] …")                        on a kernel, not on a process
 //
 //   --check   changes nothing; fails where a cell has no passing test or README.md is not what it would be
 import { writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { parseArgs } from "node:util";
 import { format, resolveConfig } from "prettier";
-import { PHASES, ROWS } from "./lib/matrix-rows.mjs";
+import { PHASES, ROWS, TARGETS } from "./lib/matrix-rows.mjs";
 import { Failure, ROOT, main, textOf } from "./lib/project.mjs";
 import { ALL_RESULTS, readResults } from "./lib/test-results.mjs";
 
@@ -56,8 +57,10 @@ function sort(results) {
   /** @type {Cells} */
   const cells = new Map();
   for (const { row, never } of ROWS) {
-    for (const phase of PHASES) {
-      if (never?.[phase] === undefined) cells.set(`${row} ${phase}`, []);
+    for (const { tag } of TARGETS) {
+      for (const phase of PHASES) {
+        if (never?.[phase] === undefined) cells.set(`${row} ${phase}${tag}`, []);
+      }
     }
   }
   const unknown = [];
@@ -107,16 +110,19 @@ function tableOf(cells) {
   /** @type {string[]} */
   const reasons = [];
   const rows = ROWS.map(({ row, says, never }) => {
-    const marks = PHASES.map((phase) => {
-      const reason = never?.[phase];
-      if (reason !== undefined) return `—${footnote(reasons, reason)}`;
-      return markOf(cells.get(`${row} ${phase}`) ?? []);
-    });
+    const marks = TARGETS.flatMap(({ tag }) =>
+      PHASES.map((phase) => {
+        const reason = never?.[phase];
+        if (reason !== undefined) return `—${footnote(reasons, reason)}`;
+        return markOf(cells.get(`${row} ${phase}${tag}`) ?? []);
+      }),
+    );
     return `| ${[row, says, ...marks].join(" | ")} |`;
   });
+  const columns = TARGETS.flatMap(({ heading }) => PHASES.map((phase) => `${heading}${phase}`));
   return [
-    `| row | what must hold | ${PHASES.join(" | ")} |`,
-    `| --- | --- | ${PHASES.map(() => "---").join(" | ")} |`,
+    `| row | what must hold | ${columns.join(" | ")} |`,
+    `| --- | --- | ${columns.map(() => "---").join(" | ")} |`,
     ...rows,
     "",
     ...reasons.map((reason, index) => `${superscript(index)} ${reason}.\\`),

@@ -7,6 +7,15 @@
 export const PHASES = /** @type {const} */ (["pre", "post", "fault"]);
 
 /**
+ * On which kind of target, with the columns of phases for each: what stands behind the phase in tags, and
+ * above it in the table. A process, traced or behind gdbserver, and a kernel that runs behind a stub.
+ */
+export const TARGETS = /** @type {const} */ ([
+  { tag: "", heading: "" },
+  { tag: " kernel", heading: "kernel: " },
+]);
+
+/**
  * @typedef {object} Row
  * @property {string} row   its name in the design, in tags of tests and in the table
  * @property {string} says  in a few words

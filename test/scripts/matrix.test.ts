@@ -9,7 +9,7 @@ import assert from "node:assert/strict";
 const ROOT = fileURLToPath(new URL("../../..", import.meta.url));
 
 /** The cells as the design has them: rows that the scripts must not lose. */
-const CELLS = [
+const PROCESS_CELLS = [
   ...["S1", "S2", "S3", "S3c", "S3d", "S6", "S7a", "S7b", "S8", "S10", "S11"].flatMap((row) => [
     `${row} pre`,
     `${row} post`,
@@ -18,6 +18,8 @@ const CELLS = [
   ...["S3a", "S3b"].flatMap((row) => [`${row} post`, `${row} fault`]),
   ...["S9", "S12"].flatMap((row) => [`${row} pre`, `${row} fault`]),
 ];
+/** For processes, and for kernels. */
+const CELLS = [...PROCESS_CELLS, ...PROCESS_CELLS.map((cell) => `${cell} kernel`)];
 
 /** A clone with nothing in it but the scripts, a README and the record of a test run. */
 class Clone {
@@ -60,13 +62,14 @@ test("with a passing test for each cell the matrix is written, and then it is wh
   const clone = new Clone(t).record(...ALL);
   assert.deepEqual(clone.matrix("--check").status, 1, "the README has no such table yet");
   assert.deepEqual(clone.matrix().status, 0);
-  assert.match(clone.readme, /\| S3a .*\| —<sup>1<\/sup> *\| ✓ 1 *\| ✓ 1 *\|/);
+  const row = /\| S3a .*\| —<sup>1<\/sup> *\| ✓ 1 *\| ✓ 1 *\| —<sup>1<\/sup> *\| ✓ 1 *\| ✓ 1 *\|/;
+  assert.match(clone.readme, row);
   assert.deepEqual(clone.matrix("--check"), { status: 0, said: "matrix: every cell has a passing test\n" });
 });
 
 test("each cell without a test fails the check by name", (t) => {
   const clone = new Clone(t);
-  for (const cell of ["S1 pre", "S3a fault", "S12 fault"]) {
+  for (const cell of ["S1 pre", "S3a fault", "S12 fault", "S12 fault kernel"]) {
     const { status, said } = clone
       .record(...ALL.filter((name) => !name.startsWith(`[${cell}]`)))
       .matrix("--check");
@@ -98,8 +101,8 @@ test("a tag that is no cell is refused, other brackets are left alone", (t) => {
 });
 
 test("several tags count in several cells, and a suite's tags for its tests", (t) => {
-  const clone = new Clone(t).record(...ALL, "[S1 pre][S1 post] both > [S2 pre] inner");
+  const clone = new Clone(t).record(...ALL, "[S1 pre][S1 post] both > [S2 pre][S2 fault kernel] inner");
   assert.equal(clone.matrix().status, 0);
-  assert.match(clone.readme, /\| S1 .*\| ✓ 2 *\| ✓ 2 *\| ✓ 1 *\|/);
-  assert.match(clone.readme, /\| S2 .*\| ✓ 2 *\| ✓ 1 *\| ✓ 1 *\|/);
+  assert.match(clone.readme, /\| S1 .*\| ✓ 2 *\| ✓ 2 *\| ✓ 1 *(\| ✓ 1 *){3}\|/);
+  assert.match(clone.readme, /\| S2 .*\| ✓ 2 *\| ✓ 1 *\| ✓ 1 *\| ✓ 1 *\| ✓ 1 *\| ✓ 2 *\|/);
 });

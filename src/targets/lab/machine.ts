@@ -55,6 +55,8 @@ const DEATH_MILLISECONDS = 10_000;
 /** How long the outputs of a command may stay open, by programs that it left behind. */
 const LEFT_BEHIND_MILLISECONDS = 2000;
 const CONSOLE_BYTES = 1 << 16;
+/** How long the guest may be silent before it is sent an empty line. */
+const NUDGE_MILLISECONDS = 3000;
 
 /**
  * Boots a kernel in QEMU, with a small root of our own, up to where a command can be run in it. Belongs to
@@ -293,6 +295,7 @@ export class LabMachine implements AsyncDisposable {
   /** Waits for a line of the guest that begins with a word. @returns what stands behind the word */
   private async answer(word: string, patience: number, what: string): Promise<string> {
     let timer: NodeJS.Timeout | undefined;
+    let nudge: NodeJS.Timeout | undefined;
     const asked = performance.now();
     const line = new Promise<string>((resolve, reject) => {
       this.waiting = (text) => {
@@ -300,6 +303,10 @@ export class LabMachine implements AsyncDisposable {
         if (first === word) resolve(rest);
       };
       if (patience === Infinity) return;
+      // An interrupt of a serial port can be lost on a busy machine; the next one makes up for it.
+      nudge = setInterval(() => {
+        this.say("");
+      }, NUDGE_MILLISECONDS);
       timer = setTimeout(() => {
         const seconds = Math.round((performance.now() - asked) / 1000);
         reject(new TargetError(`${what} within ${String(seconds)} s${this.consoleTail()}`));
@@ -314,6 +321,7 @@ export class LabMachine implements AsyncDisposable {
       return await Promise.race([line, gone]);
     } finally {
       clearTimeout(timer);
+      clearInterval(nudge);
       this.waiting = undefined;
     }
   }
