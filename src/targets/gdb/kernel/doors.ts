@@ -61,8 +61,10 @@ export class Doors implements TrapSense {
     for (const door of doors) {
       this.doors.set(door.vector, door);
       this.byStop.set(offsetBy(door.at, LOOK_BYTES), door);
-      // Stopped by somebody else, just before.
+      // Stopped by somebody else, just before; or behind the jump: a processor of QEMU that was at a door when
+      // another one's stop was told stops one jump too late the next time. All is still as it was.
       this.byStop.set(door.at, door);
+      this.byStop.set(door.entry, door);
       this.redirected.redirect(door.vector, door.at);
     }
   }
