@@ -6,6 +6,7 @@ import { CONTINUE } from "../../targets/target.js";
 import type { Engine } from "../engine.js";
 import type { Tracee } from "../images.js";
 import { attachKernel } from "../kernel/attach.js";
+import { openStubProgram } from "../process/stub-program.js";
 import { ProcessTracee } from "../process/tracee.js";
 import type { EngineStart } from "./protocol.js";
 
@@ -45,6 +46,8 @@ export function openTarget(start: EngineStart, options: OpenOptions): OpenedTarg
     case "launch":
     case "attach":
       return openProcess(start, options);
+    case "stub-program":
+      return openBehindStub(start.gdb, options);
     case "kernel":
       return openKernel(start, options);
   }
@@ -73,6 +76,27 @@ function openProcess(
     },
     // A program that was launched stays a child, and what did not stop in time is let go by the end of this thread.
     isLeft: () => start.kind === "attach" && target.isLeft,
+    close: () => undefined,
+  };
+}
+
+function openBehindStub(where: string, { doorbell }: OpenOptions): OpenedTarget {
+  const target = openStubProgram(where, doorbell);
+  const tracee = new ProcessTracee(target);
+  const [thread] = target.threads();
+  if (thread === undefined) throw new TargetError("the target ended before it could be probed");
+  const { process } = target.facts(thread);
+  return {
+    tracee,
+    process,
+    first: process,
+    longestWait: WOKEN,
+    begin: (engine, held) => {
+      if (target.isHeld) holdAtEntry(engine, tracee, held);
+      else held(false);
+    },
+    // It is nobody's child here, and nobody here traces it.
+    isLeft: () => true,
     close: () => undefined,
   };
 }

@@ -63,6 +63,8 @@ export type Notice =
 export type EngineStart =
   | { readonly kind: "launch"; readonly command: readonly string[] }
   | { readonly kind: "attach"; readonly pid: number }
+  /** A program behind a stub, which listens there. */
+  | { readonly kind: "stub-program"; readonly gdb: string }
   | {
       readonly kind: "kernel";
       /** Where its stub listens. */

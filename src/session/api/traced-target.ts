@@ -55,17 +55,20 @@ export async function attach(options: TargetOptions & { readonly pid: number }):
 }
 
 /**
- * Connects to the stub of a machine that runs a Linux kernel: QEMU's, or KGDB. The machine stands still for
- * a moment, and goes on.
+ * Connects to a stub: that of a machine that runs a Linux kernel (QEMU's, or KGDB), which stands still for
+ * a moment, and goes on; or gdbserver's, of a program, which is held at its entry point where gdbserver has
+ * started it, and else goes on.
  *
  * @param options.connect `tcp:HOST:PORT`, `unix:PATH`, `/dev/ttyS0,115200`, `| COMMAND`
- * @param options.kernel  the image that it was booted from, a bzImage or a vmlinux
- * @throws TargetError nobody is there, or another kernel
+ * @param options.kernel  the image that the machine was booted from, a bzImage or a vmlinux; without one it
+ *   is a program
+ * @throws TargetError nobody is there, or something else
  */
 export async function gdb(
-  options: TargetOptions & { readonly connect: string; readonly kernel: string },
+  options: TargetOptions & { readonly connect: string; readonly kernel?: string },
 ): Promise<TracedTarget> {
   const { connect, kernel } = options;
+  if (kernel === undefined) return TracedTarget.start({ kind: "stub-program", gdb: connect }, options);
   return TracedTarget.start(
     { kind: "kernel", gdb: connect, image: kernel, held: false, process: 0 },
     options,
@@ -115,9 +118,9 @@ export class TracedTarget implements AsyncDisposable {
     // Who waits for the end is told; nobody has to.
     this.ended.catch(() => undefined);
     this.memories =
-      start.kind === "kernel"
-        ? new RemoteMemories(link.mailbox)
-        : new TargetMemories(link.mailbox, `process ${String(pid)}`);
+      start.kind === "launch" || start.kind === "attach"
+        ? new TargetMemories(link.mailbox, `process ${String(pid)}`)
+        : new RemoteMemories(link.mailbox);
     this.owner = new ClosureOwner(
       link.mailbox,
       (space, thread) => this.memories.of(space, thread),

@@ -18,7 +18,7 @@ export class ProcessSubject implements Subject {
 
   constructor(
     private readonly options: Pick<SessionOptions, "command" | "pid">,
-    private readonly doorbell: SharedArrayBuffer,
+    protected readonly doorbell: SharedArrayBuffer,
     names?: ProgramNames,
   ) {
     this.names = names ?? programNames(options);

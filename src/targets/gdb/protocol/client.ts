@@ -46,7 +46,8 @@ const MOST_THREADS = 1_000_000;
  */
 export class GdbClient implements Disposable {
   readonly features: Features;
-  readonly layout: RegisterLayout;
+  /** Of the program that there is; known once there is one. */
+  layout: RegisterLayout;
   readonly files: HostFiles;
   /** Several questions at once. */
   readonly pipeline: Pipeline;
@@ -59,7 +60,7 @@ export class GdbClient implements Disposable {
   private readonly packet = new PacketBuilder();
   private readonly exchange: Exchange;
   private readonly memory: MemoryAccess;
-  private readonly registers: RegisterAccess;
+  private registers: RegisterAccess;
   private readonly run: RunControl;
   private readonly onConsole: (text: string) => void;
   /** Whom `g` and `m` are about; undefined: nobody knows. */
@@ -437,6 +438,8 @@ export class GdbClient implements Disposable {
     this.exchange.ask(this.packet.start(text), "harmful");
     const stop = this.run.parse(this.exchange.text());
     if (stop === undefined) throw this.exchange.unexpected(what);
+    this.layout = this.describe();
+    this.registers = new RegisterAccess(this.exchange, this.packet, this.layout);
     this.stoppedWith(stop);
     return stop;
   }
@@ -451,6 +454,8 @@ export class GdbClient implements Disposable {
     if (!this.hasObject("features")) return RegisterLayout.plain();
     // Before a thread is selected gdbserver has no description, and dies of being asked for it.
     this.exchange.ask(this.packet.start("Hg0"));
+    // There is no program yet: see start and attach.
+    if (this.exchange.errorCode() !== undefined) return RegisterLayout.plain();
     const description = readDescription(
       (document) => Buffer.from(this.readObject("features", document)).toString("utf8"),
       this.name,
