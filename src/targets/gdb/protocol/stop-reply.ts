@@ -40,7 +40,7 @@ const NONE: ReadonlyMap<number, Uint8Array> = new Map();
 export function parseStopReply(text: string, threads: ThreadIds): StopReply | undefined {
   switch (text.charAt(0)) {
     case "S": {
-      const signal = hexNumber(text.slice(1, 3));
+      const signal = twoDigits(text.slice(1, 3));
       if (signal === undefined || text.length !== 3) return undefined;
       return {
         kind: "stopped",
@@ -79,7 +79,7 @@ export function parseStopReply(text: string, threads: ThreadIds): StopReply | un
 }
 
 function parseStopped(text: string, threads: ThreadIds): StopReply | undefined {
-  const signal = hexNumber(text.slice(1, 3));
+  const signal = twoDigits(text.slice(1, 3));
   if (signal === undefined) return undefined;
   let thread: StubThread | undefined;
   let core: number | undefined;
@@ -143,6 +143,10 @@ function parseReason(key: string, value: string, threads: ThreadIds): StopReason
     default:
       return undefined;
   }
+}
+
+function twoDigits(text: string): number | undefined {
+  return text.length === 2 ? hexNumber(text) : undefined;
 }
 
 function hexNumber(text: string | undefined): number | undefined {
