@@ -50,6 +50,9 @@ export class Features {
   }
 }
 
+/** The beginning of a stop reply, which no answer to qSupported has. */
+const STOP = /^[TS][0-9a-f]{2}(?:$|[a-z]+:)/i;
+
 /**
  * The first questions: what can the stub do, and must packets be acknowledged?
  *
@@ -66,6 +69,9 @@ export function greet(
   const ours = [...OURS, ...(options.events ? EVENTS : [])];
   try {
     exchange.ask(packet.start(`qSupported:${ours.join(";")}`));
+    // A machine that ran is stopped by QEMU when somebody connects, and that is told before any answer.
+    if (STOP.test(exchange.text()) && !exchange.listen(exchange.now() + exchange.times.answerWithin))
+      throw exchange.fail("silent", "tells of a stop, and does not answer");
   } catch (error) {
     if (!(error instanceof StubError) || error.kind !== "silent") throw error;
     throw exchange.fail(
