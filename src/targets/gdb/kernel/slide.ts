@@ -15,9 +15,10 @@ export const IDT = -0x200_0000_0000 as Address;
 /** Bytes of a gate. Intel SDM vol. 3A, 6.14.1. */
 export const GATE_BYTES = 16;
 
-const INT3 = 3;
+/** The double fault: a session of ours redirects other exceptions, and may be killed before it takes that back. */
+const VECTOR = 8;
 /** The symbol of its entry: since Linux 5.8, and before. */
-const INT3_ENTRIES = ["asm_exc_int3", "int3"];
+const ENTRIES = ["asm_exc_double_fault", "double_fault"];
 
 /** Where a vector's exceptions enter the kernel; undefined: there is no such table, so no Linux of x86-64. */
 export function exceptionEntry(read: ReadMemory, vector: number): Address | undefined {
@@ -35,9 +36,9 @@ export function exceptionEntry(read: ReadMemory, vector: number): Address | unde
  * @throws TargetError no Linux kernel runs there, or it is another than the image's
  */
 export function findSlide(read: ReadMemory, image: KernelImage, name: string): LoadBias {
-  const entry = exceptionEntry(read, INT3);
-  const linked = INT3_ENTRIES.map((symbol) => image.symbol(symbol)).find((vaddr) => vaddr !== undefined);
-  if (linked === undefined) throw new TargetError(`${image.path} has no symbol ${INT3_ENTRIES.join(" or ")}`);
+  const entry = exceptionEntry(read, VECTOR);
+  const linked = ENTRIES.map((symbol) => image.symbol(symbol)).find((vaddr) => vaddr !== undefined);
+  if (linked === undefined) throw new TargetError(`${image.path} has no symbol ${ENTRIES.join(" or ")}`);
   if (entry === undefined || entry === 0) {
     throw new TargetError(`${name}: no Linux kernel of x86-64 runs there, or it is not that far yet`);
   }
@@ -46,7 +47,7 @@ export function findSlide(read: ReadMemory, image: KernelImage, name: string): L
   if (running === image.banner) return slide;
   const what =
     running === undefined
-      ? `its entry of int3 is at ${formatAddress(entry)}, which is no place for that image`
+      ? `its entry of double faults is at ${formatAddress(entry)}, which is no place for that image`
       : `it says ${JSON.stringify(running)}, and the image ${JSON.stringify(image.banner)}`;
   throw new TargetError(`the kernel behind ${name} is not that of ${image.path}: ${what}`, {
     remedy: "name the image that it was booted from with --kernel",
