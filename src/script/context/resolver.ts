@@ -118,7 +118,8 @@ export class ContextResolver {
     if (code.prototype !== undefined && parameter !== undefined)
       return { place: this.parameter(code, index, position), type: parameter.type, code };
     const variable = code.variable(name);
-    if (variable !== undefined) return { place: placeOf(variable, position), type: variable.type, code };
+    if (variable !== undefined && variable.type.kind !== "void")
+      return { place: placeOf(variable, position), type: variable.type, code };
     if (code.prototype === undefined)
       throw new Unresolved(
         `unable to find local '${name}' in ${code.name}: its types are not known (no type information has its prototype)`,

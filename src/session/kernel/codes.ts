@@ -65,10 +65,15 @@ class SourceTypes implements ModuleTypes {
   }
 
   variable(name: string): StaticVariable | undefined {
-    const found = this.source.code.variable(name);
-    if (found === undefined) return undefined;
-    const { vaddr, type, perCpu } = found;
-    return { image: this.source.name, address: BigInt(vaddr), type, perCpu };
+    const { code, name: image } = this.source;
+    const found = code.variable(name);
+    if (found !== undefined)
+      return { image, address: BigInt(found.vaddr), type: found.type, perCpu: found.perCpu };
+    // BTF has variables of each processor only; of the others a symbol tells where they are.
+    const symbol = code.symbol(name);
+    return symbol === undefined
+      ? undefined
+      : { image, address: BigInt(symbol), type: { kind: "void" }, perCpu: false };
   }
 }
 
