@@ -3,13 +3,17 @@ import { spawnSync } from "node:child_process";
 import type { Address } from "../../src/base/address.js";
 import { TargetError } from "../../src/base/errors.js";
 import { BtfTypes } from "../../src/symbols/btf/types.js";
+import type { KernelCode } from "../../src/symbols/kernel/code.js";
 import { KernelImage } from "../../src/symbols/kernel/image.js";
+import type { LiveMemory } from "../../src/symbols/kernel/live.js";
+import { loadedModules } from "../../src/symbols/kernel/modules.js";
 import { unwindStep } from "../../src/symbols/kernel/unwind.js";
 import { findMember, sizeOf } from "../../src/symbols/types/members.js";
 import { resolved, type Type } from "../../src/symbols/types/type.js";
-import type { Vaddr } from "../../src/symbols/vaddr.js";
+import type { LoadBias, Vaddr } from "../../src/symbols/vaddr.js";
 import { bootImage } from "../symbols/kernel/boot-image.js";
 import { makeKernel, SHAPE, TEXT } from "../symbols/kernel/make-kernel.js";
+import { makeModules } from "../symbols/kernel/make-modules.js";
 import { type Edit, overwrite, truncateAt } from "./edits.js";
 import { littleEndian, trickyInteger } from "./integers.js";
 import { mutateElf } from "./mutate-elf.js";
@@ -80,7 +84,34 @@ export function kernelReaders(): Reader[] {
         return "answered";
       },
     },
+    modulesReader("6.1"),
+    modulesReader("6.4"),
   ];
+}
+
+/** Memory of a running kernel: what it says of its modules. */
+function modulesReader(layout: "6.1" | "6.4"): Reader {
+  const image = KernelImage.fromBytes(makeKernel({ ...SHAPE, orc: layout }), "made");
+  const table = image.btf?.table;
+  assert.ok(table !== undefined);
+  const { at, bytes: memory } = makeModules(layout, table);
+  return {
+    name: `kernel-modules-${layout}`,
+    originals: [{ name: "memory", bytes: memory }],
+    mutate: (original, random) => changes(original, random),
+    sentence: /kernel|module/,
+    read(bytes) {
+      const live: LiveMemory = {
+        readSome(from, into) {
+          const start = from - at;
+          return start < 0 || start >= bytes.length ? 0 : bytes.copy(into, 0, start, start + into.length);
+        },
+      };
+      const { modules, damage } = loadedModules(image, live, 0 as LoadBias);
+      for (const module of modules.slice(0, 4)) askCode(module, (module.base - 64) as Vaddr, /kernel|module/);
+      return damage === undefined ? "answered" : "warned";
+    },
+  };
 }
 
 function typesOf(kernel: Buffer | undefined): Buffer {
@@ -139,32 +170,41 @@ function changes({ bytes }: Original, random: Random): Edit[] {
 
 /** Asks a kernel for everything that it can tell; what it refuses it refuses by name. */
 function askKernel(image: KernelImage): void {
-  const asked: unknown[] = [];
-  const ask = (question: () => unknown): void => {
-    try {
-      asked.push(question());
-    } catch (error) {
-      if (!(error instanceof TargetError) || !error.message.includes(image.path)) throw error;
-    }
-  };
-  ask(() => image.banner);
-  ask(() => image.functions("*").length);
-  ask(() => image.functions("made_1?"));
-  ask(() => [...image.symbols()].length);
-  for (let at = TEXT - 64; at < TEXT + 0x3000; at += 61) {
-    const vaddr = at as Vaddr;
-    ask(() => image.symbolAt(vaddr));
-    ask(() => image.forbidden(vaddr));
-    ask(() => image.fixup(vaddr));
-    ask(() => unwindFrom(image, vaddr));
-  }
-  ask(() => image.offsetOf("node", "name"));
-  ask(() => image.variable("counter_of_each"));
-  ask(() => image.prototype("made_1")?.parameters.length);
-  ask(() => image.btf && askTypes(image.btf));
+  const sentence = new RegExp(image.path);
+  refusedByName(() => image.banner, sentence);
+  refusedByName(() => image.offsetOf("node", "name"), sentence);
+  refusedByName(() => image.btf && askTypes(image.btf), sentence);
+  askCode(image, (TEXT - 64) as Vaddr, sentence);
 }
 
-function unwindFrom(image: KernelImage, vaddr: Vaddr): void {
+function askCode(code: KernelCode, from: Vaddr, sentence: RegExp): void {
+  const questions: (() => unknown)[] = [
+    () => code.functions("*").length,
+    () => code.functions("made_1?"),
+    () => [...code.symbols()].length,
+    () => code.variable("counter_of_each"),
+    () => code.prototype("made_1")?.parameters.length,
+    () => code.types?.named("struct", "node"),
+  ];
+  for (const question of questions) refusedByName(question, sentence);
+  for (let at = from as number; at < from + 0x3000; at += 61) {
+    const vaddr = at as Vaddr;
+    refusedByName(() => code.symbolAt(vaddr), sentence);
+    refusedByName(() => code.forbidden(vaddr), sentence);
+    refusedByName(() => code.fixup(vaddr), sentence);
+    refusedByName(() => unwindFrom(code, vaddr), sentence);
+  }
+}
+
+function refusedByName(question: () => unknown, sentence: RegExp): void {
+  try {
+    question();
+  } catch (error) {
+    if (!(error instanceof TargetError) || !sentence.test(error.message)) throw error;
+  }
+}
+
+function unwindFrom(image: KernelCode, vaddr: Vaddr): void {
   let frame = { pc: vaddr as number as Address, sp: (TEXT + 0x100) as Address, bp: 1n, interrupted: true };
   for (let depth = 0; depth < 50; depth += 1) {
     const step = unwindStep(frame, {

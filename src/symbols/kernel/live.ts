@@ -9,14 +9,30 @@ export interface LiveMemory {
   readSome(at: Address, into: Uint8Array): number;
 }
 
+/** A damaged length must not make us ask for memory that we then do not fill. */
+const PIECE = 1 << 16;
+
 /** @throws TargetError some of it cannot be read */
 export function readLive(memory: LiveMemory, at: Address, length: number, what: string): Buffer {
-  const bytes = Buffer.alloc(length);
-  const count = memory.readSome(at, bytes);
-  if (count === length) return bytes;
+  const bytes = readSomeLive(memory, at, length);
+  if (bytes.length === length) return bytes;
   throw new TargetError(
-    `the kernel's memory cannot be read at ${formatAddress((at + count) as Address)} (${what})`,
+    `the kernel's memory cannot be read at ${formatAddress((at + bytes.length) as Address)} (${what})`,
   );
+}
+
+/** As many bytes as can be read, at most `length`. */
+export function readSomeLive(memory: LiveMemory, at: Address, length: number): Buffer {
+  const pieces: Buffer[] = [];
+  for (let done = 0; done < length;) {
+    const piece = Buffer.alloc(Math.min(PIECE, length - done));
+    const count = memory.readSome((at + done) as Address, piece);
+    pieces.push(piece.subarray(0, count));
+    if (count < piece.length) break;
+    done += count;
+  }
+  const [first] = pieces;
+  return pieces.length === 1 && first !== undefined ? first : Buffer.concat(pieces);
 }
 
 /** A struct of a running kernel, read as a whole: its members by their names in the kernel's source. */
@@ -89,7 +105,7 @@ export class LiveStruct {
   }
 }
 
-/** Nobody's list is longer: one that is goes round in a circle. */
+/** Nobody's list is longer. */
 const MOST_LINKS = 10_000;
 
 /**
@@ -110,8 +126,10 @@ export function* walkList(
     return addressFromHalves(bytes.readUInt32LE(0), bytes.readUInt32LE(4));
   };
   let at = nextOf(head);
-  for (let count = 0; at !== head; count += 1) {
-    if (count >= MOST_LINKS) throw new TargetError(`${what} has no end`);
+  const seen = new Set<Address>();
+  while (at !== head) {
+    if (seen.has(at) || seen.size >= MOST_LINKS) throw new TargetError(`${what} has no end`);
+    seen.add(at);
     yield (at - link) as Address;
     at = nextOf(at);
   }

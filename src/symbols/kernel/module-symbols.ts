@@ -1,7 +1,7 @@
 import type { Address } from "../../base/address.js";
 import { SECTION_INDEX, SYMBOL_SIZE } from "../elf/facts.js";
 import { vaddrIn } from "../elf/fields.js";
-import { readLive, type LiveMemory } from "./live.js";
+import { readLive, readSomeLive, type LiveMemory } from "./live.js";
 import type { SymbolColumns } from "./symbol-index.js";
 
 /** A module's symbols as the kernel keeps them for kallsyms: `struct mod_kallsyms`. */
@@ -45,7 +45,8 @@ export function moduleColumns(
     lastName = Math.max(lastName, name);
     found.push(index);
   }
-  const names = readNames(memory, strings, lastName);
+  // Nothing says how long the strings are: up to the end of the last that is used.
+  const names = readSomeLive(memory, strings, lastName + MOST_CHARACTERS);
   const addressOf = (index: number): number => vaddrIn(view, index * SYMBOL_SIZE + 8);
   // Offsets of per-CPU variables are no addresses: first, as the kernel's own kallsyms has them.
   const rank = (address: number): number => (address >= 0 ? address - 2 ** 50 : address);
@@ -67,10 +68,4 @@ export function moduleColumns(
       return exported.has(addressOf(index)) ? letter.toUpperCase() : letter.toLowerCase();
     },
   };
-}
-
-/** Nothing says how long the table is: up to the end of the last name that is used. */
-function readNames(memory: LiveMemory, at: Address, lastName: number): Buffer {
-  const bytes = Buffer.alloc(lastName + MOST_CHARACTERS);
-  return bytes.subarray(0, memory.readSome(at, bytes));
 }

@@ -8,12 +8,14 @@ import { KernelModule } from "./module.js";
 /** Modules that were found, and what kept us from finding the rest. */
 export interface LoadedModules {
   readonly modules: readonly KernelModule[];
-  /** A sentence; undefined where the list was read to its end. */
+  /** A sentence; undefined where all of the list could be read. */
   readonly damage: string | undefined;
 }
 
 /** MODULE_NAME_LEN, and more than it. */
 const MOST_CHARACTERS = 64;
+/** Where the kernel's half of the address space begins. */
+const LOWEST_ADDRESS = -(2 ** 47);
 /** `enum module_state`. Linux, include/linux/module.h. */
 const STATE = { live: 0, coming: 1 } as const;
 /** `MOD_INIT_TEXT` and what is behind it in `enum mod_mem_type` is gone once the module has begun. */
@@ -34,16 +36,23 @@ export function loadedModules(image: KernelImage, memory: LiveMemory, bias: Load
     });
   const link = image.offsetOf("module", "list");
   const modules: KernelModule[] = [];
-  try {
-    for (const at of walkList(memory, loadedAt(head, bias), link, "the kernel's list of modules")) {
-      const module = moduleAt(image, memory, bias, at);
-      if (module !== undefined) modules.push(module);
+  let damage: string | undefined;
+  const tolerate = (read: () => void): void => {
+    try {
+      read();
+    } catch (error) {
+      if (!(error instanceof TargetError)) throw error;
+      damage ??= error.message;
     }
-  } catch (error) {
-    if (!(error instanceof TargetError)) throw error;
-    return { modules, damage: error.message };
-  }
-  return { modules, damage: undefined };
+  };
+  tolerate(() => {
+    for (const at of walkList(memory, loadedAt(head, bias), link, "the kernel's list of modules"))
+      tolerate(() => {
+        const module = moduleAt(image, memory, bias, at);
+        if (module !== undefined) modules.push(module);
+      });
+  });
+  return { modules, damage };
 }
 
 /**
@@ -64,13 +73,16 @@ export function moduleAt(
   const state = struct.u32("state");
   if (state !== STATE.live && state !== STATE.coming) return undefined;
   const ranges = rangesOf(struct);
-  if (ranges[0] === undefined) return undefined;
+  const name = struct.text("name", MOST_CHARACTERS);
+  const [text] = ranges;
+  if (text === undefined || text.start < LOWEST_ADDRESS || text.start >= 0 || text.end > 0)
+    throw new TargetError(`module ${name} is damaged: its text is said to be where no memory is`);
   const list = image.symbol("btf_modules");
   return new KernelModule({
     memory,
     struct,
     kernelTypes,
-    name: struct.text("name", MOST_CHARACTERS),
+    name,
     ranges,
     typesList: list && loadedAt(list, bias),
   });

@@ -1,4 +1,5 @@
 import { BtfWriter } from "../btf/write-btf.js";
+import { describeModules, MODULES, TYPES } from "./make-modules.js";
 import { kallsyms, type KallsymsLayout, type MadeSymbol } from "./make-kallsyms.js";
 
 /** A small kernel of our own: everything that a reader looks for, at known places. */
@@ -56,7 +57,7 @@ export function makeKernel(shape: KernelShape = SHAPE): Buffer {
     return { start, end: at };
   };
   const banner = place(".banner", () => Buffer.from(`${BANNER}\0`));
-  const btf = place(".BTF", makeBtf);
+  const btf = place(".BTF", () => makeBtf(shape.orc === "6.4" ? "6.4" : "6.1"));
   const exceptions = place("__ex_table", (vaddr) => relative(vaddr, 12, [[functionAt(3), functionAt(4)]]));
   const exports = place("__ksymtab", (vaddr) => relative(vaddr, 12, [[functionAt(5)], [functionAt(6)]]));
   const orcStarts = place(".orc_unwind_ip", (vaddr) =>
@@ -93,6 +94,8 @@ export function makeKernel(shape: KernelShape = SHAPE): Buffer {
     ...marks("__start___jump_table", "__stop___jump_table", jumps),
     ...marks("__start_kprobe_blacklist", "__stop_kprobe_blacklist", blacklist),
     { name: "made_data", vaddr: DATA + 8, type: "d" },
+    { name: "modules", vaddr: MODULES, type: "d" },
+    { name: "btf_modules", vaddr: TYPES, type: "d" },
     ...(shape.layout.perCpu
       ? [
           { name: "first_of_all", vaddr: 0, type: "A" },
@@ -105,7 +108,7 @@ export function makeKernel(shape: KernelShape = SHAPE): Buffer {
   return elf(sections, shape, symbols);
 }
 
-function makeBtf(): Buffer {
+function makeBtf(modules: "6.1" | "6.4"): Buffer {
   const btf = new BtfWriter();
   const int = btf.integer("int", 4, 1);
   const long = btf.integer("long unsigned int", 8);
@@ -126,6 +129,7 @@ function makeBtf(): Buffer {
     ["size", long],
   ]);
   btf.type(12, "made_1", prototype, { count: 1 });
+  describeModules(btf, modules, int, long);
   return btf.bytes();
 }
 
