@@ -1,5 +1,6 @@
 import { type Address, offsetBy } from "../../../base/address.js";
 import { BREAK, type GdbClient } from "../protocol/client.js";
+import { type Door, DOOR_BYTES, doorCode, FILLER, LOOK_BYTES } from "./door.js";
 import { type GateTable, gateAddress } from "./idt.js";
 import type { Vcpu } from "./machine.js";
 import { findPadding } from "./padding.js";
@@ -11,21 +12,6 @@ const INSTRUCTION_VECTORS = [0, 4, 5, 6, 7, 10, 11, 12, 13, 14, 16, 17, 19, 21];
 
 /** Vectors up to the last of them. */
 const REDIRECTED = 22;
-
-/** `cmp al, [rip + d]`: the frame holds the flags that it changes. */
-const LOOK = [0x3a, 0x05];
-const LOOK_BYTES = 6;
-const JUMP = 0xe9;
-const JUMP_BYTES = 5;
-const DOOR_BYTES = LOOK_BYTES + JUMP_BYTES;
-const FILLER = 0xcc;
-
-interface Door {
-  readonly vector: number;
-  readonly at: Address;
-  /** Where the kernel deals with the exception. */
-  readonly entry: Address;
-}
 
 /** What doors are built from. */
 export interface DoorRoom {
@@ -155,14 +141,4 @@ export class Doors implements TrapSense {
   private put(at: Address, bytes: Uint8Array): void {
     if (!this.write(at, bytes)) throw new RangeError("the kernel's text or tables cannot be written");
   }
-}
-
-function doorCode({ at, entry }: Door, watched: Address): Uint8Array {
-  const code = new Uint8Array(DOOR_BYTES);
-  const view = new DataView(code.buffer);
-  code.set(LOOK);
-  view.setInt32(2, watched - (at + LOOK_BYTES), true);
-  code[LOOK_BYTES] = JUMP;
-  view.setInt32(LOOK_BYTES + 1, entry - (at + DOOR_BYTES), true);
-  return code;
 }

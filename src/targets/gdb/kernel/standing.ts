@@ -5,12 +5,16 @@ import type { Vaddr } from "../../../symbols/vaddr.js";
 import { BREAKPOINT_VECTOR } from "./trap-sense.js";
 import { GateTable } from "./idt.js";
 import type { Machine } from "./machine.js";
+import type { Door } from "./door.js";
+import { lookThroughDoors } from "./left-behind.js";
 import { findSlide, IDT } from "./slide.js";
 
 /** How long one look at a kernel that is still booting is apart from the next; milliseconds. */
 const LOOK_EVERY = 20;
 /** A kernel that is not there after so long does not come; milliseconds. */
 const LONGEST_BOOT = 180_000;
+/** One that deals with exceptions and is not that of the image does not become it; milliseconds. */
+const LONGEST_STRANGE = 2000;
 /** Kernels are moved by multiples of that. arch/x86/Kconfig: CONFIG_PHYSICAL_ALIGN is at least 2 MiB. */
 const SLIDE_STEP = 0x20_0000;
 /** From here on the kernel's text is as it stays. include/linux/kernel.h: SYSTEM_SCHEDULING. */
@@ -24,6 +28,8 @@ export interface Standing {
   /** What is added to an address of the image. */
   readonly slide: number;
   readonly gates: GateTable;
+  /** What a tracer that was killed has left. */
+  readonly left: readonly Door[];
 }
 
 /**
@@ -38,12 +44,17 @@ export function findKernel(machine: Machine, image: KernelImage): Standing {
     throw new TargetError(
       `${image.path} has no ${BREAKPOINT_ENTRIES.join(" or ")}: where it deals with int3 is not known`,
     );
-  const until = performance.now() + LONGEST_BOOT;
+  const begun = performance.now();
+  let strangeSince = Infinity;
   for (;;) {
     const gates = readGates(machine);
+    const left = gates === undefined ? [] : lookThroughDoors(machine, gates);
     const slide = gates === undefined ? undefined : slideOf(machine, image, gates, entry);
-    if (gates !== undefined && slide !== undefined && isUp(machine, image, slide)) return { slide, gates };
-    if (performance.now() >= until) {
+    if (gates !== undefined && slide !== undefined && isUp(machine, image, slide))
+      return { slide, gates, left };
+    const now = performance.now();
+    strangeSince = gates === undefined || slide !== undefined ? Infinity : Math.min(strangeSince, now);
+    if (now >= begun + LONGEST_BOOT || now >= strangeSince + LONGEST_STRANGE) {
       // It knows what to say of a machine without the kernel.
       findSlide((at, into) => machine.read(at, into), image, machine.client.name);
       throw new TargetError(`${machine.client.name}: the kernel does not come up`);

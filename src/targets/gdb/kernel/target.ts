@@ -27,7 +27,8 @@ import { KernelMemory } from "./kernel-memory.js";
 import { Machine, type Vcpu } from "./machine.js";
 import { isWritable } from "./page-tables.js";
 import { OpenFaults } from "./retries.js";
-import { findKernel } from "./standing.js";
+import { findKernel, type Standing as FoundKernel } from "./standing.js";
+import { cleanUp, type LeftBehind } from "./left-behind.js";
 import { taskLayout, Tasks } from "./tasks.js";
 import { BREAKPOINT_VECTOR, type TrapSense } from "./trap-sense.js";
 
@@ -120,14 +121,42 @@ export class KernelTarget implements Target {
    * @throws TargetError nobody is there, no kernel of x86-64 runs there, or not that of the image
    */
   static connect(spec: string, image: KernelImage, options: ClientOptions = {}): KernelTarget {
+    return KernelTarget.attach(spec, image, options, (client, machine, standing) => {
+      if (standing.left.length > 0) cleanUp(machine, image, standing.slide, standing.gates, standing.left);
+      return new KernelTarget(client, machine, image, standing, sense(client, machine, image, standing));
+    });
+  }
+
+  /**
+   * Takes out of a kernel what a tracer that was killed has left in it, and lets the machine run. Must not be
+   * done while another traces it.
+   *
+   * @throws TargetError as {@link connect}
+   */
+  static clean(spec: string, image: KernelImage, options: ClientOptions = {}): LeftBehind {
+    return KernelTarget.attach(spec, image, options, (client, machine, { slide, gates, left }) => {
+      const found = cleanUp(machine, image, slide, gates, left);
+      for (const vcpu of machine.vcpus) if (vcpu.isKnown) machine.writeBack(vcpu);
+      client.pipeline.flush();
+      client.detach(machine.vcpus[0]?.thread.process);
+      client[Symbol.dispose]();
+      return found;
+    });
+  }
+
+  private static attach<Result>(
+    spec: string,
+    image: KernelImage,
+    options: ClientOptions,
+    use: (client: GdbClient, machine: Machine, standing: FoundKernel) => Result,
+  ): Result {
     const client = GdbClient.connect(spec, options);
     try {
       // QEMU takes a packet as the acknowledgement of what it said before; no other stub answers this question.
       if (client.query("qqemu.sstepbits").startsWith("ENABLE")) client.leaveOutAcknowledgements();
       client.stopReason();
       const machine = new Machine(client);
-      const standing = findKernel(machine, image);
-      return new KernelTarget(client, machine, image, standing, sense(client, machine, image, standing));
+      return use(client, machine, findKernel(machine, image));
     } catch (error) {
       client[Symbol.dispose]();
       throw error;
