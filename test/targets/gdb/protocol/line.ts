@@ -75,6 +75,7 @@ export class Line implements Connection {
   lies = 0;
   time = 0;
   faults = 0;
+  isNonStop = false;
   /** Packets and single bytes of the client. */
   writes = 0;
   /** Where bytes from the client go. */
@@ -200,9 +201,11 @@ export class Line implements Connection {
         this.ends = "after-queue";
         return;
       case "notification-before":
-        this.send(
-          Buffer.concat([Buffer.from("%"), frame(Buffer.from("Stop:T05thread:p1a.1b;")).subarray(1)]),
-        );
+        // In non-stop mode it would be believed.
+        if (!this.isNonStop)
+          this.send(
+            Buffer.concat([Buffer.from("%"), frame(Buffer.from("Stop:T05thread:p1a.1b;")).subarray(1)]),
+          );
         this.send(Buffer.from("%Unknown:thing#00"));
         return this.send(packet);
       case "error-instead":

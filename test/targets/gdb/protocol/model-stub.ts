@@ -10,6 +10,7 @@ export interface StubAbilities {
   readonly binaryWrites: boolean;
   readonly binaryReads: boolean;
   readonly singleRegisters: boolean;
+  readonly nonStop: boolean;
   readonly packetSize: number;
   /** Encodes runs in its answers. */
   readonly runs: boolean;
@@ -23,6 +24,7 @@ export const ABLE: StubAbilities = {
   binaryWrites: true,
   binaryReads: true,
   singleRegisters: true,
+  nonStop: true,
   packetSize: 1024,
   runs: true,
 };
@@ -36,6 +38,7 @@ export const POOR: StubAbilities = {
   binaryWrites: false,
   binaryReads: false,
   singleRegisters: false,
+  nonStop: false,
   packetSize: 400,
   runs: false,
 };
@@ -56,6 +59,10 @@ export class ModelStub {
   private general: MachineThread;
   private control: MachineThread;
   private running = false;
+  /** Each thread stops by itself; stops are notified, one after the other. */
+  private nonStop = false;
+  private readonly going = new Set<MachineThread>();
+  private untold: string[] = [];
 
   /**
    * @param send   gets whole packets, or a single `+` or `-`
@@ -152,6 +159,7 @@ export class ModelStub {
     const { can, machine } = this;
     if (text.startsWith("qSupported")) {
       const features = [`PacketSize=${can.packetSize.toString(16)}`];
+      if (can.nonStop) features.push("QNonStop+");
       if (can.noAck) features.push("QStartNoAckMode+");
       if (can.describes) features.push("qXfer:features:read+");
       if (can.multiprocess) features.push("multiprocess+");
@@ -160,6 +168,19 @@ export class ModelStub {
       return features.join(";");
     }
     if (text === "QStartNoAckMode") return can.noAck ? "OK" : "";
+    if (text === "QNonStop:1") {
+      if (!can.nonStop) return "";
+      this.nonStop = true;
+      return "OK";
+    }
+    if (text === "?" && this.nonStop) {
+      this.untold = machine.threads.map((each) => `T05thread:${this.idOf(each)};`);
+      return this.untold[0] ?? "OK";
+    }
+    if (text === "vStopped") {
+      this.untold.shift();
+      return this.untold[0] ?? "OK";
+    }
     if (text === "?") {
       this.running = true;
       this.stopNow();
@@ -168,7 +189,7 @@ export class ModelStub {
     if (text.startsWith("qXfer:features:read:")) return can.describes ? this.feature(text) : "";
     if (text === "qfThreadInfo") return `m${machine.threads.map((each) => this.idOf(each)).join(",")}`;
     if (text === "qsThreadInfo") return "l";
-    if (text === "vCont?") return can.vCont ? "vCont;c;C;s;S" : "";
+    if (text === "vCont?") return can.vCont ? "vCont;c;C;s;S;t" : "";
     if (text.startsWith("qRcmd,")) {
       this.reply(`O${Buffer.from("said: ").toString("hex")}`);
       this.reply(`O${text.slice("qRcmd,".length)}`);
@@ -200,7 +221,8 @@ export class ModelStub {
       case "z":
         return machine.breakpoints.delete(text.slice(1)) ? "OK" : "E01";
       case "v":
-        return can.vCont && text.startsWith("vCont;") ? this.vCont(text) : "";
+        if (!can.vCont || !text.startsWith("vCont;")) return "";
+        return this.nonStop ? this.oneByOne(text) : this.vCont(text);
       case "s":
         machine.step(this.control);
         return this.goOn(this.control);
@@ -212,6 +234,34 @@ export class ModelStub {
       default:
         return "";
     }
+  }
+
+  /** Non-stop: each action is of one thread, or of all. What comes of it is notified behind the answer. */
+  private oneByOne(text: string): string {
+    const stops: string[] = [];
+    for (const action of text.split(";").slice(1)) {
+      const [what = "", id] = action.split(":");
+      const named = id === undefined ? undefined : this.threadOf(id);
+      for (const thread of named === undefined ? this.machine.threads : [named]) {
+        // Whose stop is not yet acknowledged stays where it is: so gdbserver does.
+        if (this.untold.some((stop) => stop.includes(`thread:${this.idOf(thread)};`))) continue;
+        if (what === "t") {
+          if (this.going.delete(thread)) stops.push(`T00thread:${this.idOf(thread)};`);
+        } else if (what.toLowerCase().startsWith("s")) {
+          this.machine.step(thread);
+          stops.push(`T05thread:${this.idOf(thread)};`);
+        } else this.going.add(thread);
+      }
+    }
+    this.reply("OK");
+    for (const stop of stops) this.notify(stop);
+    return "later";
+  }
+
+  private notify(stop: string): void {
+    this.untold.push(stop);
+    if (this.untold.length > 1) return;
+    this.send(Buffer.concat([Buffer.from("%"), frame(Buffer.from(`Stop:${stop}`)).subarray(1)]));
   }
 
   private vCont(text: string): "later" {

@@ -31,12 +31,14 @@ class WrongAnswer extends Error {}
  */
 export function runSession(tape: Uint8Array, random: Random, name: string): SessionResult {
   const machine = new Machine();
+  const nonStop = random.once(3);
   const can: StubAbilities = random.once(3)
     ? { ...POOR, packetSize: 64 + random.below(400) }
     : {
         ...ABLE,
         noAck: random.once(2),
-        vCont: !random.once(4),
+        vCont: nonStop || !random.once(4),
+        nonStop,
         multiprocess: random.once(2),
         describes: !random.once(3),
         binaryWrites: random.once(2),
@@ -49,10 +51,16 @@ export function runSession(tape: Uint8Array, random: Random, name: string): Sess
   const stub = new ModelStub(machine, can, (bytes) => line.deliver(bytes));
   line.onWrite = (bytes) => stub.receive(bytes);
   line.acknowledges = () => stub.acknowledges;
+  line.isNonStop = nonStop;
   const errors: string[] = [];
   let right = 0;
   const begun = line.time;
-  using client = GdbClient.over(line, { times: TIMES });
+  using client = GdbClient.over(line, { times: TIMES, nonStop });
+  // In non-stop mode threads that stand are told of first.
+  if (client.isNonStop) {
+    client.stopReason();
+    while (client.waitStop(line.time) !== undefined);
+  }
   if (line.time - begun > longest(line.writes)) throw new WrongAnswer("greeting took too long");
   const asker = new Asker(client, machine, line, random);
   for (let question = 0; question < QUESTIONS; question++) {
@@ -185,9 +193,9 @@ class Asker {
       if (lied()) return;
       throw new WrongAnswer(`stepped: ${JSON.stringify(stop)}`);
     }
-    if (stop.thread !== own && !lied()) throw new WrongAnswer("another thread stepped");
+    if (stop.thread !== own && !lied() && !this.unsure) throw new WrongAnswer("another thread stepped");
     const steps = Number((thread.registers.get("rip") ?? 0n) - before);
-    if (steps !== 1 && !lied()) throw new WrongAnswer(`stepped ${steps} times`);
+    if (steps !== 1 && !lied() && !this.unsure) throw new WrongAnswer(`stepped ${steps} times`);
   }
 
   private others(lied: () => boolean): void {
@@ -208,9 +216,13 @@ class Asker {
         return;
       }
       default: {
+        if (this.client.isNonStop) {
+          this.stopOne();
+          return;
+        }
         this.client.continueAll();
         if (this.client.waitStop(this.line.time + 5) !== undefined) {
-          if (lied()) return;
+          if (lied() || this.unsure) return;
           throw new WrongAnswer("stopped by itself");
         }
         this.client.interrupt();
@@ -221,6 +233,23 @@ class Asker {
         }
       }
     }
+  }
+
+  /** One thread goes, is asked to stop, and does; the others stand. */
+  private stopOne(): void {
+    const lies = this.line.lies;
+    // Nor where a question failed before, whose stop may still come.
+    const believed = (): boolean => this.line.lies === lies && !this.unsure;
+    const truth = this.selectSome();
+    const thread = this.client.threads().find((each) => each.thread === truth.thread);
+    if (thread === undefined) throw new Lost(`${this.client.name}: no such thread`);
+    this.client.resume([{ thread, how: "continue" }]);
+    if (this.client.waitStop(this.line.time + 5) !== undefined && believed())
+      throw new WrongAnswer("stopped by itself");
+    this.client.stop(thread);
+    const stop = this.wait();
+    if ((stop?.kind !== "stopped" || stop.thread !== thread || stop.signal !== 0) && believed())
+      throw new WrongAnswer(`stopped: ${JSON.stringify(stop)}`);
   }
 
   /** A stop that does not come is a lost packet, and with it the session. */
