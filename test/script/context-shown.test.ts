@@ -161,6 +161,20 @@ test("[S1 pre] what cannot be read is shown as ERROR, and counts as a fenced fau
   assert.deepEqual(outcomes, [{ kind: "returned" }]);
 });
 
+test("[S1 pre] so is what cannot be reached", () => {
+  const body = `
+    print($two$, " ", $thing->next->title$, " ", $thing->next->values[2]$, " ", $$parms$)
+    try { x = $thing->next->title$; print(x, $two$) } catch { print("no") }`;
+  const { output, probe, outcomes } = run(`probe kernel.function("f") { ${body} }`, {
+    ...OPTIONS,
+    registers: { rdi: ADDRESS, r8: 0n },
+  });
+  assert.equal(output.startsWith("ERROR ERROR ERROR thing={.id=7, "), true, output);
+  assert.match(output, / count=0 text=0x0 any=0x0 two=ERROR call=<function>:0x0ERRORERROR$/);
+  assert.deepEqual(outcomes, [{ kind: "returned" }]);
+  assert.equal(probe.handlerFaults, 0);
+});
+
 test("[S7 pre] MAXFAULT bounds them too", () => {
   const bad = { ...OPTIONS, registers: { rdi: 0x10n }, limits: { MAXFAULT: 4 } };
   const [outcome] = run('probe kernel.function("f") { for (;;) print($thing$) }', bad).outcomes;

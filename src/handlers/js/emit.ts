@@ -302,9 +302,10 @@ class Emitter {
         return `(k.where = ${quote(where)}, rt.staticAddress(${quote(image)}, ${address.toString()}n, ${String(perCpu)}))`;
       }
       case "show": {
-        const value = this.expression(node.operand);
         const shape = this.shapes.push(node.shape) - 1;
-        return `rt.show(F.shapes[${String(shape)}], ${String(node.from === "address")}, ${value}, (k.where = ${quote(node.where)}, undefined))`;
+        const value = this.outsideFences(() => this.expression(node.operand));
+        // A function, so that what fails on the way to the value is shown as what fails at its end is.
+        return `rt.show(F.shapes[${String(shape)}], ${String(node.from === "address")}, () => ${value}, (k.where = ${quote(node.where)}, undefined))`;
       }
       case "format":
         return this.formatted(node, "formatToString");

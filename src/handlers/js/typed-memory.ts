@@ -20,6 +20,13 @@ export function typedMemory(k: HandlerContext, scene: Scene): Record<string, unk
     k.contained();
     return `0x${BigInt.asUintN(64, address).toString(16)}`;
   };
+  const shown = (shape: Shape, fromAddress: boolean, value: bigint): ByteString => {
+    const bytes = new Uint8Array(fromAddress ? extentOf(shape) : 8);
+    const address = fromAddress ? value : undefined;
+    if (!fromAddress) new DataView(bytes.buffer).setBigInt64(0, value, true);
+    else if (bytes.length > 0 && k.readFault.whileFilling(bytes, k.thread, value) !== undefined) k.raise();
+    return show(shape, { bytes, address, quoted, quote });
+  };
   return {
     load1s: load(1, true),
     load1u: load(1, false),
@@ -36,15 +43,16 @@ export function typedMemory(k: HandlerContext, scene: Scene): Record<string, unk
       return BigInt.asIntN(64, found);
     },
     entryValue: (index: number) => k.saved(index),
-    show: (shape: Shape, fromAddress: boolean, value: bigint): ByteString => {
-      const bytes = new Uint8Array(fromAddress ? extentOf(shape) : 8);
-      const address = fromAddress ? value : undefined;
-      if (!fromAddress) new DataView(bytes.buffer).setBigInt64(0, value, true);
-      else if (bytes.length > 0 && k.readFault.whileFilling(bytes, k.thread, value) !== undefined) {
-        k.contained();
+    show: (shape: Shape, fromAddress: boolean, operand: () => bigint): ByteString => {
+      const { depth, where } = k;
+      try {
+        const value = operand();
+        k.where = where;
+        return shown(shape, fromAddress, value).slice(0, most - 1);
+      } catch (error) {
+        k.caught(error, depth);
         return "ERROR";
       }
-      return show(shape, { bytes, address, quoted, quote }).slice(0, most - 1);
     },
   };
 }
