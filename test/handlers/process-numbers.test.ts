@@ -4,6 +4,8 @@ import { compileHandlers } from "../../src/handlers/js/compile.js";
 import { Hit, Probe } from "../../src/probes/probe.js";
 import { HandlerContext } from "../../src/runtime/context.js";
 import { DEFAULT_LIMITS } from "../../src/runtime/limits.js";
+import type { Images } from "../../src/session/images.js";
+import { ProcessScene } from "../../src/session/process/scene.js";
 import { NoTarget } from "../../src/targets/nothing.js";
 import type { SpaceId, ThreadFacts, ThreadId } from "../../src/targets/target.js";
 import { compileText, SCENE } from "../script/run.js";
@@ -33,7 +35,9 @@ test("pid() is asked for once a thread, and anew where a number came to another 
     exit: () => {},
   });
   const { program } = compileText('probe begin { print(pid(), " ") }');
-  const [handler] = compileHandlers(program, context, SCENE);
+  // The images of the target are not asked for a process.
+  const facts = new ProcessScene({} as Images);
+  const [handler] = compileHandlers(program, context, { ...SCENE, process: (hit) => facts.process(hit) });
   assert.ok(handler !== undefined);
   const target = new OneThread();
   const hit = new Hit(target);
