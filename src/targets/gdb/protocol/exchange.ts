@@ -22,7 +22,8 @@ const TIMES: ExchangeTimes = { answerWithin: 10_000, ackWithin: 1000, quietFor: 
 /** How often one packet is sent, or asked for, before we give up. */
 const ATTEMPTS = 4;
 
-const ACK = Uint8Array.of(0x2b);
+const PLUS = 0x2b;
+const ACK = Uint8Array.of(PLUS);
 const NAK = Uint8Array.of(0x2d);
 const INTERRUPT = Uint8Array.of(0x03);
 const CAPITAL_E = 0x45;
@@ -48,8 +49,14 @@ export class Exchange {
   readonly times: ExchangeTimes;
 
   private readonly reader = new PacketReader(LONGEST_PACKET);
-  private frame = new Uint8Array(4096);
-  private frameLength = 0;
+  /** What waits to be sent, and behind that what was sent last. */
+  private out = new Uint8Array(4096);
+  private outLength = 0;
+  private frameStart = 0;
+  private frameEnd = 0;
+  private isAckDue = false;
+  /** Who gets the answers to packets that were sent before. */
+  private readonly posted: (() => void)[] = [];
   private failure: StubError | undefined;
   private last: Uint8Array = new Uint8Array(0);
   private lastLength = -1;
@@ -126,12 +133,13 @@ export class Exchange {
           this.write(NAK);
           break;
         case "packet":
-          if (this.acknowledges) {
+          // Before it has acknowledged our packet: what it said last, whose acknowledgement was lost.
+          if (this.acknowledges && !acked && this.isLast()) {
             this.write(ACK);
-            // Before it has acknowledged our packet: what it said last, whose acknowledgement was lost.
-            if (!acked && this.isLast()) break;
+            break;
           }
           this.keep();
+          if (this.takePosted()) break;
           if (sent > 1) this.settle(repeat);
           return;
       }
@@ -167,6 +175,30 @@ export class Exchange {
   }
 
   /**
+   * Sends a packet with the next one that is sent, and takes its answer when it comes: two questions, one
+   * way there and back. Where packets are acknowledged it is asked at once.
+   *
+   * @param answered looks at {@link reply}; may throw
+   */
+  post(packet: PacketBuilder, answered: () => void): void {
+    if (this.acknowledges) {
+      this.ask(packet);
+      answered();
+      return;
+    }
+    if (this.failure !== undefined) throw this.failure;
+    this.append(packet);
+    this.posted.push(answered);
+  }
+
+  /** The answer just found may be that to a packet that was posted. @returns whether it was */
+  private takePosted(): boolean {
+    const answered = this.posted.shift();
+    answered?.();
+    return answered !== undefined;
+  }
+
+  /**
    * Sends a packet whose answer comes when something happens. Where packets are acknowledged it waits for
    * that: the answer may come before it, then true is returned and it is in {@link reply}.
    */
@@ -192,8 +224,10 @@ export class Exchange {
           this.write(NAK);
           break;
         case "packet":
-          this.write(ACK);
-          if (this.isLast()) break;
+          if (this.isLast()) {
+            this.write(ACK);
+            break;
+          }
           this.keep();
           return true;
       }
@@ -209,14 +243,15 @@ export class Exchange {
   listen(until: number): boolean {
     if (this.failure !== undefined) throw this.failure;
     this.lateReads = 0;
+    this.flush();
     let damaged = 0;
     for (;;) {
       switch (this.next(until, true)) {
         case "nothing":
           return false;
         case "packet":
-          if (this.acknowledges) this.write(ACK);
           this.keep();
+          if (this.takePosted()) break;
           return true;
         case "damaged":
           if (!this.acknowledges) throw this.fail("nonsense", "sent a damaged packet");
@@ -335,6 +370,8 @@ export class Exchange {
   private dropStale(): void {
     if (this.failure !== undefined) throw this.failure;
     this.lateReads = 0;
+    // Then it is an answer.
+    if (this.posted.length > 0) return;
     while (!this.reader.isBetween) {
       switch (this.reader.next()) {
         case "packet":
@@ -363,6 +400,7 @@ export class Exchange {
   /** A packet was sent more than once, and so may the answer be: lets it all come. */
   private settle(repeat: Repeat): void {
     this.reply = this.reply.slice(0, this.replyLength);
+    this.flush();
     const end = this.connection.now() + this.times.answerWithin;
     for (;;) {
       switch (this.next(Math.min(end, this.connection.now() + this.times.quietFor))) {
@@ -381,15 +419,48 @@ export class Exchange {
     }
   }
 
+  /** Sends a packet, together with what waits to be sent before it. */
   private put(packet: PacketBuilder): void {
-    const wanted = packet.length + FRAME_BYTES;
-    if (this.frame.length < wanted) this.frame = new Uint8Array(2 * wanted);
-    this.frameLength = framePacket(packet.bytes, packet.length, this.frame);
-    this.resend();
+    this.append(packet);
+    this.flush();
   }
 
+  /** Puts a packet behind what waits to be sent. */
+  private append(packet: PacketBuilder): void {
+    if (this.isAckDue) {
+      this.isAckDue = false;
+      this.reserve(1);
+      this.out[this.outLength++] = PLUS;
+    }
+    this.frameStart = this.outLength;
+    this.reserve(packet.length + FRAME_BYTES);
+    this.outLength += framePacket(packet.bytes, packet.length, this.out, this.outLength);
+    this.frameEnd = this.outLength;
+  }
+
+  private reserve(more: number): void {
+    const wanted = this.outLength + more;
+    if (wanted <= this.out.length) return;
+    const larger = new Uint8Array(2 * wanted);
+    larger.set(this.out.subarray(0, this.outLength));
+    this.out = larger;
+  }
+
+  private flush(): void {
+    if (this.isAckDue) {
+      this.isAckDue = false;
+      this.reserve(1);
+      this.out[this.outLength++] = PLUS;
+    }
+    if (this.outLength === 0) return;
+    const length = this.outLength;
+    this.outLength = 0;
+    this.write(this.out, length);
+  }
+
+  /** The last packet once more: it stays where it was sent from. */
   private resend(): void {
-    this.write(this.frame, this.frameLength);
+    this.write(this.out.subarray(this.frameStart, this.frameEnd));
   }
 
   private write(bytes: Uint8Array, length = bytes.length): void {
@@ -407,11 +478,12 @@ export class Exchange {
     }
   }
 
-  /** Makes the packet just found the answer. */
+  /** Makes the packet just found the answer. It is acknowledged with what is sent next. */
   private keep(): void {
     this.reply = this.reader.data;
     this.replyLength = this.reader.length;
     if (!this.acknowledges) return;
+    this.isAckDue = true;
     if (this.last.length < this.replyLength) this.last = new Uint8Array(2 * this.replyLength);
     this.last.set(this.reply.subarray(0, this.replyLength));
     this.lastLength = this.replyLength;

@@ -24,19 +24,19 @@ export const FRAME_BYTES = 4;
  * Writes a packet around its data.
  *
  * @param data  as it goes over the line; binary data has been escaped, see {@link escapeBinary}
- * @returns the packet's length; `into` must have room for `length` + {@link FRAME_BYTES}
+ * @returns the packet's length; from `offset` on `into` must have room for it, `length` + {@link FRAME_BYTES}
  */
-export function framePacket(data: Uint8Array, length: number, into: Uint8Array): number {
-  into[0] = DOLLAR;
+export function framePacket(data: Uint8Array, length: number, into: Uint8Array, offset = 0): number {
+  into[offset] = DOLLAR;
   let sum = 0;
   for (let index = 0; index < length; index++) {
     const byte = data[index] as number; // below the length
     sum += byte;
-    into[index + 1] = byte;
+    into[offset + index + 1] = byte;
   }
-  into[length + 1] = HASH;
-  into[length + 2] = digitOf(sum >> 4);
-  into[length + 3] = digitOf(sum);
+  into[offset + length + 1] = HASH;
+  into[offset + length + 2] = digitOf(sum >> 4);
+  into[offset + length + 3] = digitOf(sum);
   return length + FRAME_BYTES;
 }
 

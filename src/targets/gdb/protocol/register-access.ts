@@ -52,8 +52,10 @@ export class RegisterAccess {
       }
       if (all) return;
     }
-    exchange.ask(packet.start("G").hexBytes(image, 0, this.imageLength));
-    exchange.mustBeOk("write the registers");
+    // What it is written for is to set the thread going: with one way there and back for both.
+    exchange.post(packet.start("G").hexBytes(image, 0, this.imageLength), () => {
+      exchange.mustBeOk("write the registers");
+    });
   }
 
   /** @returns undefined where the stub does not give this register's value now */

@@ -86,12 +86,12 @@ export class RunControl {
    */
   wait(until: number): StopReply | undefined {
     for (;;) {
-      // Before anybody is told: a stub does not set a thread going whose stop is not acknowledged.
+      // Before anybody is told: gdbserver does not set a thread going whose stop is not acknowledged.
       this.collect();
       const stop = this.stops.shift();
       if (stop !== undefined) return stop;
       if (this.exchange.listen(until)) this.take();
-      else if (this.stops.length === 0 && this.exchange.now() >= until) return undefined;
+      else if (this.stops.length === 0 && !this.untold && this.exchange.now() >= until) return undefined;
     }
   }
 
@@ -192,8 +192,19 @@ export class RunControl {
     }
   }
 
-  /** Whatever was notified while something else was asked. */
+  /**
+   * Takes what was notified while something else was asked: with the next packet, so that it costs no way of
+   * its own. A thread that is set going comes behind it in any case.
+   */
   private collect(): void {
-    if (this.untold) this.takeAll();
+    if (!this.untold) return;
+    this.untold = false;
+    this.exchange.post(this.packet.start("vStopped"), () => {
+      if (this.exchange.is("OK")) return;
+      const stop = parseStopReply(this.exchange.text(), this.threads);
+      if (stop === undefined) throw this.exchange.unexpected("tell its stops");
+      this.stops.push(stop);
+      this.untold = true;
+    });
   }
 }

@@ -168,6 +168,8 @@ class Asker {
     const value = BigInt(this.random.below(2 ** 31)) * 0x1_0001_0001n;
     this.registers.write(name, value);
     this.client.writeRegisters(this.registers);
+    // They go with the next question.
+    this.client.isAlive({ text: "1", process: undefined, thread: 1 });
     if (thread.registers.get(name) !== value) throw new WrongAnswer(`${name} was not written`);
     const read = this.client.readRegister(name);
     if (read !== undefined && read !== value) throw new WrongAnswer(`${name} reads as ${read}`);
