@@ -235,7 +235,7 @@ export class Exchange {
   }
 
   /**
-   * Waits for a packet that comes by itself, or for a notification.
+   * Waits for a packet that comes by itself, a notification, or the answer to what was posted.
    *
    * @param until as performance.now() counts
    * @returns whether a packet came: {@link reply}
@@ -251,8 +251,8 @@ export class Exchange {
           return false;
         case "packet":
           this.keep();
-          if (this.takePosted()) break;
-          return true;
+          // Whoever waits looks again at what it waits for: the answer may have told it.
+          return !this.takePosted();
         case "damaged":
           if (!this.acknowledges) throw this.fail("nonsense", "sent a damaged packet");
           if (++damaged > ATTEMPTS) throw this.fail("nonsense", "sends nothing but damaged packets");
