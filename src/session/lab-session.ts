@@ -1,18 +1,23 @@
+import { setTimeout } from "node:timers/promises";
 import { isatty } from "node:tty";
 import type { DescriptorWriter } from "../output/descriptor-writer.js";
 import { OutputError } from "../output/output-error.js";
 import { STANDARD_OUTPUT, standardError, standardOutput } from "../output/standard-streams.js";
 import { packagedKernel } from "../targets/lab/kernel-package.js";
 import { type LabOptions, bootLab, type LabMachine } from "../targets/lab/machine.js";
-import { machineEndText } from "../targets/lab/machine-end.js";
+import { type MachineEnd, machineEndText } from "../targets/lab/machine-end.js";
 import type { KernelOptions, LabRequest, SessionOptions } from "./options.js";
 import { problemOf } from "./script/problems.js";
 import type { ScriptWorker, SessionEnd } from "./script-worker.js";
 
 /** What a session in a lab has of the one that runs it. */
 export interface LabControl {
-  /** Asks the session to end, as `exit()` does. */
-  readonly endSession: () => void;
+  /**
+   * Asks the session to end, as `exit()` does.
+   *
+   * @param status of the guest's command, where it has ended
+   */
+  readonly endSession: (status?: number) => void;
   /** Aborted by the first Ctrl-C. */
   readonly interrupted: AbortSignal;
 }
@@ -74,12 +79,13 @@ async function runOnMachine(
     booting = false;
     interrupted.removeEventListener("abort", abort);
   }
-  const { machine, start, process } = booted;
+  const { machine, start, process, commandEnded } = booted;
   try {
     void worker.armed.then(start);
     worker.tell({ kind: "machine", machine: { gdb: `unix:${machine.stub}`, process } });
     const end = await worker.ended;
-    if (machine.gone !== undefined) say(machineEndText(machine.gone));
+    const gone = await howMachineEnded(machine, commandEnded);
+    if (gone !== undefined) say(machineEndText(gone));
     return end;
   } finally {
     if (lab.keep && machine.gone === undefined) keep(machine);
@@ -87,11 +93,28 @@ async function runOnMachine(
   }
 }
 
+/** QEMU closes its stub first, and ends then: a session that ended with the one is told of the other. */
+const QEMU_LEAVES_MILLISECONDS = 300;
+
+async function howMachineEnded(
+  machine: LabMachine,
+  commandEnded: Promise<unknown> | undefined,
+): Promise<MachineEnd | undefined> {
+  const lives = setTimeout(QEMU_LEAVES_MILLISECONDS, undefined, { ref: false });
+  const outlived = commandEnded?.then(
+    () => machine.gone,
+    async () => machine.ended,
+  );
+  return Promise.race([machine.ended, lives, ...(outlived === undefined ? [] : [outlived])]);
+}
+
 interface BootedMachine {
   readonly machine: LabMachine;
   /** Lets the command go, where there is one. */
   readonly start: () => void;
   readonly process: number | undefined;
+  /** Rejects where the machine ended first. */
+  readonly commandEnded: Promise<number> | undefined;
 }
 
 /** Boots, and gets the command ready. */
@@ -99,19 +122,22 @@ async function bootWithCommand(
   command: string | undefined,
   lab: LabRequest,
   options: LabOptions,
-  endSession: () => void,
+  endSession: LabControl["endSession"],
 ): Promise<BootedMachine> {
   const machine = await bootLab({ ...options, smp: lab.smp, modules: lab.modules, keep: lab.keep });
-  if (command === undefined) return { machine, start: () => undefined, process: undefined };
+  if (command === undefined)
+    return { machine, start: () => undefined, process: undefined, commandEnded: undefined };
   try {
     const [output, error] = [passingOn(standardOutput(), endSession), passingOn(standardError(), endSession)];
     const loaded = await machine.load(command, { output, error }, isatty(STANDARD_OUTPUT));
     // However it ended, and whoever ended it: there is nothing left to wait for.
-    void loaded.ended.then(endSession, endSession);
+    void loaded.ended.then(endSession, () => {
+      endSession();
+    });
     const start = (): void => {
       loaded.start();
     };
-    return { machine, start, process: loaded.pid };
+    return { machine, start, process: loaded.pid, commandEnded: loaded.ended };
   } catch (error) {
     await machine.end();
     throw error;

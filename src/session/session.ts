@@ -3,6 +3,8 @@ import { DOORBELL_BYTES } from "../targets/linux/doorbell-words.js";
 import { Doorbell } from "../targets/linux/doorbell.js";
 import { StarvationGuard } from "../targets/linux/scheduling.js";
 import type { Interrupts, SessionOptions } from "./options.js";
+import type { LabControl } from "./lab-session.js";
+import { STOP_BYTES, STOP_WORDS } from "./script/stop-words.js";
 import { ScriptWorker, type SessionEnd } from "./script-worker.js";
 import { redirectWarnings } from "./thread.js";
 
@@ -22,12 +24,17 @@ export interface PreparedSession {
 export function prepareSession(): PreparedSession {
   redirectWarnings();
   const doorbell = new Doorbell(new SharedArrayBuffer(DOORBELL_BYTES));
-  const stop = new SharedArrayBuffer(4);
+  const stop = new SharedArrayBuffer(STOP_BYTES);
   const worker = new ScriptWorker({ doorbell: doorbell.buffer, stop });
+  const words = new Int32Array(stop);
   const endSession = (request: number): void => {
-    const word = new Int32Array(stop);
-    Atomics.store(word, 0, Math.max(request, Atomics.load(word, 0)));
+    const { request: at } = STOP_WORDS;
+    Atomics.store(words, at, Math.max(request, Atomics.load(words, at)));
     doorbell.ring();
+  };
+  const commandEnded = (status: number | undefined): void => {
+    if (status !== undefined) Atomics.store(words, STOP_WORDS.commandStatus, status + 1);
+    endSession(1);
   };
   return {
     run: async (options, interrupts) => {
@@ -38,14 +45,7 @@ export function prepareSession(): PreparedSession {
         interrupted.abort();
       });
       try {
-        const end = await endOf(
-          worker,
-          options,
-          () => {
-            endSession(1);
-          },
-          interrupted.signal,
-        );
+        const end = await endOf(worker, options, commandEnded, interrupted.signal);
         if (end.kind === "ended") return end.status;
         const messages = standardError();
         messages.writeText(end.problem.text);
@@ -65,7 +65,7 @@ export function prepareSession(): PreparedSession {
 async function endOf(
   worker: ScriptWorker,
   options: SessionOptions,
-  endSession: () => void,
+  endSession: LabControl["endSession"],
   interrupted: AbortSignal,
 ): Promise<SessionEnd> {
   if (options.kernel?.lab !== undefined) {

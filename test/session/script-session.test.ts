@@ -60,6 +60,7 @@ function sessionOn(pid: number, sink: Sink): ScriptSession {
   const outside = {
     doorbell,
     stopRequest: () => 0,
+    commandStatus: () => undefined,
     idle: nothing,
     machine: () => Promise.reject(new Error("no lab was asked for")),
     armed: nothing,

@@ -11,6 +11,8 @@ export interface Outside {
   readonly doorbell: SharedArrayBuffer;
   /** 0: go on; 1: end as `exit()` does; 2: end at once. */
   stopRequest(): number;
+  /** Exit status of the command that a guest ran, once it has ended, as its shell says it. */
+  commandStatus(): number | undefined;
   /** Waits until somebody rings, at most until a time. For sessions without a target. */
   idle(until: number): void;
   /** The machine of a lab, once it is up, and its command, if there is one, stands before its exec. */

@@ -251,6 +251,8 @@ export class ScriptSession implements EngineListener, SessionServices {
 
   private end(): void {
     const urgent = this.outside.stopRequest() > 1;
+    const status = this.outside.commandStatus();
+    if (status !== undefined) this.processGone(this.mainProcess as ThreadId, { kind: "exited", status });
     if (!urgent) this.fireAll(this.failed ? "error" : "end");
     for (const { probe, matched } of this.running.texts.all)
       if (!matched) this.warnUnlessOptional(probe, "nothing of the target was what it names");

@@ -24,12 +24,13 @@ import { type Problem, problemOf } from "./problems.js";
 import { type ResolvedPoint, resolvePoints } from "./resolved-points.js";
 import type { GuestMachine, Outside } from "./outside.js";
 import { ScriptSession } from "./script-session.js";
+import { STOP_WORDS } from "./stop-words.js";
 import { codesOf, type Subject } from "./subject.js";
 
 /** What the session's thread is given. */
 export interface ScriptThreadData {
   readonly doorbell: SharedArrayBuffer;
-  /** One word: see {@link Outside.stopRequest}. */
+  /** {@link STOP_WORDS}. */
   readonly stop: SharedArrayBuffer;
 }
 
@@ -127,10 +128,14 @@ function resolve(
 
 function outside({ doorbell, stop }: ScriptThreadData, machine: Promise<GuestMachine>): Outside {
   const bell = new Int32Array(doorbell);
-  const word = new Int32Array(stop);
+  const words = new Int32Array(stop);
   return {
     doorbell,
-    stopRequest: () => Atomics.load(word, 0),
+    stopRequest: () => Atomics.load(words, STOP_WORDS.request),
+    commandStatus: () => {
+      const status = Atomics.load(words, STOP_WORDS.commandStatus);
+      return status === 0 ? undefined : status - 1;
+    },
     idle: (until) => {
       Atomics.wait(bell, DOORBELL.rung, 0, Math.max(0, until - performance.now()));
       Atomics.store(bell, DOORBELL.rung, 0);
