@@ -5,6 +5,7 @@
 import { mkdtempSync, rmSync } from "node:fs";
 import { cpus, tmpdir } from "node:os";
 import { join } from "node:path";
+import { kernelCosts, type KernelCosts } from "./kernel.js";
 import { LARGE, compilePrograms } from "./programs.js";
 import { startToArmed } from "./start.js";
 import { type Shown, type Work, bare, bpftrace, gdb, ltrace, script, typescript } from "./tracers.js";
@@ -44,13 +45,18 @@ const ROWS = [COUNT, POST, FAULT, STRING, THREADS, TYPESCRIPT, GDB, LTRACE, BPFT
 type Samples = readonly number[] | string;
 
 const folder = mkdtempSync(join(tmpdir(), "trapline-bench-"));
+// `npm run bench -- kernel` measures that part only.
+const onlyKernel = process.argv[2] === "kernel";
 try {
-  const programs = compilePrograms(folder);
-  const measured = measure(programs.hits);
-  process.stdout.write(table(measured));
-  const one = repeated(() => startToArmed(programs.hits, "f", 1));
-  const many = repeated(() => startToArmed(programs.large, "many_*", LARGE));
-  process.stdout.write(`\n${goals(measured, one, many)}`);
+  if (!onlyKernel) {
+    const programs = compilePrograms(folder);
+    const measured = measure(programs.hits);
+    process.stdout.write(table(measured));
+    const one = repeated(() => startToArmed(programs.hits, "f", 1));
+    const many = repeated(() => startToArmed(programs.large, "many_*", LARGE));
+    process.stdout.write(`\n${goals(measured, one, many)}`);
+  }
+  process.stdout.write(`\n${kernelTable(await kernelCosts())}`);
 } finally {
   rmSync(folder, { recursive: true, force: true });
 }
@@ -89,6 +95,23 @@ function table(measured: ReadonlyMap<Row, Samples>): string {
     ...lines,
     "",
   ].join("\n");
+}
+
+/** Ratios first: how many of our hits gdb's costs. */
+function kernelTable(costs: KernelCosts | string): string {
+  const title = "Cost of a hit in a kernel over the bare guest, µs, beside gdb on the same QEMU";
+  if (typeof costs === "string") return `${title}: not measured: ${costs}\n`;
+  const lines = (["count", "string"] as const).map((what) => {
+    const { ours, gdb: theirs } = costs[what];
+    const name = (what === "count" ? "kernel: count" : "kernel: string printed").padEnd(24);
+    if (typeof theirs === "string") return `${"".padStart(8)}  ${name}${micro(least(ours))}  gdb: ${theirs}`;
+    const ratio = least(theirs) / least(ours);
+    const verdict = ratio >= 5 ? "met" : "NOT MET";
+    return `${`${ratio.toFixed(1)}x`.padStart(8)}  ${name}${micro(least(ours))}${micro(least(theirs))}  goal >= 5x      ${verdict}`;
+  });
+  const arming = goal("2,000 kernel functions armed, s", Math.min(...costs.arming), 5, 1);
+  const heading = `${"gdb/ours".padStart(8)}  ${"".padEnd(24)}${"ours".padStart(9)}${"gdb".padStart(9)}`;
+  return [title, heading, ...lines, "", arming, ""].join("\n");
 }
 
 function goals(measured: ReadonlyMap<Row, Samples>, one: readonly number[], many: readonly number[]): string {
