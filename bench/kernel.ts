@@ -13,7 +13,7 @@ const ROUNDS = 3;
 /** So many opens that what a tracer does once is a small part. */
 const OPENS = 4_000;
 /** For gdb, which takes milliseconds for one. */
-const GDB_OPENS = 400;
+const GDB_OPENS = 200;
 const FUNCTION = "do_sys_openat2";
 /** What the guest's command calls last, for gdb to stop at. */
 const LAST = "ksys_sync";
