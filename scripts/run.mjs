@@ -20,6 +20,7 @@ const COMMANDS = {
   bench: { needs: "build", script: "build/bench/main.js", traces: true },
   transparency: { needs: "build", script: "build/test/transparency/main.js", traces: true },
   "transparency:full": { needs: "build", script: "build/test/transparency/full.js", traces: true },
+  "transparency:kernel": { needs: "build", script: "build/test/transparency/kernel/main.js" },
   attachments: { needs: "build", script: "build/test/attachments/main.js", traces: true },
   soak: { needs: "build", script: "build/test/soak/main.js", traces: true },
   fuzz: { needs: "build", script: "build/test/fuzz/main.js" },

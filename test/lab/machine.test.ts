@@ -52,6 +52,18 @@ test(
   },
 );
 
+test(
+  "commands one close behind the other are all taken, also while what served the last one ends",
+  NEEDS_LAB,
+  async () => {
+    await using machine = await bootedLab();
+    for (let count = 0; count < 20; count++) {
+      const word = `${String(count)} ${"x".repeat(400)}`;
+      assert.deepEqual(await machine.run(`echo ${word}`), { output: `${word}\n`, error: "", status: 0 });
+    }
+  },
+);
+
 test("a command waits before its exec until it is let go, and its process is told", NEEDS_LAB, async () => {
   await using machine = await bootedLab();
   const output: Uint8Array[] = [];

@@ -63,7 +63,10 @@ load() {
   command=$!
 }
 echo ready >&3
-while read -r verb text <&3; do
+# Not by the shell's own read: a child that ends meanwhile makes it begin anew, without what it had of the line.
+while line=$(head -n 1 <&3); do
+  verb=\${line%% *}
+  text=\${line#* }
   case $verb in
     load | load-terminal)
       load $verb "$text"
