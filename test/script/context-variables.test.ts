@@ -3,8 +3,6 @@ import { test } from "node:test";
 import type { FunctionType, Type } from "../../src/symbols/types/type.js";
 import { DEFAULT_LIMITS } from "../../src/runtime/limits.js";
 import { compile } from "../../src/script/compile.js";
-import { describeProgram } from "../../src/session/script/describe.js";
-import type { KnownPoints } from "../../src/session/script/known-points.js";
 import { typeText } from "../../src/script/context/type-text.js";
 import { compileText, problemOf, run, type RunOptions } from "./run.js";
 import { DENTRY, FILE, READ, TYPES } from "./sample-types.js";
@@ -487,25 +485,6 @@ test("types are written as SystemTap writes them", () => {
     [struct("", []), "struct {...}"],
   ] as const;
   for (const [type, text] of texts) assert.equal(typeText(type), text);
-});
-
-test("-p2 shows the context variables of each handler with their types", () => {
-  const script =
-    'probe kernel.function("f") { if (@defined($file->f_pos)) x = $file->f_path->dentry->d_name[x + 1]; print($$parms$, $count, $count) }';
-  const none = { matchesOf: () => [] } as unknown as KnownPoints;
-  assert.equal(
-    describeProgram(compileText(script, OPTIONS), [], none),
-    [
-      "# probes",
-      "  # locals",
-      "  x:long",
-      "  # context variables",
-      "  $file->f_path->dentry->d_name[x + 1]:char",
-      "  $$parms$:string",
-      "  $count:size_t",
-      "",
-    ].join("\n"),
-  );
 });
 
 test("monsters are refused in a sentence", () => {

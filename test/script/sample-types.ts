@@ -23,7 +23,7 @@ export const DENTRY = struct("dentry", () => [
   ["d_name", array(CHAR, 16)],
   ["d_inode", pointer(INODE)],
 ]);
-export const INODE = struct("inode", [
+const INODE = struct("inode", [
   ["i_mode", USHORT],
   [
     "",

@@ -5,6 +5,7 @@ import { isOfKernel, isReturn, isText, type Point, type TextPoint } from "../poi
 import type { Foreign, KnownPoints, Match } from "../script/known-points.js";
 import { callFunctions } from "./call-functions.js";
 import type { KernelFunction } from "../../symbols/kernel/functions.js";
+import { codeKey } from "./code-key.js";
 import type { CodeSource } from "./code-source.js";
 import { sourcesOf } from "./codes.js";
 import { refuseForbidden } from "./forbidden.js";
@@ -91,13 +92,15 @@ function matchesIn(point: TextPoint, source: CodeSource): readonly Match[] {
   return functionsOf(point, source).map((found) => {
     if (point.kind === "offset") {
       const text = `${container}.statement("${found.name}+0x${point.offset.toString(16)}")`;
-      return { text, place: formatAddress((found.vaddr + point.offset) as Address) };
+      const place = formatAddress((found.vaddr + point.offset) as Address);
+      return { text, place, code: codeKey(source.name, found.name) };
     }
     const text = `${container}.function("${found.name}")${point.exported === true ? ".exported" : ""}${suffixOf(point)}`;
     return {
       text,
       place: formatVaddr(found.vaddr),
       variables: variablesOf(source.code.prototype(found.name), isReturn(point)),
+      code: codeKey(source.name, found.name),
     };
   });
 }

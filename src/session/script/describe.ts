@@ -3,7 +3,7 @@ import type { Script } from "../../script/ast.js";
 import type { Compiled } from "../../script/compile.js";
 import { formatPosition } from "../../script/position.js";
 import { printExpression, printScript } from "../../script/print.js";
-import type { KnownPoints } from "./known-points.js";
+import type { KnownPoints, Match } from "./known-points.js";
 import { pointText } from "./point-text.js";
 import type { ResolvedPoint } from "./resolved-points.js";
 
@@ -38,18 +38,26 @@ export function describeProgram(
 
 /** `-p4`: which handler was made for what, and in which tier it will run. */
 export function describeHandlers(points: readonly ResolvedPoint[], files: KnownPoints): string {
-  const lines = points.map(({ point, node, compiled, index }) => {
+  const lines = points.map((resolved) => {
+    const { node, compiled, index } = resolved;
     const text = pointText(node);
-    const matched = files.matchesOf(point, text).length;
+    const matched = matchesFor(resolved, files).length;
     const count = matched === 1 ? "" : ` (${String(matched)} points)`;
     return `handler ${String(index)}, trap tier: ${phased(compiled.phases)}${text}${count} at ${formatPosition(compiled.node.position)}`;
   });
   return lines.map((line) => `${line}\n`).join("");
 }
 
-function describeMatches({ point, node, compiled }: ResolvedPoint, files: KnownPoints): string[] {
+/** Those of a point's matches that the handler is for. */
+function matchesFor({ point, node, codes }: ResolvedPoint, files: KnownPoints): readonly Match[] {
+  const matches = files.matchesOf(point, pointText(node));
+  return matches.filter(({ code }) => codes === undefined || code === undefined || codes.has(code));
+}
+
+function describeMatches(resolved: ResolvedPoint, files: KnownPoints): string[] {
+  const { node, compiled } = resolved;
   const written = pointText(node);
-  return files.matchesOf(point, written).map(({ text, place }) => {
+  return matchesFor(resolved, files).map(({ text, place }) => {
     const pc = place === undefined ? "" : ` /* pc=${place} */`;
     const from = text === written ? "" : ` /* <- ${written} */`;
     return `${phased(compiled.phases)}${text}${pc}${from}`;

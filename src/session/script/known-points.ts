@@ -7,6 +7,8 @@ export interface Match {
   readonly place: string | undefined;
   /** `$file:struct file*`: the context variables that are known there. */
   readonly variables?: readonly string[];
+  /** The key of the code that is there, where handlers with context variables are made for codes. */
+  readonly code?: string;
 }
 
 /** Why a kind of target has no such point, and what to do. */
