@@ -58,6 +58,8 @@ function operation(instruction: Instruction, mayAccess: MayAccess): Run | undefi
   switch (instruction.mnemonic) {
     case Mnemonic.Push:
       return push(instruction, mayAccess);
+    case Mnemonic.Cli:
+      return holdInterrupts;
     case Mnemonic.Lea:
       return lea(instruction);
     case Mnemonic.Mov:
@@ -102,6 +104,16 @@ function lea(instruction: Instruction): Run | undefined {
     return true;
   };
 }
+
+const PRIVILEGE_LEVEL = 3n;
+const INTERRUPTS = 0x200n;
+
+/** For a kernel only: what it does for others depends on more than their registers. */
+const holdInterrupts: Run = (registers) => {
+  if ((registers.read("cs") & PRIVILEGE_LEVEL) !== 0n) return false;
+  registers.write("eflags", registers.read("eflags") & ~INTERRUPTS);
+  return true;
+};
 
 const WORD = 8;
 const PAGE = 4096;

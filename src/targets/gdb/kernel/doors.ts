@@ -31,6 +31,7 @@ export interface DoorRoom {
  * the kernel.
  */
 export class Doors implements TrapSense {
+  readonly watches = true;
   private readonly byStop = new Map<Address, Door>();
   private readonly doors = new Map<number, Door>();
   private readonly redirected: GateTable;

@@ -1,6 +1,7 @@
 import type { Address } from "../../../base/address.js";
 import { EFLAGS } from "../../../arch/x86_64/registers.js";
 import { offsetBy } from "../../../base/address.js";
+import { TargetError } from "../../../base/errors.js";
 import { BREAK, type GdbClient } from "../protocol/client.js";
 import type { GateTable } from "./idt.js";
 import type { Vcpu } from "./machine.js";
@@ -12,6 +13,7 @@ import { BREAKPOINT_VECTOR, type TrapSense } from "./trap-sense.js";
  * cannot watch memory, and kernels without room for doors.
  */
 export class EntryBreakpoints implements TrapSense {
+  readonly watches = false;
   private readonly vectors = new Map<Address, number>();
   private armed: Address[] = [];
 
@@ -54,6 +56,14 @@ export class EntryBreakpoints implements TrapSense {
         clear |= EFLAGS.direction;
       } else break;
     }
+    // Elsewhere than on the breakpoint it must go on.
+    if (at === 0)
+      throw new TargetError(
+        "the kernel's entry for int3 begins as none that is known: breakpoints of its own cannot be passed on",
+        {
+          remedy: "Use a stub that can watch memory.",
+        },
+      );
     pc = offsetBy(pc, at);
     wanted.write("eflags", wanted.read("eflags") & ~BigInt(clear));
     wanted.pc = pc;

@@ -22,6 +22,11 @@ const MOST = 32;
 export class OpenFaults {
   private readonly open = new Map<Address, OpenFault>();
   private readonly back = new Map<ThreadId, OpenFault>();
+  /**
+   * Words that the stub watches. One is let go of only where the stub has just told that it was read: QEMU keeps a
+   * pointer to the watchpoint that a processor has hit until it has told so, and does not notice when it is removed.
+   */
+  private readonly watched = new Set<Address>();
 
   constructor(
     private readonly client: GdbClient,
@@ -30,29 +35,47 @@ export class OpenFaults {
 
   /** @param pcAt where the pushed program counter lies */
   begin(pcAt: Address, fault: OpenFault): void {
-    this.end(pcAt);
-    const oldest = this.open.size >= MOST ? this.open.keys().next().value : undefined;
-    if (oldest !== undefined) this.end(oldest);
-    this.client.pipeline.breakpoint("Z", BREAK.read, pcAt, WORD);
+    if (this.open.size >= MOST)
+      for (const oldest of [...this.open.keys()].slice(0, 1)) this.open.delete(oldest);
     this.open.set(pcAt, fault);
+    if (this.watched.has(pcAt)) return;
+    this.watched.add(pcAt);
+    this.client.pipeline.breakpoint("Z", BREAK.read, pcAt, WORD);
   }
 
-  /** The machine stopped because a watched word was read. @returns false where it is none of ours */
-  seen(pcAt: Address, vcpu: Vcpu): boolean {
-    const fault = this.open.get(pcAt);
-    if (fault === undefined) return false;
+  /** Has any thread that may come back an instruction there? */
+  expects(at: Address): boolean {
+    for (const fault of this.open.values()) if (fault.at === at) return true;
+    return false;
+  }
+
+  /**
+   * A processor stands still, for whatever reason. Of two that stop at once a stub tells of one alone: whether
+   * this one just came back shows where it stands, before the instruction's breakpoint is executed.
+   */
+  passes(vcpu: Vcpu): void {
     const { pc, sp } = vcpu.actual;
-    if (pc === fault.at && sp === fault.sp) {
+    for (const [pcAt, fault] of this.open) {
+      if (fault.at !== pc || fault.sp !== sp) continue;
       this.back.set(fault.thread, fault);
-      this.end(pcAt);
-      return true;
+      this.open.delete(pcAt);
+      return;
     }
-    // The kernel looked where it was interrupted; or it has it go on elsewhere (its exception table).
-    const bytes = new Uint8Array(WORD);
-    const view = new DataView(bytes.buffer);
-    const there = this.read(pcAt, bytes) === WORD ? view.getBigInt64(0, true) : undefined;
-    if (there !== BigInt(fault.at)) this.end(pcAt);
-    return true;
+  }
+
+  /** The machine stopped because a watched word was read, and {@link passes} has looked who stands where. */
+  seen(pcAt: Address): void {
+    if (!this.watched.has(pcAt)) return;
+    const fault = this.open.get(pcAt);
+    if (fault !== undefined) {
+      // The kernel looked where it was interrupted; or it has it go on elsewhere (its exception table).
+      const bytes = new Uint8Array(WORD);
+      const there =
+        this.read(pcAt, bytes) === WORD ? new DataView(bytes.buffer).getBigInt64(0, true) : undefined;
+      if (there === BigInt(fault.at)) return;
+      this.open.delete(pcAt);
+    }
+    this.letGo(pcAt);
   }
 
   /** A thread arrives somewhere. @returns the token where it just came back to the instruction that faulted */
@@ -65,12 +88,12 @@ export class OpenFaults {
 
   /** Watches nothing any more. */
   remove(): void {
-    for (const pcAt of [...this.open.keys()]) this.end(pcAt);
+    for (const pcAt of [...this.watched]) this.letGo(pcAt);
     this.client.pipeline.flush();
   }
 
-  private end(pcAt: Address): void {
-    if (!this.open.delete(pcAt)) return;
+  private letGo(pcAt: Address): void {
+    this.watched.delete(pcAt);
     this.client.pipeline.breakpoint("z", BREAK.read, pcAt, WORD);
   }
 }

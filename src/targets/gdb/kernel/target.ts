@@ -18,8 +18,6 @@ import type {
 } from "../../target.js";
 import { GdbClient, type ClientOptions } from "../protocol/client.js";
 import type { StopReply } from "../protocol/stop-reply.js";
-import { Doors } from "./doors.js";
-import { EntryBreakpoints } from "./entry-breakpoints.js";
 import { ExceptionFrame } from "./exception-frame.js";
 import type { GateTable } from "./idt.js";
 import { InPlace } from "./in-place.js";
@@ -30,11 +28,23 @@ import { OpenFaults } from "./retries.js";
 import { findKernel, type Standing as FoundKernel } from "./standing.js";
 import { cleanUp, type LeftBehind } from "./left-behind.js";
 import { taskLayout, Tasks } from "./tasks.js";
+import { chooseSense } from "./choose-sense.js";
 import { BREAKPOINT_VECTOR, type TrapSense } from "./trap-sense.js";
 
 const BREAKPOINT = 0xcc;
 const SPACE = 1 as SpaceId;
 const POINTER = 8;
+/** When we leave: how often, and how long, a machine may run to tell what it has not told. */
+const DRAIN_ROUNDS = 200;
+const DRAIN_MILLISECONDS = 5;
+
+export interface KernelOptions extends ClientOptions {
+  /**
+   * Let the stub watch memory, where it can. Without, each hit costs ten times as much, and an instruction that
+   * is tried again after its fault counts as a new hit. Default: yes.
+   */
+  readonly watch?: boolean;
+}
 
 /** A thread that was told to have stopped, and where. */
 interface Standing {
@@ -64,8 +74,11 @@ export class KernelTarget implements Target {
   private readonly open: OpenFaults;
   private readonly inPlace: InPlace;
   private readonly idle = new Set<ThreadId>();
-  private toExecute:
-    { readonly thread: ThreadId; readonly how: Extract<Resume, { kind: "in-place" }> } | undefined;
+  /** One after the other: two processors may have come to it at once. */
+  private readonly toExecute: {
+    readonly thread: ThreadId;
+    readonly how: Extract<Resume, { kind: "in-place" }>;
+  }[] = [];
   /** Whose page tables memory is read with. */
   private focus: Vcpu;
   private ended: ExitStatus | undefined;
@@ -120,10 +133,16 @@ export class KernelTarget implements Target {
    * @param spec see parseStubAddress
    * @throws TargetError nobody is there, no kernel of x86-64 runs there, or not that of the image
    */
-  static connect(spec: string, image: KernelImage, options: ClientOptions = {}): KernelTarget {
+  static connect(spec: string, image: KernelImage, options: KernelOptions = {}): KernelTarget {
     return KernelTarget.attach(spec, image, options, (client, machine, standing) => {
       if (standing.left.length > 0) cleanUp(machine, image, standing.slide, standing.gates, standing.left);
-      return new KernelTarget(client, machine, image, standing, sense(client, machine, image, standing));
+      return new KernelTarget(
+        client,
+        machine,
+        image,
+        standing,
+        chooseSense(client, machine, image, standing, options.watch !== false),
+      );
     });
   }
 
@@ -133,7 +152,7 @@ export class KernelTarget implements Target {
    *
    * @throws TargetError as {@link connect}
    */
-  static clean(spec: string, image: KernelImage, options: ClientOptions = {}): LeftBehind {
+  static clean(spec: string, image: KernelImage, options: KernelOptions = {}): LeftBehind {
     return KernelTarget.attach(spec, image, options, (client, machine, { slide, gates, left }) => {
       const found = cleanUp(machine, image, slide, gates, left);
       for (const vcpu of machine.vcpus) if (vcpu.isKnown) machine.writeBack(vcpu);
@@ -147,7 +166,7 @@ export class KernelTarget implements Target {
   private static attach<Result>(
     spec: string,
     image: KernelImage,
-    options: ClientOptions,
+    options: KernelOptions,
     use: (client: GdbClient, machine: Machine, standing: FoundKernel) => Result,
   ): Result {
     const client = GdbClient.connect(spec, options);
@@ -192,8 +211,9 @@ export class KernelTarget implements Target {
         return stop;
       }
       if (this.ended !== undefined) return undefined;
-      if (this.toExecute !== undefined) {
-        this.execute(this.toExecute.thread, this.toExecute.how);
+      const next = this.toExecute.shift();
+      if (next !== undefined) {
+        this.execute(next.thread, next.how);
         continue;
       }
       if (!this.machine.isRunning) {
@@ -220,7 +240,7 @@ export class KernelTarget implements Target {
         this.standing.delete(thread);
         return;
       case "in-place":
-        this.toExecute = { thread, how };
+        this.toExecute.push({ thread, how });
         return;
       case "deliver":
         this.deliver(thread, standing, how.watch ?? 0);
@@ -293,7 +313,6 @@ export class KernelTarget implements Target {
   private leave(): void {
     this.machine.stand();
     for (const at of [...this.covered.keys()]) this.remove(at);
-    this.open.remove();
     // Whoever was stopped at one of our breakpoints executes what is there instead.
     for (const { thread } of this.stops.splice(0)) {
       const standing = this.standing.get(thread);
@@ -305,8 +324,33 @@ export class KernelTarget implements Target {
       this.machine.writeBack(vcpu);
     }
     this.client.pipeline.flush();
+    this.drain();
+    if (this.isEnded()) return;
+    for (const vcpu of this.machine.vcpus) if (vcpu.isKnown) this.machine.writeBack(vcpu);
+    this.open.remove();
     this.sense.remove();
     this.client.detach(this.machine.vcpus[0]?.thread.process);
+  }
+
+  /** Lets stops come that processors have met already and were not told: nobody is there to go on from them later. */
+  private drain(): void {
+    const { machine } = this;
+    this.standing.clear();
+    for (let round = 0; round < DRAIN_ROUNDS; round++) {
+      machine.go();
+      const reply = machine.wait(performance.now() + DRAIN_MILLISECONDS);
+      if (reply === undefined) {
+        const last = machine.halt();
+        if (last?.kind === "stopped") this.interpret(last);
+        if (last?.kind !== "stopped" || last.reason === undefined) return;
+      } else this.interpret(reply);
+      this.stops.length = 0;
+      if (this.isEnded()) return;
+    }
+  }
+
+  private isEnded(): boolean {
+    return this.ended !== undefined;
   }
 
   /** What the machine's stop means; may be of no interest to anybody. */
@@ -321,16 +365,15 @@ export class KernelTarget implements Target {
     machine.fetch(vcpu, (other, pc) => {
       const view = new DataView(pc.buffer);
       const at = addressFromHalves(view.getUint32(0, true), view.getUint32(4, true));
-      if (sense.vectorAt(at) !== undefined) others.push(other);
+      if (sense.vectorAt(at) !== undefined || this.open.expects(at)) others.push(other);
     });
     this.focus = vcpu;
-    if (!this.arrive(vcpu)) {
-      const { reason } = reply;
-      if (reason?.kind === "rwatch" || reason?.kind === "awatch") this.open.seen(reason.address, vcpu);
-    }
+    if (!this.arrive(vcpu)) this.open.passes(vcpu);
+    const { reason } = reply;
+    if (reason?.kind === "rwatch" || reason?.kind === "awatch") this.open.seen(reason.address);
     for (const other of others) {
       machine.fetch(other);
-      this.arrive(other);
+      if (!this.arrive(other)) this.open.passes(other);
     }
   }
 
@@ -417,7 +460,6 @@ export class KernelTarget implements Target {
   }
 
   private execute(thread: ThreadId, how: Extract<Resume, { kind: "in-place" }>): void {
-    this.toExecute = undefined;
     const standing = this.standing.get(thread);
     if (standing === undefined) return;
     const { vcpu } = standing;
@@ -453,7 +495,8 @@ export class KernelTarget implements Target {
     wanted.pc = pc;
     wanted.sp = actual.sp;
     wanted.write("eflags", actual.read("eflags"));
-    if (watch !== 0) this.open.begin(frame.pcAt, { token: watch, thread, at: frame.pc, sp: frame.stack });
+    if (watch !== 0 && this.sense.watches)
+      this.open.begin(frame.pcAt, { token: watch, thread, at: frame.pc, sp: frame.stack });
   }
 
   private insert(at: Address): void {
@@ -520,26 +563,4 @@ export class KernelTarget implements Target {
       client.set("Qqemu.PhyMemMode:0");
     }
   }
-}
-
-function sense(
-  client: GdbClient,
-  machine: Machine,
-  image: KernelImage,
-  { slide, gates }: { readonly slide: number; readonly gates: GateTable },
-): TrapSense {
-  const read = (at: Address, into: Uint8Array): number => machine.read(at, into);
-  const write = (at: Address, bytes: Uint8Array): boolean => machine.write(at, bytes);
-  const range = (first: string, behind: string): { start: Address; end: Address } | undefined => {
-    const [start, end] = [image.symbol(first), image.symbol(behind)];
-    if (start === undefined || end === undefined) return undefined;
-    return { start: (start + slide) as Address, end: (end + slide) as Address };
-  };
-  const entryText = range("__entry_text_start", "__entry_text_end");
-  const text = range("_stext", "_etext") ?? range("_text", "_etext");
-  if (entryText !== undefined && text !== undefined) {
-    const doors = Doors.build(client, read, write, gates, { entryText, text });
-    if (doors !== undefined) return doors;
-  }
-  return new EntryBreakpoints(client, read, gates);
 }

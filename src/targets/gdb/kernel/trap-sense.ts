@@ -9,6 +9,9 @@ export const BREAKPOINT_VECTOR = 3;
  * it pushed on top of the stack and every other register untouched.
  */
 export interface TrapSense {
+  /** Whether the stub watches memory. */
+  readonly watches: boolean;
+
   /** The exception at whose beginning a processor stands that has this program counter. */
   vectorAt(pc: Address): number | undefined;
 

@@ -81,3 +81,85 @@ test(
     assert.deepEqual(kernel.failures, []);
   },
 );
+
+test(
+  "[S3a fault] two processors that fault and try again at the same time are told apart",
+  NEEDS_LAB,
+  async (t) => {
+    await using machine = await bootedLab({ smp: 2 });
+    await using kernel = new ProbedKernel(machine);
+    const probe = kernel.probe("clear_user_erms", 0xa, {
+      fault: doing(() => undefined),
+      post: doing(() => undefined),
+    });
+    const { output } = await kernel.run(`for i in 1 2 3; do (${ZEROS}) & done; wait`);
+    assert.equal(output, "2+0 records out\n".repeat(3));
+    t.diagnostic(
+      `hits ${String(probe.hits)}, faults ${String(probe.faulted)}, retries ${String(probe.retries)}`,
+    );
+    assert.ok(probe.faulted > 30);
+    assert.equal(probe.hits, probe.completed + probe.faulted);
+    assert.equal(probe.retries, probe.faulted);
+    assert.deepEqual(kernel.failures, []);
+  },
+);
+
+const REP_MOVSB = Buffer.of(0xf3, 0xa4);
+
+test(
+  "the user-copy instruction: a page that is brought is a retry, one that never comes is none",
+  NEEDS_LAB,
+  async (t) => {
+    await using machine = await bootedLab();
+    await using kernel = new ProbedKernel(machine);
+    const name = "copy_user_enhanced_fast_string";
+    const text = new Uint8Array(128);
+    kernel.target.memory().read(kernel.address(name), text);
+    const offset = Buffer.from(text).indexOf(REP_MOVSB);
+    const bad = { faults: 0, retries: 0 };
+    const probe = kernel.probe(name, offset, {
+      pre: doing((hit) => {
+        if (hit.facts().name === "bad" && hit.retries > 0) bad.retries++;
+      }),
+      fault: doing((hit) => {
+        if (hit.facts().name === "bad") bad.faults++;
+      }),
+    });
+    // write(1, 0x10000, 8): nothing is there. An ELF file of a few instructions.
+    const code = Buffer.from("b801000000bf01000000be00000100ba000100000f0589c7f7dfb83c0000000f05", "hex");
+    const { output } = await kernel.run(
+      `echo ${program(code).toString("base64")} | base64 -d >/bad; chmod +x /bad; { /bad; echo $? >/status; } | cat; cat /status; dd if=/bin/busybox of=/dev/null bs=256k count=2 2>&1 | tail -1`,
+    );
+    // EFAULT.
+    assert.equal(output, "14\n2+0 records out\n");
+    t.diagnostic(
+      `hits ${String(probe.hits)}, faults ${String(probe.faulted)}, retries ${String(probe.retries)}`,
+    );
+    assert.ok(bad.faults >= 1);
+    assert.equal(bad.retries, 0);
+    assert.ok(probe.retries > 0 && probe.retries < probe.faulted);
+    assert.equal(probe.hits, probe.completed + probe.faulted);
+    assert.deepEqual(kernel.failures, []);
+  },
+);
+
+/** An ELF file with nothing in it but code. */
+function program(code: Buffer): Buffer {
+  const file = Buffer.alloc(0x78 + code.length);
+  file.write("\x7fELF\x02\x01\x01", 0, "latin1");
+  file.writeUInt16LE(2, 16);
+  file.writeUInt16LE(62, 18);
+  file.writeUInt32LE(1, 20);
+  file.writeBigUInt64LE(0x40_0078n, 24);
+  file.writeBigUInt64LE(64n, 32);
+  file.writeUInt16LE(64, 52);
+  file.writeUInt16LE(56, 54);
+  file.writeUInt16LE(1, 56);
+  file.writeUInt32LE(1, 64);
+  file.writeUInt32LE(5, 68);
+  file.writeBigUInt64LE(0x40_0000n, 80);
+  file.writeBigUInt64LE(BigInt(file.length), 96);
+  file.writeBigUInt64LE(BigInt(file.length), 104);
+  code.copy(file, 0x78);
+  return file;
+}

@@ -7,7 +7,7 @@ import type { Hit, Probe, ProbeDefinition } from "../../../../src/probes/probe.j
 import { KernelImage } from "../../../../src/symbols/kernel/image.js";
 import type { GuestCommand } from "../../../../src/targets/lab/guest-command.js";
 import type { LabMachine } from "../../../../src/targets/lab/machine.js";
-import { KernelTarget } from "../../../../src/targets/gdb/kernel/target.js";
+import { type KernelOptions, KernelTarget } from "../../../../src/targets/gdb/kernel/target.js";
 import { CONTINUE } from "../../../../src/targets/target.js";
 
 const images = new Map<string, KernelImage>();
@@ -39,8 +39,9 @@ export class ProbedKernel implements AsyncDisposable {
   constructor(
     readonly machine: LabMachine,
     readonly image = imageOf(machine),
+    options: KernelOptions = {},
   ) {
-    this.target = KernelTarget.connect(`unix:${machine.stub}`, image);
+    this.target = KernelTarget.connect(`unix:${machine.stub}`, image, options);
     this.core = new ProbeCore(this.target, {
       probeDisarmed: (probe, why) => this.failures.push(`${probe.definition.name} disarmed: ${why}`),
       handlerFailed: (probe, outcome) => {
