@@ -12,6 +12,7 @@ export interface Session {
   readonly stdout: string;
   readonly stderr: string;
   readonly status: number | null;
+  /** The status is -1 where the machine ended under the command. */
   readonly guest: { readonly output: string; readonly status: number };
 }
 
@@ -24,7 +25,7 @@ const PATIENCE = 120_000;
  * command. The session ends with the command, as by Ctrl-C.
  */
 export async function session(
-  machine: LabMachine,
+  machine: Pick<LabMachine, "stub" | "kernel" | "load">,
   script: string,
   command: string,
   ...options: readonly string[]
@@ -51,8 +52,9 @@ export async function session(
   });
   await Promise.race([armed, ended]);
   loaded.start();
-  const status = await loaded.ended;
-  child.kill("SIGINT");
+  // The machine may end before.
+  const status = await loaded.ended.catch(() => -1);
+  if (status >= 0) child.kill("SIGINT");
   await ended;
   clearTimeout(timer);
   return {

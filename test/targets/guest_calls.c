@@ -60,6 +60,7 @@ int main(int argc, char **argv) {
     if (strcmp(argv[1], "bad-buffer") == 0) bad_buffer(times);
     else if (strcmp(argv[1], "restarted") == 0) restarted(times);
     else if (strcmp(argv[1], "sleeps") == 0) sleeps(times);
+    else if (strcmp(argv[1], "sysfs") == 0) printf("%ld\n", syscall(SYS_sysfs, 3));
     else return 2;
     return 0;
 }
