@@ -57,6 +57,8 @@ const LEFT_BEHIND_MILLISECONDS = 2000;
 const CONSOLE_BYTES = 1 << 16;
 /** How long the guest may be silent before it is sent an empty line. */
 const NUDGE_MILLISECONDS = 3000;
+/** The guest's terminals keep so many, and more, where nobody reads them. */
+const MOST_NUDGES = 1000;
 
 /**
  * Boots a kernel in QEMU, with a small root of our own, up to where a command can be run in it. Belongs to
@@ -302,11 +304,8 @@ export class LabMachine implements AsyncDisposable {
         const [first, rest = ""] = text.split(" ", 2);
         if (first === word) resolve(rest);
       };
+      nudge = this.nudge();
       if (patience === Infinity) return;
-      // An interrupt of a serial port can be lost on a busy machine; the next one makes up for it.
-      nudge = setInterval(() => {
-        this.say("");
-      }, NUDGE_MILLISECONDS);
       timer = setTimeout(() => {
         const seconds = Math.round((performance.now() - asked) / 1000);
         reject(new TargetError(`${what} within ${String(seconds)} s${this.consoleTail()}`));
@@ -324,6 +323,20 @@ export class LabMachine implements AsyncDisposable {
       clearInterval(nudge);
       this.waiting = undefined;
     }
+  }
+
+  /**
+   * An interrupt of a serial port can be lost on a busy machine, and what waits in the guest waits for the
+   * next one: so there is one every now and then, by an empty line that nobody minds.
+   */
+  private nudge(): NodeJS.Timeout {
+    const ports = [PORTS.output, PORTS.error, PORTS.control].map((port) => this.qemu.ports[port]);
+    let left = MOST_NUDGES;
+    const timer = setInterval(() => {
+      for (const port of ports) port?.write("\n");
+      if (--left === 0) clearInterval(timer);
+    }, NUDGE_MILLISECONDS);
+    return timer;
   }
 
   private consoleTail(): string {
