@@ -84,6 +84,11 @@ export class Exits implements Guard {
     );
   }
 
+  /** No tracer before us has left anything. */
+  get isEmpty(): boolean {
+    return this.left.size === 0;
+  }
+
   /** Looks for what tracers before us have left. */
   findLeft(memory: StubMemory): void {
     for (const mapping of memory.mappings()) {

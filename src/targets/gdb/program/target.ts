@@ -30,7 +30,7 @@ import { StubMemory } from "./memory.js";
 import { LazyFacts, ProcessFiles } from "./process-files.js";
 import { ThreadRegisters } from "./thread-registers.js";
 import { changeFaultAddress, readSignal } from "./siginfo.js";
-import { type ProgramThread, ProgramThreads } from "./threads.js";
+import { type ProgramThread, ProgramThreads, standingThreads } from "./threads.js";
 
 export interface ProgramOptions extends ClientOptions {
   /** Looked at now and then while a stop is waited for: true makes the wait return. */
@@ -87,7 +87,9 @@ export class ProgramTarget implements Target, Stepper {
     this.files = new ProcessFiles(client);
     this.values = new ThreadRegisters(client);
     this.calls = new CaughtCalls(client, this.values);
-    if (client.stopReason() === undefined || client.threads().length === 0)
+    const standing = standingThreads(client);
+    const threads = client.threads();
+    if (threads.length === 0)
       throw new TargetError(`${client.name}: the stub has no program`, {
         remedy: "Start gdbserver with a program, or with --attach and a process.",
       });
@@ -98,14 +100,18 @@ export class ProgramTarget implements Target, Stepper {
         this.selectIn(space);
       },
     );
-    // What they stopped for is what being attached to, or started, does to a program.
-    for (let stop = client.waitStop(0); stop !== undefined; stop = client.waitStop(0));
-    for (const stub of client.threads())
-      this.threadBook.add(stub, this.threadBook.spaceOf(stub.process ?? stub.thread));
+    for (const stub of threads) {
+      const thread = this.threadBook.add(stub, this.threadBook.spaceOf(stub.process ?? stub.thread));
+      // Where a tracer was here before, some may run.
+      if (!standing.has(stub)) thread.state = "running";
+    }
     for (const space of new Set([...this.threadBook.all()].map((thread) => thread.space)))
       this.exits.findLeft(this.memoryIn(space));
+    for (const thread of this.threadBook.all()) if (thread.state === "held") this.leadOut(thread);
     this.isHeld =
       client.query(`qAttached:${[...this.threadBook.all()][0]?.process.toString(16) ?? ""}`) === "0";
+    // Where it still stands, nobody has set it going.
+    this.isHeld &&= [...this.threadBook.all()].every((thread) => thread.state === "held");
     if (this.isHeld) for (const thread of this.threadBook.all()) thread.state = "stopped";
     client.threadEvents(true);
     this.capabilities = {
@@ -357,6 +363,13 @@ export class ProgramTarget implements Target, Stepper {
     thread.interruptAsked = false;
     const returned = this.calls.arrived(thread, at, this.values.stackPointer(thread, reply));
     return { kind: "breakpoint", thread: thread.id, at, returned };
+  }
+
+  /** A thread that stands at a stop of a tracer that was killed goes on from there, also where we leave at once. */
+  private leadOut(thread: ProgramThread): void {
+    if (this.exits.isEmpty) return;
+    this.values.fetch(thread);
+    if (this.exits.leave(thread, thread.registers.pc, this.memoryIn(thread.space))) this.values.flush(thread);
   }
 
   /** Left behind by a tracer that was killed; or of ours, and taken out since it was hit. */

@@ -2,6 +2,7 @@ import { RegisterFile } from "../../../arch/x86_64/registers.js";
 import { TargetGone } from "../../../base/errors.js";
 import type { SignalInfo, SpaceId, ThreadId } from "../../target.js";
 import type { ReturnWatches } from "../../return-watch.js";
+import type { GdbClient } from "../protocol/client.js";
 import type { StubThread } from "../protocol/thread-ids.js";
 
 /** A thread of a program behind a stub. */
@@ -86,4 +87,12 @@ export class ProgramThreads {
   spaceOf(process: number): SpaceId | undefined {
     return this.ofProcess(process)[0]?.space;
   }
+}
+
+/** The threads that stand. What they stopped for is what being attached to, or started, does to a program. */
+export function standingThreads(client: GdbClient): ReadonlySet<StubThread> {
+  const standing = new Set<StubThread>();
+  for (let stop = client.stopReason(); stop !== undefined; stop = client.waitStop(0))
+    if (stop.kind === "stopped" && stop.thread !== undefined) standing.add(stop.thread);
+  return standing;
 }
