@@ -3,7 +3,7 @@
 _trapline() {
     local word=${COMP_WORDS[COMP_CWORD]}
     local before=${COMP_WORDS[COMP_CWORD - 1]}
-    local options='-e -D -G -p -l -L -c -x --lab --gdb --kernel --smp --module --keep -T
+    local options='-e -D -G -p -l -L -c -x --lab --gdb --kernel --smp --module --keep --clean -T
         --suppress-handler-errors --strict-faults -o --json -t -v -w -h --help -V --version'
     COMPREPLY=()
 

@@ -11,6 +11,8 @@ export type Request =
   /** Print a text on standard output, exit status 0. */
   | { readonly kind: "print"; readonly text: string }
   | { readonly kind: "doctor" }
+  /** Take out what a killed session left in a kernel. */
+  | { readonly kind: "clean"; readonly gdb: string; readonly image: string }
   | {
       readonly kind: "session";
       readonly source: ScriptSource;
@@ -35,6 +37,7 @@ interface Parsed {
   readonly smp?: number;
   readonly module?: readonly string[];
   readonly keep?: true;
+  readonly clean?: true;
   readonly o?: string;
   readonly D?: ReadonlyMap<string, string>;
   readonly G?: ReadonlyMap<string, string>;
@@ -207,7 +210,9 @@ function once(spelling: string, reason: string): ValueReader {
 
 function sessionRequest(parsed: Parsed, operands: readonly string[]): Request {
   refuseContradictions(parsed);
-  refuseKernelContradictions(parsed);
+  refuseKernelContradictions(parsed, operands);
+  if (parsed.clean === true && parsed.gdb !== undefined && parsed.kernel !== undefined)
+    return { kind: "clean", gdb: parsed.gdb, image: parsed.kernel };
   const listed = parsed.l ?? parsed.L;
   const withoutFile = parsed.e !== undefined || listed !== undefined;
   return {
@@ -277,7 +282,7 @@ function refuseContradictions(parsed: Parsed): void {
 }
 
 /** What options about kernels need of each other, or exclude. */
-function refuseKernelContradictions(parsed: Parsed): void {
+function refuseKernelContradictions(parsed: Parsed, operands: readonly string[]): void {
   const targets = [
     ["--lab", parsed.lab],
     ["--gdb", parsed.gdb],
@@ -294,8 +299,23 @@ function refuseKernelContradictions(parsed: Parsed): void {
   for (const [spelling, value] of ofLab)
     if (value !== undefined && parsed.lab === undefined)
       throw new UsageError(`${spelling} is about the machine of --lab, which is not given`);
-  if (parsed.kernel !== undefined && parsed.lab === undefined && parsed.gdb === undefined && runs(parsed))
+  if (parsed.clean === true) refuseUncleanable(parsed, operands);
+  else if (
+    parsed.kernel !== undefined &&
+    parsed.lab === undefined &&
+    parsed.gdb === undefined &&
+    runs(parsed)
+  )
     throw new UsageError("--kernel names an image: boot it with --lab, or say with --gdb where it runs");
+}
+
+function refuseUncleanable(parsed: Parsed, operands: readonly string[]): void {
+  if (parsed.gdb === undefined || parsed.kernel === undefined)
+    throw new UsageError("--clean needs --gdb, where the kernel is, and --kernel, what its text should be");
+  const script =
+    parsed.e !== undefined || operands.length > 0 || parsed.l !== undefined || parsed.L !== undefined;
+  if (script)
+    throw new UsageError("--clean and a script contradict each other: it takes out breakpoints, and ends");
 }
 
 /** Is anything run, and not only listed or translated? */

@@ -31,6 +31,7 @@ export async function command(
       const session = prepared ?? (await import("../session/session.js")).prepareSession();
       return async (options, by) => session.run(options, by);
     },
+    loadClean: async () => (await import("../session/kernel/clean.js")).cleanKernelAt,
   });
 }
 

@@ -3,7 +3,7 @@
 import type { PreparedSession } from "../session/session.js";
 
 /** Words of command lines that run no session. */
-const NO_SESSION: ReadonlySet<string> = new Set(["doctor", "-h", "--help", "-V", "--version"]);
+const NO_SESSION: ReadonlySet<string> = new Set(["doctor", "-h", "--help", "-V", "--version", "--clean"]);
 
 const words = process.argv.slice(2);
 const prepared = await prepare();

@@ -51,6 +51,7 @@ export const OPTION_GROUPS = [
       { flags: "--smp <number>", description: "processors of the lab's machine, 1 unless told" },
       { flags: "--module <name>", description: "a module that the lab's guest loads; may be repeated" },
       { flags: "--keep", description: "let the lab's machine live on, for another session" },
+      { flags: "--clean", description: "with --gdb: take out breakpoints that a killed session left" },
     ],
   },
   {

@@ -1,6 +1,7 @@
 import { TargetError, TraplineError, UsageError } from "../base/errors.js";
 import type { Interrupts, SessionOptions } from "../session/options.js";
-import { parseCommandLine } from "./command-line.js";
+import type { CleanReport } from "../session/kernel/clean.js";
+import { parseCommandLine, type Request } from "./command-line.js";
 import { examine } from "./doctor/examine.js";
 import type { Machine } from "./doctor/machine.js";
 import { report } from "./doctor/report.js";
@@ -11,6 +12,9 @@ const EXIT = { ok: 0, failed: 1, unusable: 2 } as const;
 /** Runs one session to its end and gives the exit status. */
 export type RunSession = (options: SessionOptions, interrupts: Interrupts) => Promise<number>;
 
+/** Takes out what a killed session left in the kernel behind a stub. */
+export type CleanKernel = (gdb: string, image: string) => CleanReport;
+
 /** What the command line needs of the world around it; tests give their own. */
 export interface World {
   readonly version: string;
@@ -20,6 +24,8 @@ export interface World {
   error(text: string): void;
   /** Loads the session and with it all native modules: only once it is sure that one is to run. */
   loadSession(): Promise<RunSession>;
+  /** As {@link loadSession}, for `--clean`. */
+  loadClean(): Promise<CleanKernel>;
 }
 
 /**
@@ -37,6 +43,8 @@ export async function run(words: readonly string[], world: World): Promise<numbe
         return EXIT.ok;
       case "doctor":
         return await runDoctor(world);
+      case "clean":
+        return await runClean(request, world);
       case "session": {
         refuseOtherSystems(world.machine);
         const script = readScript(request.source);
@@ -55,6 +63,14 @@ async function runDoctor(world: World): Promise<number> {
   const findings = await examine(world.machine);
   world.out(report(findings));
   return findings.some((finding) => finding.state === "no") ? EXIT.unusable : EXIT.ok;
+}
+
+async function runClean({ gdb, image }: Extract<Request, { kind: "clean" }>, world: World): Promise<number> {
+  refuseOtherSystems(world.machine);
+  const clean = await world.loadClean();
+  const { lines, isClean } = clean(gdb, image);
+  world.out(lines.map((line) => `${line}\n`).join(""));
+  return isClean ? EXIT.ok : EXIT.failed;
 }
 
 function refuseOtherSystems({ platform, architecture }: Machine): void {

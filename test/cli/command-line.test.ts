@@ -149,6 +149,20 @@ void test("options about a kernel that need another, or have a bad value, say so
   assert.match(refusal("--gdb", "a", "--gdb", "b", "s"), /--gdb is given twice/);
 });
 
+void test("--clean needs a stub and an image, and runs no script", () => {
+  assert.deepEqual(parseCommandLine(["--gdb", "unix:a", "--kernel", "b", "--clean"], "1"), {
+    kind: "clean",
+    gdb: "unix:a",
+    image: "b",
+  });
+  assert.match(refusal("--clean"), /--clean needs --gdb, .* and --kernel/);
+  assert.match(refusal("--clean", "--gdb", "a"), /--clean needs --gdb/);
+  assert.match(
+    refusal("--clean", "--gdb", "a", "--kernel", "b", "-e", "x"),
+    /--clean and a script contradict/,
+  );
+});
+
 void test("contradictory options are both named", () => {
   for (const [words, both] of [
     [

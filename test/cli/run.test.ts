@@ -28,6 +28,8 @@ async function runWith(words: string[], session: RunSession, described: Describe
         sessions.push(options);
         return session(options, interrupts);
       }),
+    loadClean: async () =>
+      Promise.resolve((gdb, image) => ({ lines: [`${gdb} ${image}`], isClean: image !== "unclear" })),
   });
   return { status, out, error, sessions };
 }
@@ -41,6 +43,14 @@ void test("the session gets the script, and its status is ours", async () => {
     sessions.map(({ script }) => script),
     [{ name: "<input>", text: "probe begin {}" }],
   );
+});
+
+void test("--clean says what it found, and fails where something is left", async () => {
+  const clean = async (image: string): Promise<Outcome> =>
+    runWith(["--clean", "--gdb", "unix:a", "--kernel", image], succeeds);
+  const done = await clean("b");
+  assert.deepEqual([done.status, done.out, done.sessions.length], [0, "unix:a b\n", 0]);
+  assert.equal((await clean("unclear")).status, 1);
 });
 
 void test("errors of usage and target give 2, of the session 1, each in one line with its remedy", async () => {

@@ -91,7 +91,7 @@ function foldersAbove(path: string): string[] {
 function applets(busybox: string): string[] {
   const text = execFileSync(busybox, ["--list"], { encoding: "latin1", timeout: 30_000 });
   const names = text.split("\n").filter((name) => name !== "" && name !== "busybox");
-  const missing = ["sh", "mount", "stty", "mkfifo", "insmod", "cat", "poweroff"].filter(
+  const missing = ["sh", "mount", "stty", "mkfifo", "insmod", "cat", "head", "poweroff"].filter(
     (name) => !names.includes(name),
   );
   if (missing.length === 0) return names;

@@ -1,7 +1,6 @@
 import { type Address, offsetBy } from "../../../base/address.js";
 import type { KernelImage } from "../../../symbols/kernel/image.js";
 import { type LoadBias, loadedAt, type Vaddr } from "../../../symbols/vaddr.js";
-import { exceptionEntry, type ReadMemory } from "./slide.js";
 
 /** A detour that a session had made of an exception, in the room between functions: see Doors. */
 export interface LeftDoor {
@@ -17,19 +16,6 @@ const LOOK = [0x3a, 0x05] as const;
 const JUMP_AT = 6;
 const JUMP = 0xe9;
 export const DOOR_BYTES = 11;
-
-/** A kernel's own entry of int3, as its image has it: since Linux 5.8, and before. */
-const INT3_ENTRIES = ["asm_exc_int3", "int3"];
-const INT3_VECTOR = 3;
-
-/**
- * Has a session left something in the kernel that it could not take back? The descriptor of int3 tells: it is
- * the first that a session changes, and the last that it puts back.
- */
-export function isLeft(read: ReadMemory, image: KernelImage, slide: LoadBias): boolean {
-  const linked = INT3_ENTRIES.map((symbol) => image.symbol(symbol)).find((vaddr) => vaddr !== undefined);
-  return linked !== undefined && exceptionEntry(read, INT3_VECTOR) !== loadedAt(linked, slide);
-}
 
 /** Doors stand where the image has nothing but filler. */
 export function leftDoors(image: KernelImage, start: Vaddr, live: Uint8Array, slide: LoadBias): LeftDoor[] {

@@ -1,7 +1,7 @@
 import { formatAddress, type Address } from "../../../base/address.js";
 import { TargetError } from "../../../base/errors.js";
 import type { KernelImage } from "../../../symbols/kernel/image.js";
-import { type LoadBias, loadedAt } from "../../../symbols/vaddr.js";
+import { type LoadBias, loadedAt, type Vaddr } from "../../../symbols/vaddr.js";
 
 /** Reads a live kernel's memory. @returns bytes read, up to the first that cannot be read */
 export type ReadMemory = (at: Address, into: Uint8Array) => number;
@@ -29,6 +29,10 @@ export function exceptionEntry(read: ReadMemory, vector: number): Address | unde
   return Number(BigInt.asIntN(64, low | (BigInt(gate.getUint32(8, true)) << 32n))) as Address;
 }
 
+function entryIn(image: KernelImage): Vaddr | undefined {
+  return ENTRIES.map((symbol) => image.symbol(symbol)).find((vaddr) => vaddr !== undefined);
+}
+
 /**
  * How far a running kernel is from where its image says that it is: the slide that KASLR chose, 0 without.
  *
@@ -37,7 +41,7 @@ export function exceptionEntry(read: ReadMemory, vector: number): Address | unde
  */
 export function findSlide(read: ReadMemory, image: KernelImage, name: string): LoadBias {
   const entry = exceptionEntry(read, VECTOR);
-  const linked = ENTRIES.map((symbol) => image.symbol(symbol)).find((vaddr) => vaddr !== undefined);
+  const linked = entryIn(image);
   if (linked === undefined) throw new TargetError(`${image.path} has no symbol ${ENTRIES.join(" or ")}`);
   if (entry === undefined || entry === 0) {
     throw new TargetError(`${name}: no Linux kernel of x86-64 runs there, or it is not that far yet`);
