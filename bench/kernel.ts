@@ -30,7 +30,7 @@ interface Costs {
 export interface KernelCosts {
   readonly count: Costs;
   readonly string: Costs;
-  /** Seconds from the session's begin to 2,000 functions armed, of each round. */
+  /** Seconds that 2,000 functions take more than one, of each round. */
   readonly arming: readonly number[];
 }
 
@@ -80,7 +80,8 @@ async function measured(machine: LabMachine, folder: string): Promise<KernelCost
       const gdbs = await timed(machine, GDB_OPENS, () => gdb(machine, image, folder, what));
       costs[what].gdb.push((gdbs - gdbBare) / GDB_OPENS);
     }
-    arming.push(await armingSeconds(machine, image, folder));
+    const one = await armingSeconds(machine, image, folder, 1);
+    arming.push((await armingSeconds(machine, image, folder, ARMED)) - one);
   }
   const missing = "not installed";
   return {
@@ -154,25 +155,31 @@ async function gdb(
   };
 }
 
-async function armingSeconds(machine: LabMachine, image: KernelImage, folder: string): Promise<number> {
+async function armingSeconds(
+  machine: LabMachine,
+  image: KernelImage,
+  folder: string,
+  count: number,
+): Promise<number> {
   const names = image.functions("*").filter(({ exported }) => exported);
-  const points = names.slice(0, ARMED).map(({ name }) => `kernel.function("${name}")?`);
+  const points = names.slice(0, count).map(({ name }) => `kernel.function("${name}")?`);
   const report = join(folder, "report.json");
   rmSync(report, { force: true });
   const script = join(folder, "many.stp");
   writeFileSync(
     script,
     `global n, told probe ${points.join(",\n")} { n++ }
-    probe begin { println(gettimeofday_us()) } probe timer.ms(1) { if (!told++) println(gettimeofday_us()) }`,
+    probe timer.ms(1) { if (!told++) println("armed") }`,
   );
+  const began = performance.now();
   const { child, said, ended } = session(machine, ["--json", "-o", report, script]);
-  const prints = (): string[] =>
-    existsSync(report) ? (readFileSync(report, "utf8").match(/\d{16}/g) ?? []) : [];
-  await until(child, () => (prints().length >= 2 ? "armed" : ""), /armed/, said);
+  // By this process's clock: that of a handler leaves out what the machine stood still for.
+  const printed = (): string => (existsSync(report) ? readFileSync(report, "utf8") : "");
+  await until(child, printed, /"text":"armed/, said);
+  const seconds = (performance.now() - began) / 1000;
   child.kill("SIGINT");
   await ended;
-  const [begin = "", armed = ""] = prints();
-  return (Number(armed) - Number(begin)) / 1e6;
+  return seconds;
 }
 
 function session(

@@ -23,6 +23,7 @@ const CLONE = /\.(isra|constprop|llvm|lto_priv)\.[0-9]+(?=\.|$)/g;
 /** Text symbols that a pattern names, in order of address; aliases at one address as one. */
 export class FunctionNames {
   private kept: Uint32Array | undefined;
+  private byStem: Map<string, number[]> | undefined;
 
   constructor(
     private readonly symbols: SymbolIndex,
@@ -40,7 +41,8 @@ export class FunctionNames {
     const found: KernelFunction[] = [];
     const exported = this.exported();
     let address = NaN;
-    for (const index of this.indices()) {
+    const candidates = glob.exact === undefined ? this.indices() : this.named(glob.exact);
+    for (const index of candidates) {
       const name = columns.name(index);
       if (!matches(glob, name)) continue;
       const vaddr = (columns.addresses[index] ?? 0) as Vaddr;
@@ -57,6 +59,20 @@ export class FunctionNames {
       });
     }
     return found;
+  }
+
+  /** Positions of those whose name is this one up to the first dot: what the compiler appends stands behind it. */
+  private named(exact: string): readonly number[] {
+    if (this.byStem === undefined) {
+      this.byStem = new Map();
+      for (const index of this.indices()) {
+        const stem = stemOf(this.symbols.columns.name(index));
+        const same = this.byStem.get(stem);
+        if (same === undefined) this.byStem.set(stem, [index]);
+        else same.push(index);
+      }
+    }
+    return this.byStem.get(stemOf(exact)) ?? [];
   }
 
   /** Positions of text symbols that name functions. */
@@ -90,4 +106,9 @@ function matches(glob: Glob, name: string): boolean {
 
 function isGlobal(type: string): boolean {
   return type === "T" || type === "W";
+}
+
+function stemOf(name: string): string {
+  const dot = name.indexOf(".");
+  return dot < 0 ? name : name.slice(0, dot);
 }
