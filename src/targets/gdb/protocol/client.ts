@@ -151,7 +151,7 @@ export class GdbClient implements Disposable {
     const threads: StubThread[] = [];
     exchange.ask(packet.start("qfThreadInfo"));
     // gdbserver's answer as long as it has no program.
-    if (this.isExtended && exchange.errorCode() !== undefined) return threads;
+    if (exchange.errorCode() !== undefined) return threads;
     for (;;) {
       const text = exchange.text();
       if (text === "l" || (text === "" && threads.length === 0)) return threads;
