@@ -100,6 +100,6 @@ export class StaticPoints implements KnownPoints {
   }
 }
 
-export function suffixOf(point: Point): string {
+function suffixOf(point: Point): string {
   return isReturn(point) ? ".return" : "";
 }
