@@ -154,7 +154,8 @@ export class GdbClient implements Disposable {
     if (exchange.errorCode() !== undefined) return threads;
     for (;;) {
       const text = exchange.text();
-      if (text === "l" || (text === "" && threads.length === 0)) return threads;
+      // KGDB ends its list with nothing at all.
+      if (text === "l" || text === "") return threads;
       if (!text.startsWith("m")) throw exchange.unexpected("list its threads");
       for (const name of text.slice(1).split(",")) {
         const thread = this.ids.parse(name);
