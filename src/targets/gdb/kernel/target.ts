@@ -172,7 +172,11 @@ export class KernelTarget implements Target {
     const client = GdbClient.connect(spec, options);
     try {
       // QEMU takes a packet as the acknowledgement of what it said before; no other stub answers this question.
-      if (client.query("qqemu.sstepbits").startsWith("ENABLE")) client.leaveOutAcknowledgements();
+      if (client.query("qqemu.sstepbits").startsWith("ENABLE")) {
+        client.leaveOutAcknowledgements();
+        // Interrupts and timers wait for a step's end, whatever somebody before us has set.
+        client.set("Qqemu.sstep=0x7");
+      }
       client.stopReason();
       const machine = new Machine(client);
       return use(client, machine, findKernel(machine, image));
