@@ -161,9 +161,7 @@ test(
 
 test("memory of a user is left to the processor, and so is what is locked or written", () => {
   const emulation = (text: string): unknown =>
-    withInstruction(assemble([text])[0] as Uint8Array, AT, (instruction) =>
-      emulateStraight(instruction, AT),
-    );
+    withInstruction(assemble([text])[0] as Uint8Array, AT, (instruction) => emulateStraight(instruction, AT));
   for (const text of [
     "mov [rdi], rax",
     "lock add [rdi], eax",

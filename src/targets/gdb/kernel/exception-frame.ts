@@ -8,7 +8,7 @@ const PRIVILEGE_LEVEL = 3;
 /** Exceptions with which the processor pushes an error code. Intel SDM vol. 3A, table 6-1. */
 const WITH_ERROR_CODE: ReadonlySet<number> = new Set([8, 10, 11, 12, 13, 14, 17, 21, 29, 30]);
 
-export function hasErrorCode(vector: number): boolean {
+function hasErrorCode(vector: number): boolean {
   return WITH_ERROR_CODE.has(vector);
 }
 
