@@ -1,4 +1,4 @@
-// The command line and a kernel: one command boots it and probes it.
+// The command line and a kernel: one command boots it and probes it; what a killed one left is taken out.
 import assert from "node:assert/strict";
 import { type ChildProcessByStdio, spawn } from "node:child_process";
 import { once } from "node:events";
@@ -7,7 +7,8 @@ import type { Readable } from "node:stream";
 import { test } from "node:test";
 import { setTimeout } from "node:timers/promises";
 import { fileURLToPath } from "node:url";
-import { NEEDS_LAB } from "../support/lab.js";
+import type { LabMachine } from "../../src/targets/lab/machine.js";
+import { NEEDS_LAB, bootedLab } from "../support/lab.js";
 
 const CLI = fileURLToPath(new URL("../../../dist/cli/main.js", import.meta.url));
 const PATIENCE = 180_000;
@@ -42,6 +43,20 @@ async function ended(session: Session): Promise<Ended> {
 
 async function trapline(...words: string[]): Promise<Ended> {
   return ended(started(...words));
+}
+
+/** Waits until a session has printed something. */
+async function said(session: Session, text: string): Promise<void> {
+  let all = "";
+  await new Promise<void>((resolve, reject) => {
+    session.stdout.on("data", (bytes: Buffer) => {
+      all += bytes.toString();
+      if (all.includes(text)) resolve();
+    });
+    session.once("close", () => {
+      reject(new Error(`it ended, and had said only: ${all}`));
+    });
+  });
 }
 
 test(
@@ -94,5 +109,59 @@ test(
       assert.ok(Date.now() < end, "the machine lives on");
       await setTimeout(50);
     }
+  },
+);
+
+const WORK = "i=0; while [ $i -lt 40 ]; do cat /proc/version; i=$((i+1)); done | md5sum";
+
+/** A machine whose command has begun under probes, and whose tracer has been killed amidst. */
+async function killedAmidst(
+  machine: LabMachine,
+): Promise<{ readonly output: Uint8Array[]; readonly ended: Promise<number> }> {
+  const output: Uint8Array[] = [];
+  const command = await machine.load(WORK, {
+    output: (bytes) => output.push(bytes),
+    error: () => undefined,
+  });
+  const script = `global n
+    probe kernel.function("vfs_*") { if (n++ == 200) println("amidst") }
+    probe timer.ms(500) { println("armed") }`;
+  const session = started("--gdb", `unix:${machine.stub}`, "--kernel", machine.kernel, "-e", script);
+  const complaints: string[] = [];
+  session.stderr.on("data", (bytes: Buffer) => complaints.push(bytes.toString()));
+  try {
+    await said(session, "armed");
+    command.start();
+  } finally {
+    await setTimeout(1500);
+    assert.equal(session.exitCode, null, complaints.join(""));
+    session.kill("SIGKILL");
+    await once(session, "close");
+  }
+  return { output, ended: command.ended };
+}
+
+test(
+  "a tracer killed while its probes are in: --clean takes them out, and the guest's work goes on",
+  NEEDS_LAB,
+  async () => {
+    await using machine = await bootedLab({ kaslr: true });
+    const bare = await machine.run(WORK);
+    const killed = await killedAmidst(machine);
+    const cleaning = ["--gdb", `unix:${machine.stub}`, "--kernel", machine.kernel, "--clean"];
+    const first = await trapline(...cleaning);
+    assert.equal(first.status, 0, first.stderr + first.stdout);
+    assert.match(
+      first.stdout,
+      /^breakpoints taken out: [1-9][0-9]*, exceptions led back: [0-9]+, processors put back: [0-9]+\n$/,
+    );
+    assert.equal(await killed.ended, bare.status);
+    assert.equal(Buffer.concat(killed.output).toString(), bare.output);
+    assert.deepEqual(await trapline(...cleaning), {
+      stdout: "nothing was left in the kernel\n",
+      stderr: "",
+      status: 0,
+    });
+    assert.doesNotMatch((await machine.run("dmesg")).output, /int3|Oops|BUG|WARNING/);
   },
 );
