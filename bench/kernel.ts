@@ -9,11 +9,11 @@ import { KernelImage } from "../src/symbols/kernel/image.js";
 import { bootLab, type LabMachine } from "../src/targets/lab/machine.js";
 import { ROOT } from "./programs.js";
 
-const ROUNDS = 3;
+const ROUNDS = 2;
 /** So many opens that what a tracer does once is a small part. */
-const OPENS = 4_000;
+const OPENS = 2_000;
 /** For gdb, which takes milliseconds for one. */
-const GDB_OPENS = 200;
+const GDB_OPENS = 100;
 const FUNCTION = "do_sys_openat2";
 /** What the guest's command calls last, for gdb to stop at. */
 const LAST = "ksys_sync";

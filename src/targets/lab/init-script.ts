@@ -63,8 +63,8 @@ load() {
   command=$!
 }
 echo ready >&3
-# Not by the shell's own read: a child that ends meanwhile makes it begin anew, without what it had of the line.
-while line=$(head -n 1 <&3); do
+# In a shell that has no children: one that ends meanwhile makes read begin anew, without what it had of the line.
+while line=$(read -r line <&3 && printf %s "$line"); do
   verb=\${line%% *}
   text=\${line#* }
   case $verb in
