@@ -487,11 +487,12 @@ function emulationFor(location: Location, stop: boolean, slotless: boolean): Emu
 /** Did the instruction in this slot raise this signal by itself? A fault stands at it, a trap behind. */
 function raisedBy(slot: Slot, pc: Address, signal: SignalInfo): RaisedAs | undefined {
   if (!signal.synchronous) return undefined;
-  const raisedAs = mayHaveRaised(signal.name, signal.code, slot.location.displacement.facts);
-  if (raisedAs === undefined) return undefined;
+  const standing = mayHaveRaised(signal.name, signal.code, slot.location.displacement.facts);
+  if (standing === undefined) return undefined;
   const point = pointAt(slot, pc);
-  const plausible = raisedAs === "fault" ? point?.kind !== "after" : point?.kind !== "before";
-  return plausible ? raisedAs : undefined;
+  if (standing === "either") return point?.kind === "after" ? "trap" : "fault";
+  const plausible = standing === "fault" ? point?.kind !== "after" : point?.kind !== "before";
+  return plausible ? standing : undefined;
 }
 
 /** Signals that tell the instruction's own address must not tell the slot's. */

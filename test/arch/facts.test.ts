@@ -52,6 +52,7 @@ void test("whether an instruction can have raised a signal, and as what", () => 
   assert.equal(mayHaveRaised("SIGBUS", 2, load), "fault");
   assert.equal(mayHaveRaised("SIGFPE", 1, divide), "fault");
   assert.equal(mayHaveRaised("SIGTRAP", 0x80, breakpoint), "trap");
+  assert.equal(mayHaveRaised("SIGTRAP", 1, { raises: exceptionSet("#DB"), isSystemCall: false }), "either");
   assert.equal(mayHaveRaised("SIGSYS", 1, systemCall), "trap");
   assert.equal(mayHaveRaised("SIGSEGV", 1, divide), undefined);
   assert.equal(mayHaveRaised("SIGFPE", 1, load), undefined);

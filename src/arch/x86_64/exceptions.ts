@@ -15,7 +15,8 @@ export interface ExceptionFacts {
  * arch/x86/kernel/traps.c and arch/x86/mm/fault.c.
  *
  * #DB stands as a trap: single steps, data breakpoints and `int1` are; instruction breakpoints,
- * which are faults, no instruction raises by itself. #PF may also become SIGBUS (past the end of a
+ * which are faults, no instruction raises by itself. Virtual machines on AMD's processors tell `int1` as a
+ * fault all the same, see {@link Standing}. #PF may also become SIGBUS (past the end of a
  * file, poisoned memory): see {@link mayHaveRaised}.
  */
 export const EXCEPTIONS = {
@@ -64,13 +65,19 @@ export function exceptionNames(set: ExceptionSet): readonly ExceptionMnemonic[] 
 /** Where the program counter stands when a signal is the instruction's own doing. */
 export type RaisedAs = "fault" | "trap";
 
+/**
+ * `either`: the program counter itself must tell. `int1` is intercepted by KVM on AMD's processors, and given
+ * to the guest again with the program counter at it; everywhere else it is behind.
+ */
+export type Standing = RaisedAs | "either";
+
 interface SignalSource {
   readonly signal: string;
   /** Values of `si_code` that the kernel gives it; a program may still send the same to itself. */
   readonly codes: readonly number[];
   /** Exceptions behind it; 0: a system call did it (seccomp, syscall user dispatch). */
   readonly exceptions: ExceptionSet;
-  readonly as: RaisedAs;
+  readonly as: Standing;
 }
 
 const SI_KERNEL = 0x80;
@@ -96,7 +103,7 @@ const SIGNAL_SOURCES: readonly SignalSource[] = [
   { signal: "SIGILL", codes: [2], exceptions: exceptionSet("#UD"), as: "fault" },
   { signal: "SIGTRAP", codes: [SI_KERNEL], exceptions: exceptionSet("#BP"), as: "trap" },
   // int1: TRAP_BRKPT in older kernels, TRAP_HWBKPT or TRAP_TRACE in newer ones.
-  { signal: "SIGTRAP", codes: [1, 2, 4], exceptions: exceptionSet("#DB"), as: "trap" },
+  { signal: "SIGTRAP", codes: [1, 2, 4], exceptions: exceptionSet("#DB"), as: "either" },
   // SYS_SECCOMP, SYS_USER_DISPATCH.
   { signal: "SIGSYS", codes: [1, 2], exceptions: 0, as: "trap" },
 ];
@@ -117,7 +124,7 @@ export interface Raiser {
  * @param code   `si_code`
  * @returns undefined where this signal must have come from elsewhere
  */
-export function mayHaveRaised(signal: string, code: number, instruction: Raiser): RaisedAs | undefined {
+export function mayHaveRaised(signal: string, code: number, instruction: Raiser): Standing | undefined {
   for (const source of SIGNAL_SOURCES) {
     if (source.signal !== signal || !source.codes.includes(code)) continue;
     if (source.exceptions === 0 ? instruction.isSystemCall : (source.exceptions & instruction.raises) !== 0)

@@ -30,7 +30,8 @@ testCompiled("signals carry who raised them: the instruction, the kernel, or som
     "raised",
     `${HEAD}
      void on(int s, siginfo_t *i, void *u) { printf("%d %d %p\\n", s, i->si_code, s == SIGSEGV ? i->si_addr : 0); fflush(stdout);
-       greg_t *r = ((ucontext_t *)u)->uc_mcontext.gregs; if (s == SIGSEGV && i->si_code > 0) r[REG_RIP] += 2; }
+       greg_t *r = ((ucontext_t *)u)->uc_mcontext.gregs; if (s == SIGSEGV && i->si_code > 0) r[REG_RIP] += 2;
+       /* int1, on machines that leave the program counter at it. */ if (s == SIGTRAP && i->si_code == 1 && *(unsigned char *)r[REG_RIP] == 0xf1) r[REG_RIP] += 1; }
      int main() { int s[] = {SIGSEGV, SIGUSR1, SIGTRAP, SIGRTMIN + 3, SIGPIPE}; for (int i = 0; i < 5; i++) catching(s[i], on, 0);
        __asm__ volatile("mov $8, %%rax; .byte 0x8b, 0x00" ::: "rax");
        kill(getpid(), SIGSEGV); raise(SIGUSR1); kill(getpid(), SIGTRAP); raise(SIGRTMIN + 3); __asm__ volatile("int3"); __asm__ volatile("int $3"); __asm__ volatile(".byte 0xf1");

@@ -1,9 +1,10 @@
 import { type Address, offsetBy } from "../../../base/address.js";
 import type { KernelImage } from "../../../symbols/kernel/image.js";
-import type { Vaddr } from "../../../symbols/vaddr.js";
+import { type LoadBias, unloadedFrom, type Vaddr } from "../../../symbols/vaddr.js";
 import { type Door, DOOR_BYTES, doorAt, FILLER, LOOK } from "./door.js";
 import { ExceptionFrame } from "./exception-frame.js";
 import { EXCEPTION_VECTORS, type GateTable } from "./idt.js";
+import { guestKprobes } from "./guest-kprobes.js";
 import type { Machine } from "./machine.js";
 import { IDT } from "./slide.js";
 import { BREAKPOINT_VECTOR } from "./trap-sense.js";
@@ -43,8 +44,7 @@ export function lookThroughDoors(machine: Machine, gates: GateTable): Door[] {
 
 /**
  * Takes out what a tracer that was killed left in a kernel. Its breakpoints are where the text has an `int3`
- * that the image does not, with nothing else changed beside it; a kprobe of the guest's own looks the same, and
- * is taken out with them.
+ * that the image does not, with nothing else changed beside it, and no kprobe of the guest's own.
  *
  * @param gates as {@link lookThroughDoors} left them
  */
@@ -56,6 +56,8 @@ export function cleanUp(
   doors: readonly Door[],
 ): LeftBehind {
   const breakpoints: Address[] = [];
+  const bias = slide as LoadBias;
+  const own = guestKprobes(image, (at, into) => machine.read(at, into), bias);
   const everyDoor = new Set(doors.map(({ at }) => at));
   const entries = new Set(Array.from({ length: EXCEPTION_VECTORS }, (_, vector) => gates.entry(vector)));
   for (const { start, end } of image.text) {
@@ -83,7 +85,7 @@ export function cleanUp(
       ) {
         const byte = linked[index];
         if (index + BESIDE > got || byte === undefined || byte === BREAKPOINT) continue;
-        if (!isAlone(live, linked, index)) continue;
+        if (!isAlone(live, linked, index) || own.has(unloadedFrom(offsetBy(from, index), bias))) continue;
         if (machine.write(offsetBy(from, index), Uint8Array.of(byte)))
           breakpoints.push(offsetBy(from, index));
         live[index] = byte;
