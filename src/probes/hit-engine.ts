@@ -188,8 +188,10 @@ export class HitEngine {
   leadOut(thread: ThreadId, state: ThreadState, space: ProbedSpace): void {
     const registers = this.target.registers(thread);
     const slot = space.slots.at(registers.pc);
-    if (slot === undefined) return;
-    settle(slot, registers, space.memory);
+    const inPlace = this.target.capabilities.executesInPlace === true;
+    if (slot === undefined && !inPlace) return;
+    if (slot !== undefined) settle(slot, registers, space.memory);
+    // In its place it executes without us, or just has: nobody sees how it ended.
     if (state.arrival.state === "stepping") this.abandon(state.arrival);
   }
 

@@ -37,12 +37,23 @@ describe("registerKprobe on a kernel", { concurrency: false, ...NEEDS_LAB }, () 
   }> {
     let printed = "";
     const parts: Uint8Array[] = [];
+    const probes = await whileProbed(command, kprobes, parts, (text) => (printed += text));
+    // Only now: until the target was left, its own programs could come to a probe.
+    return { probes, printed, output: Buffer.concat(parts).toString("latin1") };
+  }
+
+  async function whileProbed(
+    command: string,
+    kprobes: readonly Kprobe[],
+    parts: Uint8Array[],
+    write: (text: string) => void,
+  ): Promise<readonly RegisteredProbe[]> {
     await using target = await gdb({
       connect: `unix:${machine.stub}`,
       kernel: machine.kernel,
       handlerLimit: 10_000,
       ownerLimit: 10_000,
-      write: (text) => (printed += text),
+      write,
     });
     const loaded = await machine.load(command, {
       output: (bytes) => parts.push(bytes),
@@ -52,8 +63,7 @@ describe("registerKprobe on a kernel", { concurrency: false, ...NEEDS_LAB }, () 
     for (const kprobe of kprobes) probes.push(await target.registerKprobe(kprobe));
     loaded.start();
     assert.equal(await loaded.ended, 0);
-    const output = Buffer.concat(parts).toString("latin1");
-    return { probes, printed, output };
+    return probes;
   }
 
   function inEachPhase(body: (phase: PhaseName) => Body): Kprobe {
@@ -198,9 +208,11 @@ describe("registerKprobe on a kernel", { concurrency: false, ...NEEDS_LAB }, () 
       ]);
     const [first] = books;
     for (const each of books) assert.deepEqual(each, first);
-    const [hits = 0, completed = 0, faulted = 0, abandoned, retries] = first ?? [];
+    const [hits = 0, completed = 0, faulted = 0, abandoned = 0, retries] = first ?? [];
     assert.ok(faulted > 3);
-    assert.deepEqual([hits, abandoned, retries], [completed + faulted, 0, faulted]);
+    assert.deepEqual([hits, retries], [completed + faulted + abandoned, faulted]);
+    // The machine clears pages of its own: at most one hit is under way when it is left.
+    assert.ok(abandoned <= 1, `${String(abandoned)} abandoned`);
     assert.deepEqual(both, { completed, faulted });
     const unregistered = probes[4];
     assert.ok(unregistered !== undefined && unregistered.hits >= 1 && unregistered.hits <= hits);

