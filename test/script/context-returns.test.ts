@@ -151,7 +151,7 @@ test("an endless evaluation at the entry ends by MAXACTION", () => {
   assert.equal(outcome.message, "MAXACTION exceeded");
 });
 
-test("[S7 pre] too many faults at the entry are a fault at the return, and `next` there is an error", () => {
+test("[S7b pre] too many faults at the entry are a fault at the return, and `next` there is an error", () => {
   const many = `
     function f() { for (i = 0; i < 9; i++) x .= kernel_string(7, "-") return x }
     ${POINT} { print("a") print(@entry(f())) print("b") }`;

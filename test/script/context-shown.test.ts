@@ -175,7 +175,7 @@ test("[S1 pre] so is what cannot be reached", () => {
   assert.equal(probe.handlerFaults, 0);
 });
 
-test("[S7 pre] MAXFAULT bounds them too", () => {
+test("[S7b pre] MAXFAULT bounds them too", () => {
   const bad = { ...OPTIONS, registers: { rdi: 0x10n }, limits: { MAXFAULT: 4 } };
   const [outcome] = run('probe kernel.function("f") { for (;;) print($thing$) }', bad).outcomes;
   assert.equal(outcome?.kind, "handler-fault");

@@ -301,7 +301,7 @@ test("[S1 pre] a fenced read of a context variable that fails goes to the catch 
   assert.equal(probe.fencedFaults, 3);
 });
 
-test("[S7 pre] MAXFAULT counts failed reads of context variables, and no fence outlives it", () => {
+test("[S7b pre] MAXFAULT counts failed reads of context variables, and no fence outlives it", () => {
   const body = "for (i = 1; i < 9; i++) try { n += $file[i * 4096]->f_flags } catch { n++ }";
   const { outcomes, hit } = run(`probe kernel.function("f") { ${body} }`, {
     ...OPTIONS,
