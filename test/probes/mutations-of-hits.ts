@@ -130,9 +130,9 @@ export const HIT_MUTATIONS: readonly Mutation[] = [
   {
     bug: "leaving does not lead a thread out of its slot",
     file: "hit-engine.ts",
-    find: `    settle(slot, registers, space.memory);
-    if (state.arrival.state === "stepping") this.abandon(state.arrival);`,
-    replace: `    if (state.arrival.state === "stepping") this.abandon(state.arrival);`,
+    find: `    if (slot !== undefined) settle(slot, registers, space.memory);
+    // In its place`,
+    replace: `    // In its place`,
   },
   {
     bug: "an event's post-handler runs for a probe that its fault handler unregistered",
