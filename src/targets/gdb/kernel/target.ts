@@ -1,6 +1,6 @@
 import type { RegisterFile } from "../../../arch/x86_64/registers.js";
-import { type Address, addressFromHalves, offsetBy } from "../../../base/address.js";
-import { ProbeRefused, TargetError, TargetGone } from "../../../base/errors.js";
+import type { Address } from "../../../base/address.js";
+import { TargetGone } from "../../../base/errors.js";
 import type { KernelImage } from "../../../symbols/kernel/image.js";
 import type {
   Capabilities,
@@ -9,7 +9,6 @@ import type {
   Mapping,
   Memory,
   Resume,
-  ReturnToken,
   SpaceId,
   Stop,
   Target,
@@ -18,25 +17,17 @@ import type {
 } from "../../target.js";
 import { GdbClient, type ClientOptions } from "../protocol/client.js";
 import type { StopReply } from "../protocol/stop-reply.js";
-import { ExceptionFrame } from "./exception-frame.js";
-import type { GateTable } from "./idt.js";
-import { InPlace } from "./in-place.js";
-import { KernelMemory } from "./kernel-memory.js";
-import { Machine, type Vcpu } from "./machine.js";
-import { isWritable } from "./page-tables.js";
-import { OpenFaults } from "./retries.js";
-import { findKernel, type Standing as FoundKernel } from "./standing.js";
-import { cleanUp, type LeftBehind } from "./left-behind.js";
-import { taskLayout, Tasks } from "./tasks.js";
+import type { Arrivals, Carrier, Standing } from "./carrier.js";
 import { chooseSense } from "./choose-sense.js";
-import { BREAKPOINT_VECTOR, type TrapSense } from "./trap-sense.js";
+import { Focus } from "./focus.js";
+import { KernelMemory } from "./kernel-memory.js";
+import { cleanUp, type LeftBehind } from "./left-behind.js";
+import { Machine, type Vcpu } from "./machine.js";
+import { findKernel, type Standing as FoundKernel } from "./standing.js";
+import { taskLayout, Tasks } from "./tasks.js";
+import { TextBreakpoints } from "./text-breakpoints.js";
 
-const BREAKPOINT = 0xcc;
 const SPACE = 1 as SpaceId;
-const POINTER = 8;
-/** When we leave: how often, and how long, a machine may run to tell what it has not told. */
-const DRAIN_ROUNDS = 200;
-const DRAIN_MILLISECONDS = 5;
 
 export interface KernelOptions extends ClientOptions {
   /**
@@ -46,19 +37,12 @@ export interface KernelOptions extends ClientOptions {
   readonly watch?: boolean;
 }
 
-/** A thread that was told to have stopped, and where. */
-interface Standing {
-  readonly vcpu: Vcpu;
-  /** Where the processor is to be when the kernel is to deal with the exception itself. */
-  readonly vector: number | undefined;
-  readonly frame: ExceptionFrame | undefined;
-}
+/** Makes what puts breakpoints into a kernel, once there is who is told of them. */
+type MakeCarrier = (focus: Focus, currentAt: (vcpu: Vcpu) => Address | undefined, told: Arrivals) => Carrier;
 
 /**
- * A live Linux kernel behind a stub of the GDB remote protocol. All processors stop together. Breakpoints
- * are `int3` that we write into its text; a hit is noticed where the kernel begins to deal with it (see
- * {@link TrapSense}), and any `int3` that is not ours (the kernel's own kprobes, programs') goes on from there
- * as though nobody had looked. Threads are the kernel's tasks, and each processor's interrupts.
+ * A live Linux kernel behind a stub of the GDB remote protocol. All processors stop together. How breakpoints
+ * get into it is the business of a {@link Carrier}. Threads are the kernel's tasks, and each processor's interrupts.
  */
 export class KernelTarget implements Target {
   readonly capabilities: Capabilities;
@@ -67,20 +51,16 @@ export class KernelTarget implements Target {
   readonly space = SPACE;
   private readonly stops: Stop[] = [];
   private readonly standing = new Map<ThreadId, Standing>();
-  /** Breakpoints of ours, and the bytes under them. */
-  private readonly covered = new Map<Address, number>();
   private readonly tasks: Tasks;
   private readonly kernelMemory: KernelMemory;
-  private readonly open: OpenFaults;
-  private readonly inPlace: InPlace;
+  private readonly carrier: Carrier;
   private readonly idle = new Set<ThreadId>();
   /** One after the other: two processors may have come to it at once. */
   private readonly toExecute: {
     readonly thread: ThreadId;
     readonly how: Extract<Resume, { kind: "in-place" }>;
   }[] = [];
-  /** Whose page tables memory is read with. */
-  private focus: Vcpu;
+  private readonly focus: Focus;
   private ended: ExitStatus | undefined;
   private isDisposed = false;
 
@@ -88,27 +68,27 @@ export class KernelTarget implements Target {
     readonly client: GdbClient,
     readonly machine: Machine,
     readonly image: KernelImage,
-    standing: { readonly slide: number; readonly gates: GateTable },
-    private readonly sense: TrapSense,
+    slide: number,
+    makeCarrier: MakeCarrier,
   ) {
-    const { slide, gates } = standing;
     this.slide = slide;
-    this.focus = machine.vcpuOf(undefined);
-    const read = (at: Address, into: Uint8Array): number => this.readMemory(at, into);
-    this.tasks = new Tasks(taskLayout(image, slide), read, machine.vcpus.length);
-    this.open = new OpenFaults(client, read);
-    this.kernelMemory = new KernelMemory({
-      read,
-      write: (at, bytes) => this.writeMemory(at, bytes),
-      isWritable: (at) => this.isWritable(at),
-      writeLater: (at, bytes) => this.writeLater(at, bytes),
-    });
-    const vectors = new Map<Address, number>();
-    for (let vector = 0; vector < 32; vector++)
-      if (gates.isPresent(vector)) vectors.set(gates.entry(vector), vector);
-    this.inPlace = new InPlace(machine, sense, { originalAt: (at) => this.covered.get(at) }, (pc) =>
-      vectors.get(pc),
+    const focus = new Focus(machine);
+    this.focus = focus;
+    this.tasks = new Tasks(
+      taskLayout(image, slide),
+      (at, into) => focus.read(at, into),
+      machine.vcpus.length,
     );
+    this.kernelMemory = new KernelMemory(focus);
+    focus.pushedBy = (vcpu) => this.standingOn(vcpu)?.frame;
+    const carrier = makeCarrier(focus, (vcpu) => this.tasks.currentAt(vcpu), {
+      arrive: ({ standing, at, sp, current }, cameBack) => {
+        const thread = this.freeThread(this.tasks.threadOf(standing.vcpu, current, sp), standing.vcpu);
+        this.standing.set(thread, standing);
+        this.stops.push({ kind: "breakpoint", thread, at, returned: cameBack(thread) });
+      },
+    });
+    this.carrier = carrier;
     machine.onStop = (reply) => {
       this.interpret(reply);
     };
@@ -116,11 +96,11 @@ export class KernelTarget implements Target {
       stepsAlone: false,
       executesInPlace: true,
       breakpoints: {
-        visible: true,
+        visible: carrier.visible,
         insert: (_space, at) => {
-          this.insert(at);
+          carrier.insert(at);
         },
-        remove: (_space, at) => this.remove(at),
+        remove: (_space, at) => carrier.remove(at),
       },
       clock: () => machine.clock(),
     };
@@ -136,12 +116,14 @@ export class KernelTarget implements Target {
   static connect(spec: string, image: KernelImage, options: KernelOptions = {}): KernelTarget {
     return KernelTarget.attach(spec, image, options, (client, machine, standing) => {
       if (standing.left.length > 0) cleanUp(machine, image, standing.slide, standing.gates, standing.left);
+      const sense = chooseSense(client, machine, image, standing, options.watch !== false);
       return new KernelTarget(
         client,
         machine,
         image,
-        standing,
-        chooseSense(client, machine, image, standing, options.watch !== false),
+        standing.slide,
+        (focus, currentAt, told) =>
+          new TextBreakpoints(machine, focus, sense, standing.gates, currentAt, told),
       );
     });
   }
@@ -211,7 +193,7 @@ export class KernelTarget implements Target {
       const stop = this.stops.shift();
       if (stop !== undefined) {
         const standing = this.standing.get(stop.thread);
-        if (standing !== undefined) this.focus = standing.vcpu;
+        if (standing !== undefined) this.focus.vcpu = standing.vcpu;
         return stop;
       }
       if (this.ended !== undefined) return undefined;
@@ -247,7 +229,8 @@ export class KernelTarget implements Target {
         this.toExecute.push({ thread, how });
         return;
       case "deliver":
-        this.deliver(thread, standing, how.watch ?? 0);
+        this.standing.delete(thread);
+        this.carrier.deliver(thread, standing, how.watch ?? 0);
         return;
       case "step":
         throw new RangeError("a kernel's instructions execute in their place");
@@ -262,7 +245,7 @@ export class KernelTarget implements Target {
   }
 
   registers(thread: ThreadId): RegisterFile {
-    const vcpu = this.standing.get(thread)?.vcpu ?? this.machine.vcpus[thread - 1] ?? this.focus;
+    const vcpu = this.standing.get(thread)?.vcpu ?? this.machine.vcpus[thread - 1] ?? this.focus.vcpu;
     if (!vcpu.isKnown) {
       this.machine.stand();
       this.machine.fetch(vcpu);
@@ -290,7 +273,7 @@ export class KernelTarget implements Target {
   /** A register that is not among those of every thread, of the processor that a thread is on: `cr3`. */
   specialRegister(thread: ThreadId, name: string): bigint | undefined {
     this.machine.stand();
-    this.machine.select(this.standing.get(thread)?.vcpu ?? this.focus);
+    this.machine.select(this.standing.get(thread)?.vcpu ?? this.focus.vcpu);
     return this.client.readRegister(name);
   }
 
@@ -316,69 +299,17 @@ export class KernelTarget implements Target {
 
   private leave(): void {
     this.machine.stand();
-    for (const at of [...this.covered.keys()]) this.remove(at);
-    // Whoever was stopped at one of our breakpoints executes what is there instead.
-    for (const { thread } of this.stops.splice(0)) {
-      const standing = this.standing.get(thread);
-      if (standing?.frame === undefined) continue;
-      if (standing.vector === BREAKPOINT_VECTOR) standing.vcpu.wanted.pc = offsetBy(standing.frame.pc, -1);
-    }
-    for (const vcpu of this.machine.vcpus) {
-      if (!vcpu.isKnown) this.machine.fetch(vcpu);
-      this.machine.writeBack(vcpu);
-    }
-    this.client.pipeline.flush();
-    this.drain();
-    if (this.isEnded()) return;
-    for (const vcpu of this.machine.vcpus) if (vcpu.isKnown) this.machine.writeBack(vcpu);
-    this.open.remove();
-    this.sense.remove();
-    this.client.detach(this.machine.vcpus[0]?.thread.process);
-  }
-
-  /** Lets stops come that processors have met already and were not told: nobody is there to go on from them later. */
-  private drain(): void {
-    const { machine } = this;
+    const untold = this.stops.splice(0).flatMap(({ thread }) => this.standing.get(thread) ?? []);
     this.standing.clear();
-    for (let round = 0; round < DRAIN_ROUNDS; round++) {
-      machine.go();
-      const reply = machine.wait(performance.now() + DRAIN_MILLISECONDS);
-      if (reply === undefined) {
-        const last = machine.halt();
-        if (last?.kind === "stopped") this.interpret(last);
-        if (last?.kind !== "stopped" || last.reason === undefined) return;
-      } else this.interpret(reply);
-      this.stops.length = 0;
-      if (this.isEnded()) return;
-    }
-  }
-
-  private isEnded(): boolean {
-    return this.ended !== undefined;
+    this.carrier.leave(untold, (reply) => {
+      this.end(reply);
+    });
   }
 
   /** What the machine's stop means; may be of no interest to anybody. */
   private interpret(reply: StopReply): void {
-    if (reply.kind !== "stopped") {
-      this.end(reply);
-      return;
-    }
-    const { machine, sense } = this;
-    const vcpu = machine.vcpuOf(reply.thread);
-    const others: Vcpu[] = [];
-    machine.fetch(vcpu, (other, pc) => {
-      const view = new DataView(pc.buffer);
-      const at = addressFromHalves(view.getUint32(0, true), view.getUint32(4, true));
-      if (sense.vectorAt(at) !== undefined || this.open.expects(at)) others.push(other);
-    });
-    this.focus = vcpu;
-    if (!this.arrive(vcpu)) this.open.passes(vcpu);
-    const { reason } = reply;
-    if (reason?.kind === "rwatch" || reason?.kind === "awatch") this.open.seen(reason.address);
-    for (const other of others) {
-      machine.fetch(other);
-      if (!this.arrive(other)) this.open.passes(other);
-    }
+    if (reply.kind === "stopped") this.carrier.interpret(reply);
+    else this.end(reply);
   }
 
   private end(reply: Exclude<StopReply, { kind: "stopped" }>): void {
@@ -405,71 +336,21 @@ export class KernelTarget implements Target {
     });
   }
 
-  /** Does a processor stand where an exception begins? Then that is dealt with, or told. */
-  private arrive(vcpu: Vcpu): boolean {
-    const { sense, tasks } = this;
-    const vector = sense.vectorAt(vcpu.actual.pc);
-    if (vector === undefined) return false;
-    if (vector !== BREAKPOINT_VECTOR) {
-      sense.passOn(vcpu, vector);
-      return true;
-    }
-    const frame = new ExceptionFrame(vcpu.actual.sp, vector);
-    const currentAt = tasks.currentAt(vcpu);
-    const pointer = new Uint8Array(POINTER);
-    const current = { isRead: false };
-    this.machine.select(vcpu);
-    const { pipeline } = this.client;
-    pipeline.read(frame.sp, frame.bytes, () => undefined);
-    if (currentAt !== undefined)
-      pipeline.read(currentAt, pointer, (whole) => {
-        current.isRead = whole;
-      });
-    pipeline.flush();
-    const at = offsetBy(frame.pc, -1);
-    if (frame.fromUser || (!this.covered.has(at) && this.isForeign(at))) {
-      sense.passOn(vcpu, vector);
-      return true;
-    }
-    const { wanted } = vcpu;
-    vcpu.reset();
-    wanted.sp = frame.stack;
-    wanted.write("eflags", frame.flags);
-    if (!this.covered.has(at)) {
-      // Taken out between the trap and now: what is there is executed.
-      wanted.pc = at;
-      return true;
-    }
-    wanted.pc = frame.pc;
-    const thread = this.freeThread(
-      tasks.threadOf(vcpu, current.isRead ? pointer : undefined, frame.stack),
-      vcpu,
-    );
-    this.standing.set(thread, { vcpu, vector, frame });
-    const returned = this.open.arrives(thread, at, frame.stack);
-    this.stops.push({ kind: "breakpoint", thread, at, returned });
-    return true;
-  }
-
   /** Whatever a damaged kernel says: no task runs on two processors. */
   private freeThread(thread: ThreadId, vcpu: Vcpu): ThreadId {
     return this.standing.has(thread) ? this.tasks.contextOf(vcpu) : thread;
   }
 
-  /** Is there a breakpoint instruction that is not ours, now? */
-  private isForeign(at: Address): boolean {
-    const bytes = new Uint8Array(2);
-    if (this.readMemory(offsetBy(at, -1), bytes) < 2) return true;
-    return bytes[1] === BREAKPOINT || (bytes[0] === 0xcd && bytes[1] === BREAKPOINT_VECTOR);
+  private standingOn(vcpu: Vcpu): Standing | undefined {
+    for (const standing of this.standing.values()) if (standing.vcpu === vcpu) return standing;
+    return undefined;
   }
 
   private execute(thread: ThreadId, how: Extract<Resume, { kind: "in-place" }>): void {
     const standing = this.standing.get(thread);
     if (standing === undefined) return;
     const { vcpu } = standing;
-    this.machine.select(vcpu);
-    this.focus = vcpu;
-    const executed = this.inPlace.execute(vcpu, how.instruction, how.original);
+    const executed = this.carrier.execute(vcpu, how.instruction, how.original);
     switch (executed.kind) {
       case "done":
         this.standing.set(thread, { vcpu, vector: undefined, frame: undefined });
@@ -484,87 +365,6 @@ export class KernelTarget implements Target {
       case "lost":
         this.standing.delete(thread);
         return;
-    }
-  }
-
-  /** The kernel deals with the exception, with the registers that it had, and what a handler changed of them. */
-  private deliver(thread: ThreadId, { vcpu, vector, frame }: Standing, watch: ReturnToken): void {
-    this.standing.delete(thread);
-    if (vector === undefined || frame === undefined) return;
-    const { wanted, actual } = vcpu;
-    const values = wanted.values.slice();
-    this.sense.passOn(vcpu, vector);
-    const { pc } = wanted;
-    wanted.values.set(values);
-    wanted.pc = pc;
-    wanted.sp = actual.sp;
-    wanted.write("eflags", actual.read("eflags"));
-    if (watch !== 0 && this.sense.watches)
-      this.open.begin(frame.pcAt, { token: watch, thread, at: frame.pc, sp: frame.stack });
-  }
-
-  private insert(at: Address): void {
-    const byte = new Uint8Array(1);
-    if (this.readMemory(at, byte) < 1) throw new ProbeRefused(at, "unmapped", "no memory is mapped there");
-    if (byte[0] === BREAKPOINT)
-      throw new ProbeRefused(at, "foreign-breakpoint", "a breakpoint of the kernel's own is already there");
-    if (!this.writeMemory(at, Uint8Array.of(BREAKPOINT)))
-      throw new ProbeRefused(at, "unmapped", "the stub does not write there");
-    this.covered.set(at, byte[0] ?? 0);
-  }
-
-  private remove(at: Address): boolean {
-    const original = this.covered.get(at);
-    if (original === undefined) return true;
-    this.covered.delete(at);
-    const byte = new Uint8Array(1);
-    if (this.readMemory(at, byte) < 1) return true;
-    if (byte[0] !== BREAKPOINT) return false;
-    return this.writeMemory(at, Uint8Array.of(original));
-  }
-
-  private readMemory(at: Address, into: Uint8Array): number {
-    this.machine.stand();
-    this.machine.select(this.focus);
-    return this.machine.read(at, into);
-  }
-
-  private writeMemory(at: Address, bytes: Uint8Array): boolean {
-    this.machine.stand();
-    this.machine.select(this.focus);
-    return this.machine.write(at, bytes);
-  }
-
-  /** Where the processor has just pushed a frame a push can write, too: nobody need wait for it. */
-  private writeLater(at: Address, bytes: Uint8Array): boolean {
-    for (const { vcpu, frame } of this.standing.values()) {
-      if (frame === undefined || vcpu !== this.focus) continue;
-      if (at < frame.sp || at + bytes.length > frame.stack) continue;
-      this.machine.select(vcpu);
-      this.client.pipeline.write(at, bytes, (done) => {
-        if (!done)
-          throw new TargetError(`${this.client.name}: the stack cannot be written where it could just now`);
-      });
-      return true;
-    }
-    return false;
-  }
-
-  private isWritable(at: Address): boolean | undefined {
-    const { client, machine } = this;
-    machine.stand();
-    machine.select(this.focus);
-    const cr3 = client.readRegister("cr3");
-    const cr4 = client.readRegister("cr4");
-    if (cr3 === undefined || cr4 === undefined || !client.set("Qqemu.PhyMemMode:1")) return undefined;
-    try {
-      return isWritable(
-        at,
-        { cr3, cr4 },
-        (physical, into) => machine.read(physical as Address, into) === into.length,
-      );
-    } finally {
-      client.set("Qqemu.PhyMemMode:0");
     }
   }
 }
