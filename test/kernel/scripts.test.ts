@@ -1,11 +1,7 @@
 // Scripts on a real kernel: variables, latencies, modules, interrupts, the kernel's own kprobes, its oops and its panic.
 import assert from "node:assert/strict";
 import { after, before, describe, test } from "node:test";
-import { once } from "node:events";
-import { mkdtempSync, readFileSync, rmSync } from "node:fs";
-import { createConnection, createServer, type Server } from "node:net";
-import { tmpdir } from "node:os";
-import { join } from "node:path";
+import { readFileSync } from "node:fs";
 import { KernelImage } from "../../src/symbols/kernel/image.js";
 import { GdbClient } from "../../src/targets/gdb/protocol/client.js";
 import type { Address } from "../../src/base/address.js";
@@ -14,7 +10,10 @@ import { bootedLab, NEEDS_LAB } from "../support/lab.js";
 import { needs } from "../support/needs.js";
 import { target } from "../support/programs.js";
 import { session } from "./machine.js";
+import { StubProxy } from "./stub-proxy.js";
 
+/** Milliseconds by which a stub's answers come late. */
+const LATE = 15;
 const SKIP = NEEDS_LAB.skip !== false ? NEEDS_LAB : needs("gcc", "libc6-dev");
 
 async function booted(options: Parameters<typeof bootedLab>[0] = {}): Promise<LabMachine> {
@@ -62,6 +61,33 @@ for (const [name, options] of [
       assert.match(stdout, /vfs_read.*\n.*ksys_read.*\n(.*\n)*.*do_syscall_64/, stdout);
       assert.match(stdout, /^gave more than 50 of 1: 1$/m);
     });
+
+    test("a histogram of sleeps is right: latencies are the machine's own time, without that in which it stood or nobody told it to run", async () => {
+      await using proxy = await StubProxy.start(machine.stub, LATE);
+      const through = { kernel: machine.kernel, stub: proxy.path, load: machine.load.bind(machine) };
+      const { stdout, guest, stderr } = await session(
+        through,
+        `global t, latency, stood
+         probe kernel.syscall("nanosleep") { if (execname() == "calls") t[tid()] = gettimeofday_us() }
+         probe kernel.syscall("nanosleep").return { if (t[tid()]) latency <<< gettimeofday_us() - t[tid()]; delete t[tid()] }
+         probe kernel.syscall("clock_nanosleep") { if (execname() == "calls") t[tid()] = gettimeofday_us() }
+         probe kernel.syscall("clock_nanosleep").return { if (t[tid()]) latency <<< gettimeofday_us() - t[tid()]; delete t[tid()] }
+         # What makes the machine stand, a hundred times while it sleeps.
+         probe kernel.function("hrtimer_interrupt")!, kernel.function("tick_sched_timer")! { if (stood++ < 100) for (i = 0; i < 5000; i++) j += i }
+         probe end { printf("%d %d %d\\n", @count(latency), @min(latency), @max(latency)); print(@hist_log(latency)) }`,
+        `${load}calls sleeps 8${calm}`,
+        ...["-D", "MAXACTION=1000000"],
+      );
+      assert.equal(guest.output, "slept 8\n");
+      const [count, least = 0, most = 0] = stdout.split("\n")[0]?.split(" ").map(Number) ?? [];
+      assert.equal(count, 8, `${stdout}${stderr}`);
+      // Forty milliseconds of the guest's, which its processors may not have given at once. One that was taken from
+      // here would have those that the stub's answers are late by, of each stop.
+      assert.ok(least >= 39_900, `at least ${String(least)} us`);
+      assert.ok(least < 40_000 + LATE * 1000, `one has ${String(least)} us`);
+      assert.ok(most < 400_000, `at most ${String(most)} us`);
+      assert.match(stdout, /value \|/);
+    });
   });
 }
 
@@ -73,29 +99,6 @@ describe("scripts on a kernel, and what it does itself", { concurrency: false, .
   });
   after(async () => {
     await machine.end();
-  });
-
-  test("a histogram of sleeps is right: latencies are the machine's own time, without that in which it stood", async () => {
-    const { stdout, guest } = await session(
-      machine,
-      `global t, latency, stood
-         probe kernel.syscall("nanosleep") { if (execname() == "calls") t[tid()] = gettimeofday_us() }
-         probe kernel.syscall("nanosleep").return { if (t[tid()]) latency <<< gettimeofday_us() - t[tid()]; delete t[tid()] }
-         probe kernel.syscall("clock_nanosleep") { if (execname() == "calls") t[tid()] = gettimeofday_us() }
-         probe kernel.syscall("clock_nanosleep").return { if (t[tid()]) latency <<< gettimeofday_us() - t[tid()]; delete t[tid()] }
-         # What makes the machine stand, a hundred times while it sleeps.
-         probe kernel.function("hrtimer_interrupt")!, kernel.function("tick_sched_timer")! { if (stood++ < 100) for (i = 0; i < 5000; i++) j += i }
-         probe end { printf("%d %d %d\\n", @count(latency), @min(latency), @max(latency)); print(@hist_log(latency)) }`,
-      "calls sleeps 8",
-      ...["-D", "MAXACTION=1000000"],
-    );
-    assert.equal(guest.output, "slept 8\n");
-    const [count, least = 0, most = 0] = stdout.split("\n")[0]?.split(" ").map(Number) ?? [];
-    assert.equal(count, 8);
-    // Forty milliseconds of the guest's, which its processors may not have given at once.
-    assert.ok(least >= 35_000, `at least ${String(least)} us`);
-    assert.ok(most < 400_000, `at most ${String(most)} us`);
-    assert.match(stdout, /value \|/);
   });
 
   test("a handler fault in an interrupt harms nobody, and its probe is one among others", async () => {
@@ -269,43 +272,3 @@ function exchange({ stub }: LabMachine, at: Address, bytes: Uint8Array): Uint8Ar
 
 /** A module of Debian's kernel that is small, needs no other, and can be made to run from a shell. */
 const MODULE = { module: "dummy", exercise: "ifconfig dummy0 up; ifconfig dummy0 down" };
-
-/** Passes on what a session and a stub say to each other, and counts single steps. */
-class StubProxy implements AsyncDisposable {
-  steps = 0;
-  private readonly folder = mkdtempSync(join(tmpdir(), "trapline-proxy-"));
-  private readonly server: Server;
-
-  private constructor(stub: string) {
-    this.server = createServer((client) => {
-      const machine = createConnection(stub);
-      client.on("data", (bytes: Buffer) => {
-        this.steps += [...bytes.toString("latin1").matchAll(/\$(vCont;s|s#)/g)].length;
-        machine.write(bytes);
-      });
-      machine.on("data", (bytes: Buffer) => client.write(bytes));
-      for (const [one, other] of [
-        [client, machine],
-        [machine, client],
-      ] as const)
-        one.on("error", () => other.destroy()).on("close", () => other.destroy());
-    });
-  }
-
-  static async start(stub: string): Promise<StubProxy> {
-    const proxy = new StubProxy(stub);
-    proxy.server.listen(proxy.path);
-    await once(proxy.server, "listening");
-    return proxy;
-  }
-
-  get path(): string {
-    return join(this.folder, "stub");
-  }
-
-  async [Symbol.asyncDispose](): Promise<void> {
-    this.server.close();
-    await once(this.server, "close");
-    rmSync(this.folder, { recursive: true, force: true });
-  }
-}

@@ -5,6 +5,7 @@ import type { GdbClient } from "../protocol/client.js";
 import type { LaidOutRegister } from "../protocol/register-layout.js";
 import type { StopReply } from "../protocol/stop-reply.js";
 import type { StubThread } from "../protocol/thread-ids.js";
+import { type Counter, RunClock } from "./run-clock.js";
 
 /** How long a running machine may take to stop when it is asked to; milliseconds. */
 const STOP_WITHIN = 10_000;
@@ -49,10 +50,13 @@ export class Machine {
   private readonly byThread = new Map<StubThread, Vcpu>();
   private readonly written: readonly { readonly name: RegisterName; readonly place: LaidOutRegister }[];
   private readonly pc: LaidOutRegister | undefined;
-  private ran = 0n;
-  private since = 0n;
+  private readonly ran: RunClock;
 
-  constructor(readonly client: GdbClient) {
+  /** @param counter what the machine itself counts, while it stands; see {@link RunClock} */
+  constructor(
+    readonly client: GdbClient,
+    counter: Counter = () => undefined,
+  ) {
     this.vcpus = client.threads().map((thread, index) => new Vcpu(index, thread));
     for (const vcpu of this.vcpus) this.byThread.set(vcpu.thread, vcpu);
     const { layout } = client;
@@ -61,8 +65,7 @@ export class Machine {
       const place = layout.find(name);
       return place === undefined ? [] : [{ name, place }];
     });
-    this.since = process.hrtime.bigint();
-    this.ran = this.since;
+    this.ran = new RunClock(counter);
   }
 
   get isRunning(): boolean {
@@ -71,7 +74,7 @@ export class Machine {
 
   /** Nanoseconds: the host's monotonic clock, which stands while the machine does. */
   clock(): bigint {
-    return this.isRunning ? this.ran + (process.hrtime.bigint() - this.since) : this.ran;
+    return this.ran.read(this.isRunning);
   }
 
   vcpuOf(thread: StubThread | undefined): Vcpu {
@@ -133,8 +136,8 @@ export class Machine {
       this.writeBack(vcpu);
       vcpu.isKnown = false;
     }
+    this.ran.starts();
     this.client.continueBehindPipeline(this.vcpus.length > 1 ? only?.thread : undefined);
-    this.since = process.hrtime.bigint();
   }
 
   /** One processor executes one instruction. */
@@ -142,14 +145,14 @@ export class Machine {
     this.writeBack(vcpu);
     vcpu.isKnown = false;
     this.client.pipeline.flush();
+    this.ran.starts();
     this.client.resume([{ thread: vcpu.thread, how: "step" }]);
-    this.since = process.hrtime.bigint();
   }
 
   /** @returns undefined at the deadline: then it runs on */
   wait(until: number): StopReply | undefined {
     const reply = this.client.waitStop(until);
-    if (reply !== undefined) this.ran += process.hrtime.bigint() - this.since;
+    if (reply !== undefined) this.ran.stopped();
     return reply;
   }
 

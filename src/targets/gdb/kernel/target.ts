@@ -20,6 +20,7 @@ import type { StopReply } from "../protocol/stop-reply.js";
 import type { Arrivals, Carrier, Standing } from "./carrier.js";
 import { chooseSense } from "./choose-sense.js";
 import { Focus } from "./focus.js";
+import { hpetTime } from "./hpet.js";
 import { KernelMemory } from "./kernel-memory.js";
 import { cleanUp, type LeftBehind } from "./left-behind.js";
 import { Machine, type Vcpu } from "./machine.js";
@@ -154,13 +155,14 @@ export class KernelTarget implements Target {
     const client = GdbClient.connect(spec, options);
     try {
       // QEMU takes a packet as the acknowledgement of what it said before; no other stub answers this question.
-      if (client.query("qqemu.sstepbits").startsWith("ENABLE")) {
+      const isQemu = client.query("qqemu.sstepbits").startsWith("ENABLE");
+      if (isQemu) {
         client.leaveOutAcknowledgements();
         // Interrupts and timers wait for a step's end, whatever somebody before us has set.
         client.set("Qqemu.sstep=0x7");
       }
       client.stopReason();
-      const machine = new Machine(client);
+      const machine = new Machine(client, isQemu ? () => hpetTime(client) : undefined);
       return use(client, machine, findKernel(machine, image));
     } catch (error) {
       client[Symbol.dispose]();

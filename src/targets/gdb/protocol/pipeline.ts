@@ -96,6 +96,13 @@ export class Pipeline {
     );
   }
 
+  /** As GdbClient.set. */
+  set(text: string, told: (done: boolean) => void): void {
+    this.ask(this.packet.start(text), () => {
+      told(this.exchange.is("OK"));
+    });
+  }
+
   /** Sends what is not sent yet, and waits for all answers. */
   flush(): void {
     if (this.answered.length > 0) this.send();
