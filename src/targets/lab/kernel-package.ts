@@ -1,10 +1,8 @@
-import { existsSync, mkdirSync, mkdtempSync, readdirSync, renameSync, rmSync, statSync } from "node:fs";
+import { statSync } from "node:fs";
 import { homedir } from "node:os";
 import { join } from "node:path";
-import { performance } from "node:perf_hooks";
-import { setTimeout } from "node:timers/promises";
 import { TargetError } from "../../base/errors.js";
-import { needProgram, output } from "./programs.js";
+import { fetchPackage, list, otherFetchesEnd, type WantedPackage } from "./debian-package.js";
 
 /** A kernel and its modules, out of a package. */
 export interface PackagedKernel {
@@ -14,17 +12,18 @@ export interface PackagedKernel {
   readonly modules: string | undefined;
 }
 
-/** What depends on the newest kernel for virtual machines that Debian has: small, and with BTF. */
-const NEWEST = "linux-image-cloud-amd64";
-
-const LIST_MILLISECONDS = 300_000;
-const DOWNLOAD_MILLISECONDS = 900_000;
-const UNPACK_MILLISECONDS = 300_000;
-
-/** Holds what is not complete, and in its name who fetches it. */
-const PARTIAL = ".partial-";
-const PARTIAL_NAME = /^\.partial-([0-9]+)-/;
-const POLL_MILLISECONDS = 200;
+/** Debian's kernel for virtual machines: small, and with BTF. */
+const WANTED: WantedPackage = {
+  newest: "linux-image-cloud-amd64",
+  begin: "linux-image-",
+  what: "a kernel",
+  remedy: "add a Debian archive to apt's sources, or give a kernel image with --kernel",
+  whom: "the lab",
+  check: (folder, file) => {
+    if (kernelIn(folder) === undefined)
+      throw new TargetError(`the package ${file} has no kernel image boot/vmlinuz-…`);
+  },
+};
 
 /** `${XDG_CACHE_HOME:-~/.cache}/trapline/kernels`. */
 export function kernelCache(): string {
@@ -37,7 +36,7 @@ export function kernelCache(): string {
 /** The newest kernel that the cache has; undefined: none. */
 export function cachedKernel(cache = kernelCache()): PackagedKernel | undefined {
   return list(cache)
-    .filter((name) => !name.startsWith("."))
+    .filter((name) => name.startsWith(WANTED.begin))
     .map((name) => join(cache, name))
     .map((folder) => ({ kernel: kernelIn(folder), time: modified(folder) }))
     .filter((entry): entry is { kernel: PackagedKernel; time: number } => entry.kernel !== undefined)
@@ -46,8 +45,7 @@ export function cachedKernel(cache = kernelCache()): PackagedKernel | undefined 
 
 /**
  * Debian's kernel for virtual machines: out of the cache, or fetched through apt, which checks its
- * signatures, and unpacked; nothing is installed. A folder of the cache is complete or not there, whoever
- * else fetches at the same time and whenever we are killed.
+ * signatures, and unpacked; nothing is installed.
  *
  * @param tell what is about to take a while
  * @throws TargetError there is no apt, no network, no such package
@@ -58,8 +56,8 @@ export async function packagedKernel(
 ): Promise<PackagedKernel> {
   const cached = cachedKernel(cache) ?? (await fetchedByAnother(tell, cache));
   if (cached !== undefined) return cached;
-  const kernel = await fetchKernel(tell, cache);
-  if (kernel === undefined) throw new TargetError(`the package ${NEWEST} leads to no kernel image`);
+  const kernel = kernelIn(await fetchPackage(WANTED, cache, tell));
+  if (kernel === undefined) throw new TargetError(`the package ${WANTED.newest} leads to no kernel image`);
   return kernel;
 }
 
@@ -68,116 +66,10 @@ async function fetchedByAnother(
   tell: (sentence: string) => void,
   cache: string,
 ): Promise<PackagedKernel | undefined> {
-  const since = performance.now();
-  for (let told = false; performance.now() - since < DOWNLOAD_MILLISECONDS; told = true) {
-    if (!list(cache).some(isBeingFetched)) break;
-    if (!told) tell("another session is fetching Debian's kernel: waiting for it");
-    await setTimeout(POLL_MILLISECONDS);
-  }
-  return cachedKernel(cache);
-}
-
-function isBeingFetched(name: string): boolean {
-  const fetcher = PARTIAL_NAME.exec(name)?.[1];
-  return fetcher !== undefined && fetcher !== String(process.pid) && existsSync(`/proc/${fetcher}`);
-}
-
-async function fetchKernel(
-  tell: (sentence: string) => void,
-  cache: string,
-): Promise<PackagedKernel | undefined> {
-  const get = needProgram("apt-get", "fetches a kernel");
-  const ask = needProgram("apt-cache", "knows the kernels that there are");
-  const unpack = needProgram("dpkg-deb", "unpacks a kernel");
-  try {
-    mkdirSync(cache, { recursive: true });
-    removeAbandoned(cache);
-  } catch (error) {
-    throw new TargetError(`cannot keep kernels in ${cache}: ${(error as Error).message}`, {
-      remedy: "set XDG_CACHE_HOME to a folder that can be written",
-      cause: error,
-    });
-  }
-  const partial = mkdtempSync(join(cache, `${PARTIAL}${String(process.pid)}-`));
-  try {
-    let options: readonly string[] = [];
-    let name = await newestKernel(ask, options);
-    if (name === undefined) {
-      tell("apt has no package lists here: fetching them, for the lab alone");
-      options = await ownLists(get, join(partial, "apt"));
-      name = await newestKernel(ask, options);
-    }
-    if (name === undefined) {
-      throw new TargetError(`apt knows no package ${NEWEST}`, {
-        remedy: "add a Debian archive to apt's sources, or give a kernel image with --kernel",
-      });
-    }
-    tell(`fetching Debian's package ${name} into ${cache}, once`);
-    const what = `cannot fetch the package ${name}`;
-    await output(get, [...options, "-q", "download", name], what, DOWNLOAD_MILLISECONDS, partial);
-    const file = list(partial).find((entry) => entry.endsWith(".deb"));
-    if (file === undefined) throw new TargetError(`${what}: apt-get download left no file`);
-    const folder = join(partial, "unpacked");
-    await output(unpack, ["-x", join(partial, file), folder], `cannot unpack ${file}`, UNPACK_MILLISECONDS);
-    if (kernelIn(folder) === undefined) {
-      throw new TargetError(`the package ${file} has no kernel image boot/vmlinuz-…`);
-    }
-    const place = join(cache, file.replace(/\.deb$/, ""));
-    moveThere(folder, place);
-    return kernelIn(place);
-  } finally {
-    rmSync(partial, { recursive: true, force: true });
-  }
-}
-
-/** The package with the image itself: what the newest depends on. */
-async function newestKernel(ask: string, options: readonly string[]): Promise<string | undefined> {
-  const what = `cannot ask apt for ${NEWEST}`;
-  const text = await output(
-    ask,
-    [...options, "-q", "depends", "--important", NEWEST],
-    what,
-    LIST_MILLISECONDS,
-  ).catch((error: unknown) => {
-    // "No packages found" is an answer; that it is not found is told where lists of our own do not help.
-    if (error instanceof TargetError) return Buffer.alloc(0);
-    throw error;
+  await otherFetchesEnd(cache, () => {
+    tell("another session is fetching Debian's kernel: waiting for it");
   });
-  return /^\s*\|?Depends: (linux-image-[^\s<>]+)$/m.exec(text.toString("utf8"))?.[1];
-}
-
-/** Package lists in a folder of ours: containers come without, and only root may fetch those of the system. */
-async function ownLists(get: string, folder: string): Promise<readonly string[]> {
-  for (const path of ["lists/partial", "cache/archives/partial"])
-    mkdirSync(join(folder, path), { recursive: true });
-  const options = [
-    ["Dir::State::lists", join(folder, "lists")],
-    ["Dir::Cache", join(folder, "cache")],
-    // The user that apt fetches as, where root starts it, may not enter our folder.
-    ["APT::Sandbox::User", "root"],
-  ].flatMap(([name = "", value = ""]) => ["-o", `${name}=${value}`]);
-  await output(get, [...options, "-q", "update"], "cannot fetch apt's package lists", LIST_MILLISECONDS);
-  return options;
-}
-
-/** Another start may have been quicker: theirs is as good as ours. */
-function moveThere(folder: string, place: string): void {
-  try {
-    renameSync(folder, place);
-  } catch (error) {
-    const { code } = error as NodeJS.ErrnoException;
-    if (code !== "ENOTEMPTY" && code !== "EEXIST") throw error;
-  }
-}
-
-/** What starts left behind that were killed. */
-function removeAbandoned(cache: string): void {
-  for (const name of list(cache)) {
-    const path = join(cache, name);
-    const fetcher = PARTIAL_NAME.exec(name)?.[1];
-    if (fetcher !== undefined && !existsSync(`/proc/${fetcher}`))
-      rmSync(path, { recursive: true, force: true });
-  }
+  return cachedKernel(cache);
 }
 
 function kernelIn(folder: string): PackagedKernel | undefined {
@@ -192,16 +84,6 @@ function modulesOf(folder: string, release: string): string | undefined {
   return ["lib/modules", "usr/lib/modules"]
     .map((path) => join(folder, path, release))
     .find((path) => list(path).length > 0);
-}
-
-function list(folder: string): string[] {
-  try {
-    return readdirSync(folder);
-  } catch (error) {
-    const { code } = error as NodeJS.ErrnoException;
-    if (code === "ENOENT" || code === "ENOTDIR") return [];
-    throw error;
-  }
 }
 
 function modified(path: string): number {

@@ -14,7 +14,7 @@ import { MarkedOutput } from "./marked-output.js";
 import { modulesFolder } from "./modules-folder.js";
 import { modulesInOrder } from "./modules.js";
 import { needProgram } from "./programs.js";
-import { type Qemu, startQemu } from "./qemu.js";
+import { portName, type Qemu, startQemu } from "./qemu.js";
 
 export interface LabOptions {
   /** A kernel image; absent: Debian's for virtual machines, fetched once. */
@@ -29,6 +29,11 @@ export interface LabOptions {
   readonly modules?: readonly string[];
   /** Files for the guest, by absolute path. */
   readonly files?: ReadonlyMap<string, GuestFile>;
+  /**
+   * The stub is the kernel's own, KGDB, on the line that is the guest's console too: whoever connects to it
+   * sees what the console says. Its kernel needs CONFIG_KGDB_SERIAL_CONSOLE. Default: QEMU's.
+   */
+  readonly kgdb?: boolean;
   /** The machine lives on when we end; else it does not, however we end. */
   readonly keep?: boolean;
   /** What the guest's console says, as it comes. */
@@ -87,7 +92,8 @@ export async function bootLab(options: LabOptions = {}): Promise<LabMachine> {
       stub: folder.stub,
       smp: options.smp ?? 1,
       memory: options.memory ?? MEMORY,
-      append: `console=ttyS${String(PORTS.console)} quiet panic=-1 ${options.append ?? ""}`.trim(),
+      append: commandLine(options),
+      kgdb: options.kgdb ?? false,
       keep: options.keep ?? false,
     });
     const machine = new LabMachine(qemu, folder, kernel, Buffer.from(mark), options);
@@ -102,6 +108,14 @@ export async function bootLab(options: LabOptions = {}): Promise<LabMachine> {
     folder.remove();
     throw error;
   }
+}
+
+function commandLine({ kgdb, append }: LabOptions): string {
+  const line = `ttyS${String(PORTS.console)}`;
+  const words = [`console=${line}`, "quiet", "panic=-1"];
+  // The interrupt that a BREAK and a letter are is heard on the line of a console alone.
+  if (kgdb === true) words.push(`kgdboc=${line},115200`);
+  return [...words, ...(append === undefined || append === "" ? [] : [append])].join(" ");
 }
 
 /** A booted kernel. Disposing ends the machine and removes all that it had. */
@@ -142,7 +156,7 @@ export class LabMachine implements AsyncDisposable {
     return this.qemu.child.pid;
   }
 
-  /** The Unix socket of QEMU's stub for GDB. */
+  /** The Unix socket of the machine's stub for GDB. */
   get stub(): string {
     return this.folder.stub;
   }
@@ -212,6 +226,14 @@ export class LabMachine implements AsyncDisposable {
     return { output: out ?? "", error: err ?? "", status };
   }
 
+  /**
+   * Makes the kernel with KGDB on its console listen there, as who sits at a terminal does: by a BREAK on
+   * the line. The letter behind it, `g`, is for whoever is connected to write. sysrq(7).
+   */
+  async sendBreak(): Promise<void> {
+    await this.protocol.execute("chardev-send-break", { id: portName(PORTS.console) });
+  }
+
   /** Ends the machine, at once. */
   async end(): Promise<void> {
     this.kill();
@@ -234,7 +256,7 @@ export class LabMachine implements AsyncDisposable {
   release(): void {
     process.off("exit", this.atExit);
     this.qemu.child.unref();
-    for (const line of [...this.qemu.ports, this.qemu.monitor, this.qemu.errors]) line.destroy();
+    for (const line of [...this.qemu.ports, this.qemu.monitor, this.qemu.errors]) line?.destroy();
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
@@ -275,7 +297,7 @@ export class LabMachine implements AsyncDisposable {
 
   private listen({ console }: LabOptions): void {
     const { ports, errors } = this.qemu;
-    for (const port of ports) port.on("error", () => undefined); // Ends with QEMU, which is told by itself.
+    for (const port of ports) port?.on("error", () => undefined); // Ends with QEMU, which is told by itself.
     errors.on("data", (bytes: Buffer) => (this.complaints += bytes.toString("utf8")));
     ports[PORTS.console]?.on("data", (bytes: Buffer) => {
       this.consoleText = (this.consoleText + bytes.toString("utf8")).slice(-CONSOLE_BYTES);

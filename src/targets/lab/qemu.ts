@@ -1,12 +1,15 @@
 import { type ChildProcess, spawn } from "node:child_process";
 import type { Duplex, Readable } from "node:stream";
+import { PORTS } from "./init-script.js";
 import { needProgram } from "./programs.js";
 
 export interface MachineParts {
   readonly kernel: string;
   readonly initramfs: string;
-  /** Where QEMU's stub for GDB listens, a Unix socket. */
+  /** Where the machine's stub for GDB listens, a Unix socket. */
   readonly stub: string;
+  /** The stub is the kernel's own, KGDB, on the console's port; else QEMU's. */
+  readonly kgdb: boolean;
   readonly smp: number;
   /** MiB. */
   readonly memory: number;
@@ -19,8 +22,8 @@ export interface MachineParts {
 /** QEMU as a child, and the other ends of the machine's lines. */
 export interface Qemu {
   readonly child: ChildProcess & { readonly pid: number };
-  /** The serial ports, by number. */
-  readonly ports: readonly Duplex[];
+  /** The serial ports, by number; undefined: one that is the kernel's own stub. */
+  readonly ports: readonly (Duplex | undefined)[];
   /** QEMU's machine protocol. */
   readonly monitor: Duplex;
   /** What QEMU itself complains of. */
@@ -33,6 +36,11 @@ const PORT_INTERRUPTS = [4, 3, 5, 7] as const;
 /** Descriptors of the child behind the three standard ones. */
 const FIRST_PORT = 3;
 const MONITOR = FIRST_PORT + PORT_INTERRUPTS.length;
+
+/** What QEMU calls the line of a port. */
+export function portName(port: number): string {
+  return `port${String(port)}`;
+}
 
 /**
  * Starts QEMU, in a session of its own: a Ctrl-C at the terminal is ours, not the machine's. Unless it is
@@ -48,7 +56,9 @@ export function startQemu(parts: MachineParts): Qemu {
   const child = spawn(program ?? qemu, rest, { detached: true, stdio: stdio as "pipe"[] });
   return {
     child: child as Qemu["child"],
-    ports: PORT_INTERRUPTS.map((_, port) => child.stdio[FIRST_PORT + port] as Duplex),
+    ports: PORT_INTERRUPTS.map((_, port) =>
+      isStub(port, parts) ? undefined : (child.stdio[FIRST_PORT + port] as Duplex),
+    ),
     monitor: child.stdio[MONITOR] as unknown as Duplex,
     errors: child.stderr,
   };
@@ -62,12 +72,14 @@ function dyingWithUs(words: readonly string[]): string[] {
 }
 
 function qemuWords(parts: MachineParts): string[] {
+  const listening = `path=${escapedPath(parts.stub)},server=on,wait=off`;
   const ports = PORT_INTERRUPTS.flatMap((interrupt, port) => [
     "-chardev",
-    `socket,id=port${String(port)},fd=${String(FIRST_PORT + port)}`,
+    `socket,id=${portName(port)},${isStub(port, parts) ? listening : `fd=${String(FIRST_PORT + port)}`}`,
     "-device",
-    `isa-serial,index=${String(port)},irq=${String(interrupt)},chardev=port${String(port)}`,
+    `isa-serial,index=${String(port)},irq=${String(interrupt)},chardev=${portName(port)}`,
   ]);
+  const stub = parts.kgdb ? [] : ["-chardev", `socket,id=stub,${listening}`, "-gdb", "chardev:stub"];
   return [
     ...["-no-user-config", "-nodefaults", "-display", "none", "-no-reboot"],
     // Of the processor's abilities all but page tables of five levels, which only make every walk longer.
@@ -76,9 +88,12 @@ function qemuWords(parts: MachineParts): string[] {
     ...["-kernel", parts.kernel, "-initrd", parts.initramfs, "-append", parts.append],
     ...ports,
     ...["-chardev", `socket,id=monitor,fd=${String(MONITOR)}`, "-mon", "chardev=monitor,mode=control"],
-    ...["-chardev", `socket,id=stub,path=${escapedPath(parts.stub)},server=on,wait=off`],
-    ...["-gdb", "chardev:stub"],
+    ...stub,
   ];
+}
+
+function isStub(port: number, { kgdb }: MachineParts): boolean {
+  return kgdb && port === PORTS.console;
 }
 
 /** In an option of QEMU a comma is written twice. */
