@@ -5,7 +5,7 @@ import { mappingAt } from "../../mappings.js";
 import type { Breakpoints, SpaceId } from "../../target.js";
 import { BREAK, type GdbClient } from "../protocol/client.js";
 import { StubRefusal } from "../protocol/errors.js";
-import type { StubMemory } from "./memory.js";
+import type { ProgramSpaces } from "./spaces.js";
 
 /**
  * Breakpoints of the stub's own. It shows nobody that they are there, and takes them out itself when it is
@@ -15,22 +15,20 @@ export class StubBreakpoints implements Breakpoints {
   readonly visible = false;
   private readonly inserted = new Set<Address>();
 
-  /** @param select makes the stub's memory be a space's */
   constructor(
     private readonly client: GdbClient,
-    private readonly memoryOf: (space: SpaceId) => StubMemory,
-    private readonly select: (space: SpaceId) => void,
+    private readonly spaces: ProgramSpaces,
   ) {}
 
   insert(space: SpaceId, at: Address): void {
-    const mapping = mappingAt(this.memoryOf(space).recentMappings(), at);
+    const mapping = mappingAt(this.spaces.memory(space).recentMappings(), at);
     if (mapping?.shared === true)
       throw new ProbeRefused(
         at,
         "shared-mapping",
         `it is in a shared mapping (${mapping.path}): a breakpoint there would be written to the file`,
       );
-    this.select(space);
+    this.spaces.select(space);
     this.inserted.add(at);
     try {
       if (!this.client.insert(BREAK.software, at, 1))
@@ -49,7 +47,7 @@ export class StubBreakpoints implements Breakpoints {
   remove(space: SpaceId, at: Address): boolean {
     this.inserted.delete(at);
     unlessGone(() => {
-      this.select(space);
+      this.spaces.select(space);
       try {
         this.client.remove(BREAK.software, at, 1);
       } catch (error) {

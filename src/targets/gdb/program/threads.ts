@@ -96,3 +96,16 @@ export function standingThreads(client: GdbClient): ReadonlySet<StubThread> {
     if (stop.kind === "stopped" && stop.thread !== undefined) standing.add(stop.thread);
   return standing;
 }
+
+/** Lets a thread go on. What its registers are to be must have been written. @param signal GDB's number of one to deliver */
+export function setGoing(
+  client: GdbClient,
+  thread: ProgramThread,
+  how: "continue" | "step",
+  signal?: number,
+): void {
+  thread.state = "running";
+  thread.fetched = false;
+  thread.atBreakpoint = false;
+  client.resume([{ thread: thread.stub, how, signal }]);
+}
