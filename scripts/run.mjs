@@ -18,6 +18,7 @@ const COMMANDS = {
   // Compiles by itself, after it has seen to what the tests need.
   test: { script: "scripts/test.mjs" },
   bench: { needs: "build", script: "build/bench/main.js", traces: true },
+  coverage: { needs: "build", script: "build/bench/coverage.js" },
   transparency: { needs: "build", script: "build/test/transparency/main.js", traces: true },
   "transparency:full": { needs: "build", script: "build/test/transparency/full.js", traces: true },
   "transparency:kernel": { needs: "build", script: "build/test/transparency/kernel/main.js" },

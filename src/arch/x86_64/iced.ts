@@ -33,3 +33,4 @@ export const OpKind = iced.OpKind;
 export type OpKind = Iced.OpKind;
 export const Register = iced.Register;
 export type Register = Iced.Register;
+export const RegisterExt = iced.RegisterExt;

@@ -1,5 +1,6 @@
 import { lastAtOrBefore, type Vaddr } from "../vaddr.js";
 import { SEGMENT } from "./facts.js";
+import { ABSENT, FORM, readForm, readPointer, sizeOfForm } from "./encoded-pointer.js";
 import type { Fields } from "./fields.js";
 import type { ElfFile } from "./file.js";
 
@@ -8,12 +9,17 @@ export interface FrameDescription {
   readonly start: Vaddr;
   /** Bytes. */
   readonly length: number;
+  /** Where its table of exception handlers is (the language-specific data area), if it has one. */
+  readonly handlers: Vaddr | undefined;
 }
 
-/** Pointer encodings: low four bits the form, then what it is relative to. LSB 5.0 core, 10.5.1 and 10.6. */
-const FORM = { absolute: 0, u16: 2, u32: 3, u64: 4, s16: 10, s32: 11, s64: 12 } as const;
-const RELATIVE_TO = { nothing: 0, itself: 0x10, data: 0x30 } as const;
-const ABSENT = 0xff;
+/** How the FDEs of a CIE are written. */
+interface CieFacts {
+  /** Encoding of their start. */
+  readonly start: number;
+  /** Encoding of the address of their table of handlers; undefined where they have none. */
+  readonly handlers: number | undefined;
+}
 
 /** Frame descriptions of a file, from `.eh_frame` or, where section headers were stripped, PT_GNU_EH_FRAME; in order. */
 export function readFrames(file: ElfFile): FrameDescription[] {
@@ -41,7 +47,7 @@ export function frameAt(frames: readonly FrameDescription[], vaddr: Vaddr): Fram
  * @param at     vaddr of the first byte
  */
 function frameDescriptions(frames: Fields, at: Vaddr): FrameDescription[] {
-  const encodings = new Map<number, number | undefined>();
+  const cies = new Map<number, CieFacts | undefined>();
   const found: FrameDescription[] = [];
   let entry = 0;
   while (entry + 8 <= frames.length) {
@@ -54,10 +60,9 @@ function frameDescriptions(frames: Fields, at: Vaddr): FrameDescription[] {
     const cieDistance = frames.u32(body);
     if (cieDistance !== 0) {
       const cie = body - cieDistance;
-      if (!encodings.has(cie)) encodings.set(cie, cie < 0 ? undefined : encodingOfCie(frames, cie));
-      const encoding = encodings.get(cie);
-      const description =
-        encoding === undefined ? undefined : readRange(frames, at, body + 4, next, encoding);
+      if (!cies.has(cie)) cies.set(cie, cie < 0 ? undefined : readCie(frames, cie));
+      const facts = cies.get(cie);
+      const description = facts === undefined ? undefined : readFrame(frames, at, body + 4, next, facts);
       if (description !== undefined) found.push(description);
     }
     entry = next;
@@ -71,30 +76,32 @@ function framesFromHeader(header: Fields, at: Vaddr): Vaddr | undefined {
   return readPointer(header, at, 4, header.length, header.u8(1), at)?.value;
 }
 
-/** How FDEs of a CIE write their start, from its augmentation. */
-function encodingOfCie(frames: Fields, cie: number): number | undefined {
+/** From the augmentation of a CIE. */
+function readCie(frames: Fields, cie: number): CieFacts | undefined {
   if (cie + 9 > frames.length || frames.u32(cie + 4) !== 0) return undefined;
   const end = Math.min(frames.length, cie + 4 + frames.u32(cie));
   const version = frames.u8(cie + 8);
   const augmentation = frames.string(cie + 9, MAX_AUGMENTATION);
   let at = cie + 9 + augmentation.length + 1;
   if (version !== 1 && version !== 3) return undefined;
-  if (!augmentation.startsWith("z")) return augmentation === "" ? FORM.absolute : undefined;
+  let start: number = FORM.absolute;
+  let handlers: number | undefined;
+  if (!augmentation.startsWith("z")) return augmentation === "" ? { start, handlers } : undefined;
   at = skipLeb(frames, at, end); // code alignment
   at = skipLeb(frames, at, end); // data alignment
   at = version === 1 ? at + 1 : skipLeb(frames, at, end); // return address register
   at = skipLeb(frames, at, end); // length of the augmentation's data
   for (const letter of augmentation.slice(1)) {
     if (at >= end) return undefined;
-    if (letter === "R") return frames.u8(at);
-    if (letter === "L") at += 1;
+    if (letter === "R") start = frames.u8(at++);
+    else if (letter === "L") handlers = frames.u8(at++);
     else if (letter === "P") {
       const size = sizeOfForm(frames.u8(at) & 15);
       if (size === undefined) return undefined;
       at += 1 + size;
     } else if (letter !== "S" && letter !== "B") return undefined;
   }
-  return FORM.absolute;
+  return { start, handlers: handlers === ABSENT ? undefined : handlers };
 }
 
 const MAX_AUGMENTATION = 16;
@@ -105,74 +112,29 @@ function skipLeb(frames: Fields, at: number, end: number): number {
   return next + 1;
 }
 
-function readRange(
+function readFrame(
   frames: Fields,
   base: Vaddr,
   at: number,
   end: number,
-  encoding: number,
+  facts: CieFacts,
 ): FrameDescription | undefined {
-  const start = readPointer(frames, base, at, end, encoding, undefined);
+  const start = readPointer(frames, base, at, end, facts.start, undefined);
   if (start === undefined) return undefined;
   // The length has the same form, relative to nothing.
-  const length = readPointer(frames, base, at + start.size, end, encoding & 7, undefined);
+  const length = readPointer(frames, base, at + start.size, end, facts.start & 7, undefined);
   if (length === undefined || length.value <= 0) return undefined;
-  return { start: start.value, length: length.value };
+  const augmented = skipLeb(frames, at + start.size + length.size, end);
+  const handlers =
+    facts.handlers === undefined || isZero(frames, augmented, end, facts.handlers)
+      ? undefined
+      : readPointer(frames, base, augmented, end, facts.handlers, undefined)?.value;
+  return { start: start.value, length: length.value, handlers };
 }
 
-function readPointer(
-  fields: Fields,
-  base: Vaddr,
-  at: number,
-  end: number,
-  encoding: number,
-  dataStart: Vaddr | undefined,
-): { value: Vaddr; size: number } | undefined {
-  if (encoding === ABSENT) return undefined;
-  const form = encoding & 15;
-  const size = sizeOfForm(form);
-  if (size === undefined || at + size > end) return undefined;
-  const raw = readForm(fields, at, form);
-  switch (encoding & 0x70) {
-    case RELATIVE_TO.nothing:
-      return { value: raw as Vaddr, size };
-    case RELATIVE_TO.itself:
-      return { value: (base + at + raw) as Vaddr, size };
-    case RELATIVE_TO.data:
-      return dataStart === undefined ? undefined : { value: (dataStart + raw) as Vaddr, size };
-    default:
-      return undefined;
-  }
-}
-
-function sizeOfForm(form: number): number | undefined {
-  switch (form) {
-    case FORM.u16:
-    case FORM.s16:
-      return 2;
-    case FORM.u32:
-    case FORM.s32:
-      return 4;
-    case FORM.absolute:
-    case FORM.u64:
-    case FORM.s64:
-      return 8;
-    default:
-      return undefined;
-  }
-}
-
-function readForm(fields: Fields, at: number, form: number): number {
-  switch (form) {
-    case FORM.u16:
-      return fields.u16(at);
-    case FORM.s16:
-      return (fields.u16(at) << 16) >> 16;
-    case FORM.u32:
-      return fields.u32(at);
-    case FORM.s32:
-      return fields.i32(at);
-    default:
-      return fields.i64(at);
-  }
+/** No table is written as nothing but zeros, whatever it would be relative to. */
+function isZero(frames: Fields, at: number, end: number, encoding: number): boolean {
+  const size = sizeOfForm(encoding & 15);
+  if (size === undefined || at + size > end) return true;
+  return readForm(frames, at, encoding & 15) === 0;
 }

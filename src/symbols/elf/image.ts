@@ -4,11 +4,13 @@ import { readBuildId } from "./build-id.js";
 import { crcOf, DEBUG_ROOTS, debugCandidates, type DebugCandidate, parseDebugLink } from "./debug-file.js";
 import { type DynamicSegment, readDynamic } from "./dynamic.js";
 import { FLAGS_1_PIE, SEGMENT, SYMBOL_TYPE } from "./facts.js";
+import { codePointers } from "./code-pointers.js";
 import { type Fields } from "./fields.js";
 import { ElfFile } from "./file.js";
 import { frameAt, type FrameDescription, readFrames } from "./frames.js";
 import { FunctionIndex, type FunctionLocation } from "./functions.js";
 import { type ElfSection, type ElfSegment } from "./header.js";
+import { type LandingPads, readLandingPads } from "./landing-pads.js";
 import { loadBiases, type MappedPiece } from "./load-bias.js";
 import { pltSections, type PltStub, readStubs, stubAt } from "./plt.js";
 import { readRelocations, type RelocationTable } from "./relocations.js";
@@ -256,6 +258,20 @@ export class ElfImage implements Disposable {
   frameDescriptions(): readonly FrameDescription[] {
     this.frames ??= this.file.tolerate([], () => readFrames(this.file));
     return this.frames;
+  }
+
+  /**
+   * Where data says that code can be entered; may name a place more than once.
+   *
+   * @throws TargetError the file is cut short: nothing is known then
+   */
+  codePointers(): Vaddr[] {
+    return [...codePointers(this.file, this.relocations, this.code)];
+  }
+
+  /** Where the unwinder enters functions, for C++'s exceptions and their like. @throws TargetError cut short */
+  landingPads(): LandingPads {
+    return readLandingPads(this.file, this.frameDescriptions());
   }
 
   /** Stubs of the PLT, in order. */
