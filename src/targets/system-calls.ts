@@ -95,6 +95,7 @@ export const SYS = {
   pread64: 17,
   pwrite64: 18,
   access: 21,
+  mremap: 25,
   getpid: 39,
   socket: 41,
   connect: 42,
@@ -106,6 +107,7 @@ export const SYS = {
   wait4: 61,
   kill: 62,
   fcntl: 72,
+  ftruncate: 77,
   ptrace: 101,
   sched_setscheduler: 144,
   sched_getscheduler: 145,
@@ -129,6 +131,7 @@ export const SYS = {
   process_vm_readv: 310,
   process_vm_writev: 311,
   kcmp: 312,
+  memfd_create: 319,
   execveat: 322,
   clone3: 435,
 } as const;

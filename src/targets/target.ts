@@ -254,6 +254,13 @@ export interface Capabilities {
   readonly unmap?: (thread: ThreadId, at: Address, length: number) => void;
 
   /**
+   * Maps memory that the target's threads and we have in common, within ±2 GiB of `near`, by running code in
+   * `thread`, which is stopped in user mode; absent where the target cannot.
+   * @throws ProbeRefused as {@link mapNear}
+   */
+  readonly shareNear?: (thread: ThreadId, near: Address, length: number) => SharedRegion;
+
+  /**
    * What will happen first to a thread that stands at the end of a system call: the signal that it dies
    * of or runs its handler for. Undefined where there is none; absent where the target has no signals.
    */
@@ -301,6 +308,17 @@ export interface Capabilities {
 
   /** What the target must be told to keep signals as they would be without breakpoints. */
   readonly signalCalls?: SignalCalls;
+}
+
+/** Memory of a space, and of its copies after fork, that is ours too. Outlives the target; disposed of it is gone here. */
+export interface SharedRegion extends Disposable {
+  readonly start: Address;
+  /** Bytes, whole pages. */
+  readonly length: number;
+  readonly bytes: Uint8Array;
+
+  /** Maps it once more near another place. @throws ProbeRefused as {@link Capabilities.mapNear} */
+  mapNear(thread: ThreadId, near: Address): Address;
 }
 
 /** Breakpoints that a target keeps itself. What {@link Memory} reads there is its own business: see {@link Breakpoints.visible}. */

@@ -19,6 +19,7 @@ import { dueSignal } from "./due-signal.js";
 import { detachAll } from "./detach.js";
 import { hasShadowStack, isRunnable, readFacts } from "./facts.js";
 import { mapNear, unmap } from "./injection.js";
+import { shareMemory, type Sharing } from "./shared-memory.js";
 import { guard } from "./sheltering.js";
 import { signalCalls } from "./signal-calls.js";
 import { type LaunchOptions, launch } from "./launch.js";
@@ -34,6 +35,8 @@ export interface LinuxOptions {
   readonly ownsProcess?: boolean;
   /** Told what the user should know of the target and has not asked for: a sentence each. */
   readonly onNotice?: (text: string) => void;
+  /** How memory of the program may be opened here to be shared with it. Default: as can be done. */
+  readonly sharing?: readonly Sharing[];
 }
 
 /**
@@ -50,10 +53,15 @@ export interface LinuxOptions {
 export class LinuxTarget implements Target {
   readonly capabilities: Capabilities;
 
-  private constructor(private readonly tracer: Tracer) {
+  private constructor(
+    private readonly tracer: Tracer,
+    options: LinuxOptions,
+  ) {
     this.capabilities = {
       stepsAlone: true,
       mapNear: (thread, near, length) => mapNear(tracer, tracer.stoppedThread(thread), near, length),
+      shareNear: (thread, near, length) =>
+        shareMemory(tracer, tracer.stoppedThread(thread), near, length, options.sharing),
       dueSignal: (thread) => dueSignal(tracer, tracer.stoppedThread(thread)),
       dumpsMemory: (thread, signal) => dumpsMemory(tracer.stoppedThread(thread), signal),
       hasShadowStacks: (space) => [...tracer.book.space(space).threads.keys()].some(hasShadowStack),
@@ -93,7 +101,7 @@ export class LinuxTarget implements Target {
       tracer.dispose();
       throw error;
     }
-    return new LinuxTarget(tracer);
+    return new LinuxTarget(tracer, options);
   }
 
   /** Disposed of, and no thread of it is left for the kernel to let go at the end of the thread that traced it. */
