@@ -1,14 +1,14 @@
 import { randomBytes } from "node:crypto";
 import { rmSync, writeFileSync } from "node:fs";
-import { performance } from "node:perf_hooks";
 import { TargetError } from "../../base/errors.js";
 import { checkBootImage } from "./boot-image.js";
-import { escaped, PORTS } from "./init-script.js";
 import type { CommandSinks, GuestCommand } from "./guest-command.js";
+import { GuestLine } from "./guest-line.js";
+import { commandPieces, PORTS } from "./init-script.js";
 import { initramfs, type GuestFile } from "./initramfs.js";
 import { packagedKernel } from "./kernel-package.js";
 import { LabFolder } from "./lab-folder.js";
-import { type MachineEnd, machineEndText, panicMessage } from "./machine-end.js";
+import { type MachineEnd, panicMessage } from "./machine-end.js";
 import { MachineProtocol } from "./machine-protocol.js";
 import { MarkedOutput } from "./marked-output.js";
 import { modulesFolder } from "./modules-folder.js";
@@ -60,10 +60,6 @@ const DEATH_MILLISECONDS = 10_000;
 /** How long the outputs of a command may stay open, by programs that it left behind. */
 const LEFT_BEHIND_MILLISECONDS = 2000;
 const CONSOLE_BYTES = 1 << 16;
-/** How long the guest may be silent before it is sent an empty line. */
-const NUDGE_MILLISECONDS = 3000;
-/** The guest's terminals keep so many, and more, where nobody reads them. */
-const MOST_NUDGES = 1000;
 
 /**
  * Boots a kernel in QEMU, with a small root of our own, up to where a command can be run in it. Belongs to
@@ -123,8 +119,7 @@ export class LabMachine implements AsyncDisposable {
   private readonly protocol: MachineProtocol;
   private consoleText = "";
   private complaints = "";
-  private answers = "";
-  private waiting: ((line: string) => void) | undefined;
+  private readonly line: GuestLine;
   private outputs: { readonly output: MarkedOutput; readonly error: MarkedOutput } | undefined;
   private endedByUs = false;
   private how: MachineEnd | undefined;
@@ -145,6 +140,12 @@ export class LabMachine implements AsyncDisposable {
   ) {
     this.protocol = new MachineProtocol(qemu.monitor);
     this.ended = this.endOfQemu();
+    this.line = new GuestLine({
+      ports: qemu.ports,
+      pid: qemu.child.pid,
+      ended: this.ended,
+      console: () => this.consoleText,
+    });
     this.listen(options);
     options.signal?.addEventListener("abort", this.kill);
     if (options.signal?.aborted === true) this.kill();
@@ -174,7 +175,7 @@ export class LabMachine implements AsyncDisposable {
   /** @internal Waits until the guest can be given a command. */
   async ready(patience: number): Promise<void> {
     this.folder.belongsTo(this.qemu.child.pid);
-    await this.answer("ready", patience, "the guest's kernel did not come up");
+    await this.line.answer("ready", patience, "the guest's kernel did not come up");
     rmSync(this.folder.initramfs, { force: true });
   }
 
@@ -183,16 +184,15 @@ export class LabMachine implements AsyncDisposable {
    *
    * @param command for the guest's shell
    * @param terminal its output is a terminal; else pipes, as most programs of ours have
+   * @throws TargetError it is none that a shell could be given, or the guest does not take it
    */
   async load(command: string, sinks: CommandSinks, terminal = false): Promise<GuestCommand> {
     if (this.outputs !== undefined) throw new TargetError("the guest runs a command already");
-    const outputs = {
+    this.outputs = {
       output: new MarkedOutput(this.mark, sinks.output),
       error: new MarkedOutput(this.mark, sinks.error),
     };
-    this.outputs = outputs;
-    this.say(`load${terminal ? "-terminal" : ""} ${escaped(command)}`);
-    const pid = Number(await this.answer("loaded", PATIENCE, "the guest did not take the command"));
+    const pid = await this.give(command, terminal);
     let start: () => void = () => undefined;
     const started = new Promise<void>((resolve) => {
       start = resolve;
@@ -204,7 +204,7 @@ export class LabMachine implements AsyncDisposable {
       pid,
       start: () => {
         // At once: the caller may block this thread from now on.
-        this.say("go");
+        this.line.say("go");
         start();
       },
       ended,
@@ -268,11 +268,28 @@ export class LabMachine implements AsyncDisposable {
     this.qemu.child.kill("SIGKILL");
   };
 
+  /** @returns the process that waits to become the command */
+  private async give(command: string, terminal: boolean): Promise<number> {
+    const { line } = this;
+    const failure = "the guest did not take the command";
+    try {
+      for (const piece of commandPieces(command)) {
+        line.say(`text =${piece}`);
+        await line.answer("taken", PATIENCE, failure);
+      }
+      line.say(terminal ? "load-terminal" : "load");
+      return Number(await line.answer("loaded", PATIENCE, failure));
+    } catch (error) {
+      this.outputs = undefined;
+      throw error;
+    }
+  }
+
   private async toEnd(started: Promise<void>): Promise<number> {
     await started;
     const outputs = this.outputs;
     try {
-      const status = Number(await this.answer("exited", Infinity, ""));
+      const status = Number(await this.line.answer("exited", Infinity, ""));
       await this.drained();
       return status;
     } finally {
@@ -305,70 +322,6 @@ export class LabMachine implements AsyncDisposable {
     });
     ports[PORTS.output]?.on("data", (bytes: Buffer) => this.outputs?.output.add(bytes));
     ports[PORTS.error]?.on("data", (bytes: Buffer) => this.outputs?.error.add(bytes));
-    ports[PORTS.control]?.on("data", (bytes: Buffer) => {
-      const lines = (this.answers + bytes.toString("latin1")).split("\n");
-      this.answers = lines.pop() ?? "";
-      for (const line of lines) this.waiting?.(line.trim());
-    });
-  }
-
-  private say(line: string): void {
-    this.qemu.ports[PORTS.control]?.write(`${line}\n`);
-  }
-
-  /** Waits for a line of the guest that begins with a word. @returns what stands behind the word */
-  private async answer(word: string, patience: number, what: string): Promise<string> {
-    let timer: NodeJS.Timeout | undefined;
-    let nudge: NodeJS.Timeout | undefined;
-    const asked = performance.now();
-    const line = new Promise<string>((resolve, reject) => {
-      this.waiting = (text) => {
-        const [first, rest = ""] = text.split(" ", 2);
-        if (first === word) resolve(rest);
-      };
-      nudge = this.nudge();
-      if (patience === Infinity) return;
-      timer = setTimeout(() => {
-        const seconds = Math.round((performance.now() - asked) / 1000);
-        reject(new TargetError(`${what} within ${String(seconds)} s${this.consoleTail()}`));
-      }, patience);
-    });
-    const gone = this.ended.then((end) => {
-      const tail = end.kind === "panicked" || end.kind === "failed" ? "" : this.consoleTail();
-      throw new TargetError(`${machineEndText(end)}${tail}`);
-    });
-    gone.catch(() => undefined); // Where the line came first nobody looks at it.
-    try {
-      return await Promise.race([line, gone]);
-    } finally {
-      clearTimeout(timer);
-      clearInterval(nudge);
-      this.waiting = undefined;
-    }
-  }
-
-  /**
-   * An interrupt of a serial port can be lost on a busy machine, and what waits in the guest waits for the
-   * next one: so there is one every now and then, by an empty line that nobody minds.
-   */
-  private nudge(): NodeJS.Timeout {
-    const ports = [PORTS.output, PORTS.error, PORTS.control].map((port) => this.qemu.ports[port]);
-    let left = MOST_NUDGES;
-    const timer = setInterval(() => {
-      for (const port of ports) port?.write("\n");
-      if (--left === 0) clearInterval(timer);
-    }, NUDGE_MILLISECONDS);
-    return timer;
-  }
-
-  private consoleTail(): string {
-    const lines = this.consoleText
-      .split(/\r?\n/)
-      .map((line) => line.trim())
-      .filter((line) => line !== "");
-    return lines.length === 0
-      ? "; its console said nothing"
-      : `; its console said last: ${lines.slice(-4).join(" | ")}`;
   }
 
   private async endOfQemu(): Promise<MachineEnd> {
