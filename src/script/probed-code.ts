@@ -1,3 +1,4 @@
+import type { LocalVariable } from "../symbols/types/location.js";
 import type { FunctionType, Type, TypeNames } from "../symbols/types/type.js";
 import type { PointNode } from "./ast.js";
 
@@ -18,10 +19,20 @@ export interface ProbedCode {
   readonly types: TypeNames;
   /** Where in the function the handler runs; parameters are in their registers at its entry only. */
   readonly at: "entry" | "return" | "inside";
+  /** Variables of functions at that very place (for a return: at the entry), where debug information tells them. */
+  readonly locals: LocalVariables | undefined;
   /** Whose memory pointers point to. */
   readonly memory: "kernel" | "user";
   /** A variable with static storage, for `$name` that is no parameter and `@var("name")`. */
   variable(name: string): StaticVariable | undefined;
+}
+
+/** What code has of its own at one place. */
+export interface LocalVariables {
+  /** Whose code it is: see {@link StaticVariable.image}. */
+  readonly image: string;
+  /** Those of the innermost scope first; of one name, the first is meant. */
+  readonly all: readonly LocalVariable[];
 }
 
 /** A variable that is at the same place for all: in the data of a kernel, a module, a program. */

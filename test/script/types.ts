@@ -132,6 +132,7 @@ interface CodeOptions {
   readonly types?: TypeNames;
   readonly at?: ProbedCode["at"];
   readonly variables?: Readonly<Record<string, Omit<StaticVariable, "image">>>;
+  readonly locals?: ProbedCode["locals"];
 }
 
 export function code(
@@ -145,6 +146,7 @@ export function code(
     prototype,
     types: options.types ?? NO_TYPES,
     at: options.at ?? "entry",
+    locals: options.locals,
     memory: "kernel",
     variable: (wanted) => {
       const found = options.variables?.[wanted];

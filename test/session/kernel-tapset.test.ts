@@ -41,6 +41,7 @@ class ImageCodes implements ProbedCodes {
       key: name,
       name,
       prototype: this.image.prototype(name),
+      locals: undefined,
       at: components.at(-1)?.name === "return" ? "return" : "entry",
       ...this.module,
     }));

@@ -11,6 +11,7 @@ import { nearest } from "../../base/closest.js";
 import type * as ast from "../ast.js";
 import type { Position } from "../position.js";
 import { bits, element, literal, load, plus } from "./nodes.js";
+import { bitsOfParts } from "./pieces.js";
 import { shapeOf } from "./shapes.js";
 import { defined, isCharacter, sizeOf } from "./sizes.js";
 import { typeText } from "./type-text.js";
@@ -20,7 +21,16 @@ import { Unresolved } from "./unresolved.js";
 export type Place =
   | { readonly in: "memory"; readonly address: ast.Expression }
   /** In a word that is at hand, from a bit on: a register. */
-  | { readonly in: "word"; readonly word: ast.Expression; readonly offset: number };
+  | { readonly in: "word"; readonly word: ast.Expression; readonly offset: number }
+  /** Parts of it are here and there; from a bit on. */
+  | { readonly in: "pieces"; readonly parts: readonly PartOfPlace[]; readonly offset: number };
+
+/** A part of a value, where the compiler has taken it apart. */
+export interface PartOfPlace {
+  readonly bytes: number;
+  /** A text: why it is nowhere. */
+  readonly place: Exclude<Place, { in: "pieces" }> | string;
+}
 
 /** How many alternatives an error names. */
 const MOST_ALTERNATIVES = 5;
@@ -111,7 +121,7 @@ export class PlaceWalk {
     const { place } = this;
     return place.in === "memory"
       ? { kind: "show", position, operand: place.address, from: "address", shape }
-      : { kind: "show", position, operand: this.word(place, 64, false), from: "value", shape };
+      : { kind: "show", position, operand: this.wholeWord(place), from: "value", shape };
   }
 
   private member(name: string, position: Position): void {
@@ -230,13 +240,18 @@ export class PlaceWalk {
     if (this.field !== undefined)
       throw new Unresolved("cannot take the address of a bit field", this.position);
     if (this.place.in === "memory") return this.place.address;
-    throw new Unresolved("cannot take address of object in register", this.position);
+    const where = this.place.in === "word" ? "register" : "several places";
+    throw new Unresolved(`cannot take address of object in ${where}`, this.position);
   }
 
   private integer({ size, signed }: { readonly size: number; readonly signed: boolean }): ast.Expression {
     const { place, position, memory } = this;
     const { offset, width } = this.field ?? { offset: 0, width: 8 * size };
     if (place.in === "word") return this.word({ ...place, offset: place.offset + offset }, width, signed);
+    if (place.in === "pieces") {
+      if (width > 64) throw new Unresolved("cannot process >64-bit values", position);
+      return bitsOfParts(place.parts, place.offset + offset, width, signed, memory, position);
+    }
     if (size > 8) throw new Unresolved("cannot process >64-bit values", position);
     if (this.field === undefined) return load(place.address, loadable(size), signed, memory, position);
     const needed = Math.ceil((offset + width) / 8);
@@ -244,6 +259,15 @@ export class PlaceWalk {
     if (needed > 8)
       throw new Unresolved("a packed bit field that 8 bytes do not hold cannot be read", position);
     return bits(load(place.address, word, false, memory, position), offset, width, signed, position);
+  }
+
+  /** What is shown as a whole from a value must be one. */
+  private wholeWord(place: Exclude<Place, { in: "memory" }>): ast.Expression {
+    if (place.in === "word") return this.word(place, 64, false);
+    const size = sizeOf(this.at, this.types) ?? 0;
+    if (size < 1 || size > 8)
+      throw new Unresolved("it is not in one place: only its members can be shown", this.position);
+    return bitsOfParts(place.parts, place.offset, 8 * size, false, this.memory, this.position);
   }
 
   private word(place: Extract<Place, { in: "word" }>, width: number, signed: boolean): ast.Expression {

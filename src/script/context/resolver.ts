@@ -7,6 +7,7 @@ import { assertNever } from "../../base/assert-never.js";
 import type * as ast from "../ast.js";
 import type { Position } from "../position.js";
 import type { ModuleTypes, ProbedCode, ProbedCodes, StaticVariable } from "../probed-code.js";
+import { firstOfEachName, localPlace } from "./local-place.js";
 import { load, plus } from "./nodes.js";
 import { parameterPlaces } from "./parameters.js";
 import { namedType } from "./named-type.js";
@@ -113,6 +114,10 @@ export class ContextResolver {
     const { code, moment } = this;
     if (code === undefined) throw new Unresolved(this.whyUnknown(), position);
     if (name === "return" && moment === "return") return { ...returned(code, position), code };
+    const local = code.locals?.all.find((each) => each.name === name);
+    // Of the whole of a scope something may be said that does not hold yet where the function is entered.
+    if (code.locals !== undefined && local !== undefined && (moment === "inside" || local.isExact))
+      return { place: localPlace(local, code.locals, code, position), type: local.type, code };
     const index = code.prototype?.parameters.findIndex((each) => each.name === name) ?? -1;
     const parameter = code.prototype?.parameters[index];
     if (code.prototype !== undefined && parameter !== undefined)
@@ -125,7 +130,7 @@ export class ContextResolver {
         `unable to find local '${name}' in ${code.name}: its types are not known (no type information has its prototype)`,
         position,
       );
-    const names = code.prototype.parameters.flatMap((each) => (each.name === "" ? [] : [each.name]));
+    const names = variableNames(code);
     if (moment === "return") names.push("return");
     const alternatives = nearest(name, names, MOST_ALTERNATIVES).map((each) => `$${each}`);
     const hint = alternatives.length === 0 ? "<no alternatives>" : `alternatives: ${alternatives.join(", ")}`;
@@ -150,7 +155,7 @@ export class ContextResolver {
     const name = prototype?.parameters[index]?.name ?? "";
     if (this.moment === "inside")
       throw new Unresolved(
-        `'$${name}' of ${code.name} is known where the function is entered and where it returns; in between, type information does not tell where it is`,
+        `'$${name}' of ${code.name} is known where the function is entered and where it returns; in between, only debug information (DWARF) tells where it is, and there is none of this code`,
         position,
       );
     const place = prototype === undefined ? undefined : parameterPlaces(prototype, code.types)[index];
@@ -233,8 +238,8 @@ export class ContextResolver {
         throw new Unresolved("$$return is for probes on the return of functions", position);
       if (prototype !== undefined && resolved(prototype.returns).kind !== "void")
         add("return", prototype.returns);
-    } else if (name !== "locals") {
-      for (const each of prototype?.parameters ?? []) if (each.name !== "") add(each.name, each.type);
+    } else {
+      for (const each of this.listed(name)) add(each.name, each.type);
     }
     this.uses.push({ node, type: "string" });
     if (values.length === 0) return { kind: "string", position, value: format };
@@ -244,6 +249,20 @@ export class ContextResolver {
       name: "sprintf",
       arguments: [{ kind: "string", position, value: format }, ...values],
     };
+  }
+
+  /** What `$$parms`, `$$locals` and `$$vars` are about: parameters first. */
+  private listed(name: ast.ContextList): readonly { readonly name: string; readonly type: Type }[] {
+    const { code, moment } = this;
+    const parameters = code?.prototype?.parameters.filter((each) => each.name !== "") ?? [];
+    // Before a function has begun, its variables hold nothing.
+    const locals =
+      moment === "inside" && name !== "parms"
+        ? firstOfEachName(code?.locals?.all ?? []).filter(
+            (local) => !parameters.some((each) => each.name === local.name),
+          )
+        : [];
+    return name === "locals" ? locals : [...parameters, ...locals];
   }
 
   private tried(node: ast.ContextNode): ast.Expression | undefined {
@@ -268,6 +287,13 @@ function refuseUntyped({ type }: StaticVariable, name: string, node: ast.Context
   );
 }
 
+/** What `$` can stand in front of: parameters first. */
+function variableNames(code: ProbedCode): string[] {
+  const parameters = code.prototype?.parameters.map((each) => each.name) ?? [];
+  const locals = code.at === "inside" ? (code.locals?.all.map((each) => each.name) ?? []) : [];
+  return [...new Set([...parameters, ...locals])].filter((name) => name !== "");
+}
+
 function entryOf(code: ProbedCode): ProbedCode {
   return {
     key: code.key,
@@ -275,6 +301,7 @@ function entryOf(code: ProbedCode): ProbedCode {
     prototype: code.prototype,
     types: code.types,
     at: "entry",
+    locals: code.locals,
     memory: code.memory,
     variable: (name) => code.variable(name),
   };

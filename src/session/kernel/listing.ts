@@ -5,11 +5,12 @@ import { isOfKernel, isReturn, isText, type Point, type TextPoint } from "../poi
 import type { Foreign, KnownPoints, Match } from "../script/known-points.js";
 import { callFunctions } from "./call-functions.js";
 import type { KernelFunction } from "../../symbols/kernel/functions.js";
-import { codeKey } from "./code-key.js";
+import { codeKey, placeKey } from "./code-key.js";
 import type { CodeSource } from "./code-source.js";
 import { sourcesOf } from "./codes.js";
 import { refuseForbidden } from "./forbidden.js";
 import { refuseOffsetIn } from "./places.js";
+import { firstOfEachName } from "../../script/context/local-place.js";
 import { typeText } from "../../script/context/type-text.js";
 import { type FunctionType, resolved } from "../../symbols/types/type.js";
 import type { KernelView } from "./view.js";
@@ -93,13 +94,22 @@ function matchesIn(point: TextPoint, source: CodeSource): readonly Match[] {
     if (point.kind === "offset") {
       const text = `${container}.statement("${found.name}+0x${point.offset.toString(16)}")`;
       const place = formatAddress((found.vaddr + point.offset) as Address);
-      return { text, place, code: codeKey(source.name, found.name) };
+      const vaddr = (found.vaddr + point.offset) as Vaddr;
+      return {
+        text,
+        place,
+        // Looked up only for who asks: that takes reading debug information.
+        get variables() {
+          return variablesInside(source, vaddr);
+        },
+        code: placeKey(source.name, vaddr),
+      };
     }
     const text = `${container}.function("${found.name}")${point.exported === true ? ".exported" : ""}${suffixOf(point)}`;
     return {
       text,
       place: formatVaddr(found.vaddr),
-      variables: variablesOf(source.code.prototype(found.name), isReturn(point)),
+      variables: variablesOf(source.code.prototype(found.name, found.vaddr), isReturn(point)),
       code: codeKey(source.name, found.name),
     };
   });
@@ -113,6 +123,17 @@ function functionsOf(
   return point.kind === "function" && point.exported === true
     ? functions.filter(({ exported }) => exported)
     : functions;
+}
+
+/** Those that are somewhere at a place inside of a function; undefined where nothing tells. */
+function variablesInside(source: CodeSource, vaddr: Vaddr): readonly string[] | undefined {
+  const all = source.code.variablesAt(vaddr);
+  return (
+    all &&
+    firstOfEachName(all)
+      .filter(({ location }) => location.kind !== "absent")
+      .map(({ name, type }) => `$${name}:${typeText(type)}`)
+  );
 }
 
 /** `$file:struct file*`, as SystemTap lists them. */

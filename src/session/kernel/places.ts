@@ -6,7 +6,7 @@ import type { KernelFunction } from "../../symbols/kernel/functions.js";
 import { loadedAt, unloadedFrom } from "../../symbols/vaddr.js";
 import type { TextPlace } from "../images.js";
 import type { TextPoint } from "../points/point.js";
-import { codeKey } from "./code-key.js";
+import { codeKey, placeKey } from "./code-key.js";
 import type { LoadedCode } from "./loaded-code.js";
 
 /** Text as it is in memory without breakpoints of ours. @returns bytes read */
@@ -64,7 +64,8 @@ export function functionPlace(found: KernelFunction, image: LoadedCode): TextPla
 
 /** @throws ProbeRefused inside of an instruction */
 export function statementPlace(address: Address, image: LoadedCode, read: ReadText): TextPlace {
-  const symbol = image.source.code.symbolAt(unloadedFrom(address, image.bias));
+  const vaddr = unloadedFrom(address, image.bias);
+  const symbol = image.source.code.symbolAt(vaddr);
   if (symbol === undefined)
     throw new ProbeRefused(address, "not-code", `no function is known at ${formatAddress(address)}`);
   refuseInside(address, loadedAt(symbol.start, image.bias), symbol.name, read);
@@ -73,7 +74,7 @@ export function statementPlace(address: Address, image: LoadedCode, read: ReadTe
     image,
     name: image.nameAt(address),
     fileByte: image.fileByte(address),
-    code: codeKey(image.source.name, symbol.name),
+    code: placeKey(image.source.name, vaddr),
   };
 }
 

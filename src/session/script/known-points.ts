@@ -6,7 +6,7 @@ export interface Match {
   /** Where its instruction is, as in the image; undefined where it is not at one place, or not known yet. */
   readonly place: string | undefined;
   /** `$file:struct file*`: the context variables that are known there. */
-  readonly variables?: readonly string[];
+  readonly variables?: readonly string[] | undefined;
   /** The key of the code that is there, where handlers with context variables are made for codes. */
   readonly code?: string;
 }

@@ -354,6 +354,11 @@ export class ElfImage implements Disposable {
     return this.file.sectionContents(section);
   }
 
+  /** Bytes of the file itself, as often as one likes: for pieces of large sections. @throws TargetError cut short */
+  fileBytes(offset: number, length: number): Buffer {
+    return this.file.source.read(offset, length);
+  }
+
   [Symbol.dispose](): void {
     this.file.source.close();
     this.debug?.image?.[Symbol.dispose]();

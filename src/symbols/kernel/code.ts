@@ -1,5 +1,6 @@
 import type { RefusalReason } from "../../base/refusals.js";
 import type { Glob } from "../glob.js";
+import type { LocalVariable } from "../types/location.js";
 import type { FunctionType, Type, TypeNames } from "../types/type.js";
 import type { Vaddr, VaddrRange } from "../vaddr.js";
 import type { KernelFunction } from "./functions.js";
@@ -27,10 +28,27 @@ export interface KernelCode {
   readonly types: TypeNames | undefined;
   /** Ranges that hold instructions, in order. */
   readonly text: readonly VaddrRange[];
-  /** Of a function, by its name in the source; undefined where types say nothing of it. */
-  prototype(name: string): FunctionType | undefined;
-  /** A variable whose type is known; BTF of most kernels knows of per-CPU variables only. */
-  variable(name: string): KernelVariable | undefined;
+  /**
+   * Of a function, by its name in the source; undefined where types say nothing of it.
+   *
+   * @param vaddr its own: of several functions of one name, or of a copy that the compiler made, debug
+   * information tells that one's
+   */
+  prototype(name: string, vaddr?: Vaddr): FunctionType | undefined;
+  /**
+   * A variable whose type is known; BTF of most kernels knows of per-CPU variables only, debug information of
+   * all.
+   *
+   * @param near a place of the code: of several of one name, that of its own source file is meant
+   */
+  variable(name: string, near?: Vaddr): KernelVariable | undefined;
+  /** Does BTF tell a function's prototype? Then its parameters are where the calling convention has them. */
+  isInBtf(name: string): boolean;
+  /**
+   * The variables of functions at a place of the code, innermost scope first, where each of them is at that
+   * place; undefined where nothing tells (no debug information).
+   */
+  variablesAt(vaddr: Vaddr): readonly LocalVariable[] | undefined;
   /** The first of that name in order of address. */
   symbol(name: string): Vaddr | undefined;
   /** The symbol at or before an address of text or data. */

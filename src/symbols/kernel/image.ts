@@ -7,7 +7,10 @@ import { compileGlob, type Glob } from "../glob.js";
 import type { FunctionType, TypeNames } from "../types/type.js";
 import { type MemberPlace, placeOf } from "../types/members.js";
 import { rangeAt, type Vaddr, type VaddrRange } from "../vaddr.js";
+import type { LocalVariable } from "../types/location.js";
+import { callFrameBy } from "./call-frame.js";
 import type { KernelCode, KernelVariable } from "./code.js";
+import { KernelDebug } from "./debug-information.js";
 import { ExceptionTable } from "./exception-table.js";
 import { readExports } from "./exports.js";
 import type { ForbiddenText } from "./forbidden.js";
@@ -37,6 +40,7 @@ export class KernelImage implements KernelCode, Disposable {
   private functionsKept: FunctionNames | undefined;
   private exportsKept: ReadonlySet<number> | undefined;
   private btfKept: { readonly types: BtfTypes | undefined } | undefined;
+  private debugKept: { readonly debug: KernelDebug | undefined } | undefined;
   private bannerKept: string | undefined;
   private forbiddenKept: ForbiddenText | undefined;
   private exceptionsKept: ExceptionTable | undefined;
@@ -88,32 +92,59 @@ export class KernelImage implements KernelCode, Disposable {
     return BANNER.exec(this.banner)?.[1] ?? "";
   }
 
-  /** From `.BTF`. */
+  /** From `.BTF`, else from debug information. */
   get types(): TypeNames | undefined {
-    return this.btf;
+    return this.btf ?? this.debug?.dwarf.types;
   }
 
-  /** As {@link types}, as the basis for those of modules. */
+  /** Those of `.BTF`, as the basis for those of modules. */
   get btf(): BtfTypes | undefined {
     this.btfKept ??= { types: this.readTypes() };
     return this.btfKept.types;
   }
 
-  prototype(name: string): FunctionType | undefined {
-    return this.btf?.prototype(name);
+  /** Debug information (DWARF), which few kernels have: asked for what BTF does not tell. */
+  private get debug(): KernelDebug | undefined {
+    this.debugKept ??= { debug: KernelDebug.find(this.elf, this.path, this.knownRelease()) };
+    return this.debugKept.debug;
   }
 
-  variable(name: string): KernelVariable | undefined {
+  prototype(name: string, vaddr?: Vaddr): FunctionType | undefined {
+    const described = this.btf?.prototype(name);
+    if (described !== undefined) return described;
+    const { debug } = this;
+    const there = vaddr === undefined ? undefined : debug?.dwarf.functionAt(vaddr);
+    return there === undefined ? debug?.dwarf.prototype(name) : there.prototype;
+  }
+
+  variable(name: string, near?: Vaddr): KernelVariable | undefined {
     const described = this.btf?.variable(name);
-    if (described === undefined) return undefined;
-    const perCpu = described.section === PER_CPU_SECTION;
-    const vaddr = this.symbol(name) ?? (perCpu ? (described.offset as Vaddr) : undefined);
-    return vaddr === undefined ? undefined : { vaddr, type: described.type, perCpu };
+    if (described !== undefined) {
+      const perCpu = described.section === PER_CPU_SECTION;
+      const vaddr = this.symbol(name) ?? (perCpu ? (described.offset as Vaddr) : undefined);
+      return vaddr === undefined ? undefined : { vaddr, type: described.type, perCpu };
+    }
+    const { debug } = this;
+    const found = debug?.dwarf.variable(name, near);
+    const vaddr = found?.vaddr ?? (found && this.symbol(name));
+    if (found === undefined || vaddr === undefined) return undefined;
+    const { perCpu } = debug ?? {};
+    const isOfEach = perCpu !== undefined && vaddr >= perCpu.start && vaddr < perCpu.end;
+    return { vaddr, type: found.type, perCpu: isOfEach };
+  }
+
+  isInBtf(name: string): boolean {
+    return this.btf?.prototype(name) !== undefined;
+  }
+
+  variablesAt(vaddr: Vaddr): readonly LocalVariable[] | undefined {
+    return this.debug?.dwarf.variablesAt(vaddr, callFrameBy(this.unwind));
   }
 
   /** Where a member of a struct lies; undefined where it is not known. */
   placeOf(struct: string, path: string): MemberPlace | undefined {
-    return this.btf && placeOf(this.btf, struct, path);
+    const { types } = this;
+    return types && placeOf(types, struct, path);
   }
 
   /**
@@ -122,12 +153,14 @@ export class KernelImage implements KernelCode, Disposable {
    * @throws TargetError no types, no such struct or member
    */
   offsetOf(struct: string, path: string): number {
-    if (this.btf === undefined) {
+    const { types } = this;
+    if (types === undefined) {
       throw new TargetError(`${this.path} has no type information`, {
-        remedy: "use a kernel that is built with CONFIG_DEBUG_INFO_BTF",
+        remedy:
+          "use a kernel that is built with CONFIG_DEBUG_INFO_BTF, or its vmlinux with debug information",
       });
     }
-    const place = placeOf(this.btf, struct, path);
+    const place = placeOf(types, struct, path);
     if (place === undefined) throw new TargetError(`${this.path} knows no ${path} of struct ${struct}`);
     return place.offset;
   }
@@ -171,6 +204,7 @@ export class KernelImage implements KernelCode, Disposable {
   }
 
   [Symbol.dispose](): void {
+    this.debugKept?.debug?.[Symbol.dispose]();
     this.elf[Symbol.dispose]();
   }
 
@@ -237,6 +271,16 @@ export class KernelImage implements KernelCode, Disposable {
     const range = this.section(".BTF");
     if (range === undefined) return undefined;
     return BtfTypes.parse(this.bytesAt(range.start, range.end - range.start), `${this.path}, .BTF`);
+  }
+
+  /** Of an image that says none, nothing can be found by it. */
+  private knownRelease(): string | undefined {
+    try {
+      return this.release;
+    } catch (error) {
+      if (error instanceof TargetError) return undefined;
+      throw error;
+    }
   }
 
   private readBanner(): string {

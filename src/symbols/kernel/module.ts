@@ -38,7 +38,9 @@ export interface ModuleFacts {
   readonly memory: LiveMemory;
   /** `struct module`. */
   readonly struct: LiveStruct;
-  readonly kernelTypes: BtfTypes;
+  readonly kernelTypes: TypeNames;
+  /** What a module's own types are numbered on behind; undefined where the kernel has no BTF. */
+  readonly kernelBtf: BtfTypes | undefined;
   readonly name: string;
   /** All that is its own: text first, then data. */
   readonly ranges: readonly VaddrRange[];
@@ -100,6 +102,15 @@ export class KernelModule implements KernelCode {
     const described = this.btf?.variable(name);
     const vaddr = described && this.symbol(name);
     return vaddr && { vaddr, type: described.type, perCpu: described.section === ".data..percpu" };
+  }
+
+  isInBtf(name: string): boolean {
+    return this.prototype(name) !== undefined;
+  }
+
+  /** Debug information of modules is not read: each has a file of its own, which is not linked. */
+  variablesAt(): undefined {
+    return undefined;
   }
 
   symbol(name: string): Vaddr | undefined {
@@ -173,9 +184,9 @@ export class KernelModule implements KernelCode {
 
   /** The kernel's copy: what `btf_data` of `struct module` points to is gone once the module is there. */
   private readTypes(): BtfTypes | undefined {
-    const { kernelTypes, typesList } = this.facts;
+    const { kernelTypes, kernelBtf, typesList } = this.facts;
     const link = placeOf(kernelTypes, "btf_module", "list");
-    if (typesList === undefined || link === undefined) return undefined;
+    if (typesList === undefined || kernelBtf === undefined || link === undefined) return undefined;
     for (const at of walkList(this.memory, typesList, link.offset, "the list of modules' types")) {
       const entry = LiveStruct.read(this.memory, at, kernelTypes, "btf_module");
       if (entry.pointer("module") !== this.struct.at) continue;
@@ -183,7 +194,7 @@ export class KernelModule implements KernelCode {
       const size = btf.u32("data_size");
       const what = this.what("types");
       if (size > MOST_BYTES) throw new TargetError(`${what}: they are said to have ${size} bytes`);
-      return BtfTypes.parse(readLive(this.memory, btf.pointer("data"), size, what), what, kernelTypes);
+      return BtfTypes.parse(readLive(this.memory, btf.pointer("data"), size, what), what, kernelBtf);
     }
     return undefined;
   }

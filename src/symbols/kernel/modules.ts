@@ -30,7 +30,7 @@ const LASTING_MEMORY = 4;
  */
 export function loadedModules(image: KernelImage, memory: LiveMemory, bias: LoadBias): LoadedModules {
   const head = image.symbol("modules");
-  if (image.btf === undefined || head === undefined)
+  if (image.types === undefined || head === undefined)
     throw new TargetError(`${image.path} does not say where its modules are listed`, {
       remedy: "use a kernel that is built with CONFIG_MODULES, CONFIG_DEBUG_INFO_BTF and CONFIG_KALLSYMS_ALL",
     });
@@ -67,7 +67,7 @@ export function moduleAt(
   bias: LoadBias,
   at: Address,
 ): KernelModule | undefined {
-  const kernelTypes = image.btf;
+  const kernelTypes = image.types;
   if (kernelTypes === undefined) return undefined;
   const struct = LiveStruct.read(memory, at, kernelTypes, "module");
   const state = struct.u32("state");
@@ -82,6 +82,7 @@ export function moduleAt(
     memory,
     struct,
     kernelTypes,
+    kernelBtf: image.btf,
     name,
     ranges,
     typesList: list && loadedAt(list, bias),
