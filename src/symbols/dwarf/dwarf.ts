@@ -33,7 +33,7 @@ export class Dwarf {
   private namesKept: NameIndex | undefined;
   private unitsKept: AddressTable | undefined;
   private framesKept: { readonly frames: readonly CallFrames[] } | undefined;
-  private readonly functionsKept = new Map<UnitHeader, UnitFunctions>();
+  private readonly functionsKept = new Map<UnitHeader, UnitTop>();
 
   private constructor(
     private readonly elf: ElfImage,
@@ -67,8 +67,10 @@ export class Dwarf {
    * @param near a place of the code: of several of one name, that of its own file is meant
    */
   variable(name: string, near?: Vaddr): DwarfVariable | undefined {
-    const own = near === undefined ? undefined : this.variableNear(name, near);
-    if (own !== undefined) return own;
+    const unit = near === undefined ? undefined : this.unitAt(near);
+    const own = unit && this.functionsOf(unit).variable(name);
+    // One that was optimised out is not to be taken for another file's.
+    if (own !== undefined) return this.placed(this.entries.at(own));
     const offset = this.names.find("variable", name);
     return offset === undefined ? undefined : this.placed(this.entries.at(offset));
   }
@@ -113,22 +115,12 @@ export class Dwarf {
     return new AddressTable(owned);
   }
 
-  private functionsOf(unit: UnitHeader): UnitFunctions {
+  private functionsOf(unit: UnitHeader): UnitTop {
     const known = this.functionsKept.get(unit);
     if (known !== undefined) return known;
-    const made = new UnitFunctions(this.entries, unit);
+    const made = new UnitTop(this.entries, unit);
     this.functionsKept.set(unit, made);
     return made;
-  }
-
-  private variableNear(name: string, near: Vaddr): DwarfVariable | undefined {
-    const unit = this.unitAt(near);
-    const offsets = unit === undefined ? [] : this.functionsOf(unit).variables(name);
-    for (const offset of offsets) {
-      const found = this.placed(this.entries.at(offset));
-      if (found !== undefined) return found;
-    }
-    return undefined;
   }
 
   private placed(entry: Entry): DwarfVariable | undefined {
@@ -162,9 +154,9 @@ export class Dwarf {
 }
 
 /** What stands at the top of one unit: its functions by their code, its variables by their names. */
-class UnitFunctions {
+class UnitTop {
   private readonly ranges: AddressTable;
-  private readonly named = new Map<string, number[]>();
+  private readonly named = new Map<string, number>();
 
   constructor(entries: Entries, unit: UnitHeader) {
     const owned: (VaddrRange & { readonly owner: number })[] = [];
@@ -173,7 +165,8 @@ class UnitFunctions {
       if (entry.tag === TAG.subprogram)
         for (const { start, end } of rangesOf(entries, entry) ?? [])
           owned.push({ start, end, owner: entry.offset });
-      if (entry.tag === TAG.variable && entry.attributes.has(ATTRIBUTE.location)) this.enter(entries, entry);
+      if (entry.tag === TAG.variable && !entries.flag(entry, ATTRIBUTE.declaration))
+        this.enter(entries, entry);
     }
     this.ranges = new AddressTable(owned);
   }
@@ -182,14 +175,13 @@ class UnitFunctions {
     return this.ranges.at(vaddr);
   }
 
-  variables(name: string): readonly number[] {
-    return this.named.get(name) ?? [];
+  variable(name: string): number | undefined {
+    return this.named.get(name);
   }
 
   private enter(entries: Entries, entry: Entry): void {
     const name = entries.nameOf(entry);
-    const known = this.named.get(name);
-    if (known === undefined) this.named.set(name, [entry.offset]);
-    else known.push(entry.offset);
+    // One that is declared first is there twice: the second says where it is.
+    if (!this.named.has(name) || entry.attributes.has(ATTRIBUTE.location)) this.named.set(name, entry.offset);
   }
 }

@@ -56,6 +56,8 @@ export const ATTRIBUTE = {
   specification: 0x47,
   type: 0x49,
   ranges: 0x55,
+  /** Of a declaration: the type's own unit. */
+  signature: 0x69,
   dataBitOffset: 0x6b,
   strOffsetsBase: 0x72,
   addrBase: 0x73,

@@ -29,16 +29,26 @@ export function variablesAt(
   vaddr: Vaddr,
   callFrame: CallFrameAt,
 ): readonly LocalVariable[] {
-  const scopes = scopesAt(types.entries, subprogram, vaddr);
+  const { entries } = types;
+  const scopes = scopesAt(entries, subprogram, vaddr);
+  const context = contextOf(entries, subprogram, vaddr, callFrame);
   const found: LocalVariable[] = [];
+  /** Descriptions of those that were found: the abstract instances of functions. */
+  const described = new Set<number>();
+  const add = (entry: Entry, owner: string): void => {
+    if (entry.tag !== TAG.formalParameter && entry.tag !== TAG.variable) return;
+    const origin = entries.reference(entry, ATTRIBUTE.abstractOrigin);
+    if (origin !== undefined) described.add(origin);
+    const variable = variableOf(types, entry, vaddr, context, owner);
+    if (variable !== undefined && found.length < MOST_VARIABLES) found.push(variable);
+  };
   for (const scope of scopes.reverse()) {
-    const context = contextOf(types.entries, subprogram, vaddr, callFrame);
-    for (const entry of types.entries.children(scope.entry)) {
-      const isParameter = entry.tag === TAG.formalParameter;
-      if (!isParameter && entry.tag !== TAG.variable) continue;
-      const variable = variableOf(types, entry, vaddr, context, scope.function);
-      if (variable !== undefined && found.length < MOST_VARIABLES) found.push(variable);
-    }
+    for (const entry of entries.children(scope.entry)) add(entry, scope.function);
+    const abstract = entries.reference(scope.entry, ATTRIBUTE.abstractOrigin);
+    if (abstract === undefined || scope.entry.tag === TAG.lexicalBlock) continue;
+    // An instance leaves out what nothing is left of.
+    for (const entry of entries.children(entries.at(abstract)))
+      if (!described.has(entry.offset)) add(entry, scope.function);
   }
   return found;
 }

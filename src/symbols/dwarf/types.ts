@@ -60,8 +60,10 @@ export class DwarfTypes implements TypeNames {
     return type;
   }
 
-  private make(entry: Entry): Type {
+  private make(declared: Entry): Type {
     const { entries } = this;
+    const elsewhere = entries.reference(declared, ATTRIBUTE.signature);
+    const entry = elsewhere === undefined ? declared : entries.at(elsewhere);
     switch (entry.tag) {
       case TAG.baseType:
         return scalar(entries, entry);
