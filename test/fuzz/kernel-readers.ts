@@ -226,7 +226,7 @@ function askTypes(types: BtfTypes): void {
   for (let id = 0; id < Math.min(types.table.end, MOST_TYPES); id += 1) askType(types.type(id), 0);
 }
 
-function askType(type: Type, depth: number): void {
+export function askType(type: Type, depth: number): void {
   const known = resolved(type);
   const size = sizeOf(type);
   assert.ok(size === undefined || size >= 0);

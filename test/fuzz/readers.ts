@@ -1,4 +1,5 @@
 import { defectiveReaders } from "./defective-readers.js";
+import { dwarfReaders } from "./dwarf-readers.js";
 import { elfReaders } from "./elf-readers.js";
 import { kernelReaders } from "./kernel-readers.js";
 import { procReaders } from "./proc-readers.js";
@@ -15,6 +16,7 @@ export function makeReaders(set: ReaderSet, folder: string, hasCompiler: boolean
   return [
     ...elfReaders(folder, hasCompiler),
     ...kernelReaders(),
+    ...dwarfReaders(),
     ...procReaders(),
     ...scriptReaders(),
     ...stubReaders(),

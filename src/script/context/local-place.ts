@@ -4,7 +4,8 @@ import type * as ast from "../ast.js";
 import type { Position } from "../position.js";
 import type { LocalVariables, ProbedCode } from "../probed-code.js";
 import { bits, load, number, plus } from "./nodes.js";
-import type { PartOfPlace, Place } from "./place.js";
+import type { PartOfPlace, PlainPlace } from "./pieces.js";
+import type { Place } from "./place.js";
 import { Unresolved } from "./unresolved.js";
 
 const MOST_AVAILABLE = 8;
@@ -73,7 +74,7 @@ class FormulaWords {
   ) {}
 
   /** @returns why it is nowhere */
-  place(location: Exclude<Location, { kind: "pieces" }>): Exclude<Place, { in: "pieces" }> | string {
+  place(location: Exclude<Location, { kind: "pieces" }>): PlainPlace | string {
     switch (location.kind) {
       case "absent":
         return location.why;

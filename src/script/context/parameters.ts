@@ -13,6 +13,8 @@ export type ParameterPlace =
 const GENERAL_REGISTERS = 6;
 const VECTOR_REGISTERS = 8;
 const WORD = 8;
+/** Two words have no more structures in one another that are not the same bytes. */
+const MOST_NESTED = 32;
 
 /**
  * Where the parameters of a function are when it is entered. System V ABI, AMD64 supplement, 3.2.3: words go
@@ -71,7 +73,7 @@ function classesOf(plain: Type, size: number, types: TypeNames): WordClass[] {
   if (!isComposite(plain)) return size > WORD ? ["integer", "integer"] : ["integer"];
   if (size > 2 * WORD) return ["memory"];
   const classes = new Array<WordClass | undefined>(Math.ceil(size / WORD)).fill(undefined);
-  const unaligned = mergeMembers(plain, 0, classes, types);
+  const unaligned = mergeMembers(plain, 0, classes, types, 0);
   if (unaligned) return ["memory"];
   return classes.map((each) => each ?? "vector");
 }
@@ -82,19 +84,22 @@ function mergeMembers(
   offset: number,
   classes: (WordClass | undefined)[],
   types: TypeNames,
+  depth: number,
 ): boolean {
   const plain = resolved(type);
+  // Damaged types can be said to hold themselves.
+  if (depth > MOST_NESTED) return true;
   if (plain.kind === "array") {
     const stride = sizeOf(plain.of, types) ?? 0;
     for (let index = 0; index < plain.length; index++)
-      if (mergeMembers(plain.of, offset + index * stride, classes, types)) return true;
+      if (mergeMembers(plain.of, offset + index * stride, classes, types, depth + 1)) return true;
     return false;
   }
   if (plain.kind === "struct" || plain.kind === "union") {
     const members = defined(plain, types)?.members ?? [];
     return members.some(({ type: of, bitOffset, bitSize }) => {
       const at = offset + Math.floor(bitOffset / 8);
-      if (bitSize === undefined) return mergeMembers(of, at, classes, types);
+      if (bitSize === undefined) return mergeMembers(of, at, classes, types, depth + 1);
       for (const bit of [bitOffset, bitOffset + bitSize - 1]) {
         const index = Math.floor((8 * offset + bit) / (8 * WORD));
         if (index < classes.length) classes[index] = "integer";

@@ -2,8 +2,20 @@ import type { MemoryKind } from "../../ir/ir.js";
 import type * as ast from "../ast.js";
 import type { Position } from "../position.js";
 import { bits, load, number, plus } from "./nodes.js";
-import type { PartOfPlace } from "./place.js";
 import { Unresolved } from "./unresolved.js";
+
+/** One place. */
+export type PlainPlace =
+  | { readonly in: "memory"; readonly address: ast.Expression }
+  /** In a word that is at hand, from a bit on: a register. */
+  | { readonly in: "word"; readonly word: ast.Expression; readonly offset: number };
+
+/** A part of a value, where the compiler has taken it apart. */
+export interface PartOfPlace {
+  readonly bytes: number;
+  /** A text: why it is nowhere. */
+  readonly place: PlainPlace | string;
+}
 
 /**
  * Bits of a variable whose parts are here and there, put together.

@@ -11,7 +11,7 @@ import { nearest } from "../../base/closest.js";
 import type * as ast from "../ast.js";
 import type { Position } from "../position.js";
 import { bits, element, literal, load, plus } from "./nodes.js";
-import { bitsOfParts } from "./pieces.js";
+import { bitsOfParts, type PartOfPlace, type PlainPlace } from "./pieces.js";
 import { shapeOf } from "./shapes.js";
 import { defined, isCharacter, sizeOf } from "./sizes.js";
 import { typeText } from "./type-text.js";
@@ -19,18 +19,9 @@ import { Unresolved } from "./unresolved.js";
 
 /** Where a value is while the steps behind a context variable are followed. */
 export type Place =
-  | { readonly in: "memory"; readonly address: ast.Expression }
-  /** In a word that is at hand, from a bit on: a register. */
-  | { readonly in: "word"; readonly word: ast.Expression; readonly offset: number }
+  | PlainPlace
   /** Parts of it are here and there; from a bit on. */
   | { readonly in: "pieces"; readonly parts: readonly PartOfPlace[]; readonly offset: number };
-
-/** A part of a value, where the compiler has taken it apart. */
-export interface PartOfPlace {
-  readonly bytes: number;
-  /** A text: why it is nowhere. */
-  readonly place: Exclude<Place, { in: "pieces" }> | string;
-}
 
 /** How many alternatives an error names. */
 const MOST_ALTERNATIVES = 5;

@@ -28,7 +28,7 @@ const WIDE = 0xffff_ffff;
 const FIRST_RESERVED = 0xffff_fff0;
 
 /** Headers of all units that we can read; those of versions that we do not know are passed by. */
-export function readHeaders(info: SectionBytes): UnitHeader[] {
+function readHeaders(info: SectionBytes): UnitHeader[] {
   const headers: UnitHeader[] = [];
   const { size, what } = info;
   for (let offset = 0; offset < size;) {

@@ -50,9 +50,7 @@ export function stepsOf(program: string): readonly Step[] {
 
 function stepOf({ registers, memory, variables }: Written): Step {
   return {
-    registers: Object.fromEntries(
-      Object.entries(registers).map(([name, value]) => [name, BigInt(value)]),
-    ) as Step["registers"],
+    registers: Object.fromEntries(Object.entries(registers).map(([name, value]) => [name, BigInt(value)])),
     memory: Object.fromEntries(
       Object.entries(memory).map(([at, bytes]) => [Number(at), Buffer.from(bytes, "hex").toString("latin1")]),
     ),
