@@ -8,11 +8,12 @@ const SUFFIXES = ["call", "return", "exported"];
 const MISSING: Readonly<Record<string, string>> = {
   trace: 'tracepoints are not probed: probe the function that the kernel calls there, kernel.function("…")',
   data: "watchpoints on data are not offered",
-  inline: "copies of inline functions stand in debug information only (DWARF), not in BTF",
-  callee: "which functions a function calls stands in debug information only (DWARF), not in BTF",
-  callees: "which functions a function calls stands in debug information only (DWARF), not in BTF",
-  label: "labels stand in debug information only (DWARF), not in BTF",
-  nearest: "source lines stand in debug information only (DWARF), not in BTF",
+  inline:
+    "where copies of inline functions are is not looked up: only variables and types are, of debug information",
+  callee: "which functions a function calls is not looked up in debug information",
+  callees: "which functions a function calls is not looked up in debug information",
+  label: "labels are not looked up in debug information",
+  nearest: "source lines are not looked up in debug information: name a function and an offset",
 };
 
 /**
@@ -85,7 +86,7 @@ function nameIn(part: PointComponent): string {
   const at = name.indexOf("@");
   if (at < 0) return name;
   throw new UnknownPoint(
-    `in which source file a function stands is not in a kernel's image, which has types (BTF) and no lines: leave out "${name.slice(at)}"`,
+    `source files and lines are not looked up, which a kernel's image does not have: leave out "${name.slice(at)}"`,
     [],
   );
 }
