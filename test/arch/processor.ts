@@ -14,15 +14,25 @@ export const NEAR_SLOT = 0x9fff_0000 as Address;
 export const FAR_SLOT = 0x5000_0000_0000 as Address;
 const MEMORY_LENGTH = 2 * 4096;
 
-const CASE_CODE = 64;
+const CASE_CODE = 512;
+const CASE_OTHER = 64;
+const CASE_HEADER = 32;
+/** Of the two pages for slots, where their last words are. */
+export const SLOT_WORD = 4096 - 8;
 const REGISTER_BYTES = 8 * REGISTERS.length;
-const CASE_LENGTH = 16 + CASE_CODE + REGISTER_BYTES;
-const RESULT_LENGTH = 24 + 2 * REGISTER_BYTES + MEMORY_LENGTH;
+const CASE_LENGTH = CASE_HEADER + CASE_CODE + CASE_OTHER + REGISTER_BYTES;
+const RESULT_LENGTH = 24 + 2 * REGISTER_BYTES + 16 + MEMORY_LENGTH;
 
 export interface Run {
   readonly codeAt: Address;
   readonly code: Uint8Array;
   readonly registers: RegisterFile;
+  /** Stop after so many single steps. */
+  readonly steps?: number;
+  /** More code. */
+  readonly other?: { readonly at: Address; readonly code: Uint8Array };
+  /** Instead of {@link freshMemory}. */
+  readonly memory?: Uint8Array;
 }
 
 export interface Outcome {
@@ -33,6 +43,8 @@ export interface Outcome {
   readonly registers: RegisterFile;
   /** Of the process that the instruction created; all 0 where it created none. */
   readonly newProcess: RegisterFile;
+  /** The words at {@link SLOT_WORD} of the near and of the far page for slots. */
+  readonly words: readonly [near: bigint, far: bigint];
   readonly memory: Uint8Array;
 }
 
@@ -65,14 +77,23 @@ export function runAll(runs: readonly Run[]): Outcome[] {
 }
 
 function encode(runs: readonly Run[]): Uint8Array {
-  const bytes = new Uint8Array(runs.length * CASE_LENGTH);
+  const lengths = runs.map(({ memory }) => CASE_LENGTH + (memory === undefined ? 0 : MEMORY_LENGTH));
+  const bytes = new Uint8Array(lengths.reduce((sum, length) => sum + length, 0));
   const view = new DataView(bytes.buffer);
+  let start = 0;
   runs.forEach((run, index) => {
-    const start = index * CASE_LENGTH;
+    if (run.code.length > CASE_CODE) throw new Error(`${String(run.code.length)} bytes of code`);
     view.setBigUint64(start, BigInt(run.codeAt), true);
     view.setUint32(start + 8, run.code.length, true);
-    bytes.set(run.code, start + 16);
-    bytes.set(run.registers.bytes, start + 16 + CASE_CODE);
+    view.setUint32(start + 12, run.steps ?? 0, true);
+    view.setBigUint64(start + 16, BigInt(run.other?.at ?? run.codeAt), true);
+    view.setUint32(start + 24, run.other?.code.length ?? 0, true);
+    view.setUint32(start + 28, run.memory === undefined ? 0 : 1, true);
+    bytes.set(run.code, start + CASE_HEADER);
+    if (run.other !== undefined) bytes.set(run.other.code, start + CASE_HEADER + CASE_CODE);
+    bytes.set(run.registers.bytes, start + CASE_HEADER + CASE_CODE + CASE_OTHER);
+    if (run.memory !== undefined) bytes.set(run.memory, start + CASE_LENGTH);
+    start += lengths[index] as number; // one for each
   });
   return bytes;
 }
@@ -86,9 +107,10 @@ function decode(bytes: Uint8Array, count: number): Outcome[] {
     const newProcess = new RegisterFile();
     const registersAt = start + 24;
     const newProcessAt = registersAt + REGISTER_BYTES;
-    const memoryAt = newProcessAt + REGISTER_BYTES;
+    const wordsAt = newProcessAt + REGISTER_BYTES;
+    const memoryAt = wordsAt + 16;
     registers.bytes.set(bytes.subarray(registersAt, newProcessAt));
-    newProcess.bytes.set(bytes.subarray(newProcessAt, memoryAt));
+    newProcess.bytes.set(bytes.subarray(newProcessAt, wordsAt));
     return {
       signal: view.getInt32(start, true),
       code: view.getInt32(start + 4, true),
@@ -96,6 +118,7 @@ function decode(bytes: Uint8Array, count: number): Outcome[] {
       vectors: view.getBigUint64(start + 16, true),
       registers,
       newProcess,
+      words: [view.getBigUint64(wordsAt, true), view.getBigUint64(wordsAt + 8, true)],
       memory: bytes.slice(memoryAt, start + RESULT_LENGTH),
     };
   });

@@ -1,12 +1,13 @@
 /*
- * Runs single instructions on the processor, for the tests of displaced instructions.
+ * Runs a few instructions on the processor, for the tests of displaced instructions.
  *
  * usage: run-instruction CASES RESULTS
  *
  * A child process has a code page, a data page and a stack page in a row, and two pages for slots.
  * For each case its memory, registers and vector registers are set, the case's code is put where
- * it belongs (all other code bytes are int3) and the child runs until a signal stops it; then
- * everything is written to RESULTS. Layouts: struct test_case and struct test_result below.
+ * it belongs (all other code bytes are int3) and the child runs until a signal stops it, or for as
+ * many single steps as the case says; then everything is written to RESULTS. Layouts: struct
+ * test_case and struct test_result below.
  */
 #define _GNU_SOURCE
 #include <elf.h>
@@ -33,8 +34,15 @@
 struct test_case {
   uint64_t code_at;
   uint32_t code_length;
-  uint32_t reserved;
-  uint8_t code[64];
+  /* 0: run on. */
+  uint32_t steps;
+  /* More code, elsewhere. */
+  uint64_t other_at;
+  uint32_t other_length;
+  /* Its memory stands behind the case. */
+  uint32_t has_memory;
+  uint8_t code[512];
+  uint8_t other[64];
   struct user_regs_struct registers;
 };
 
@@ -46,6 +54,8 @@ struct test_result {
   struct user_regs_struct registers;
   /* Of the process that the instruction created, where it created one. */
   struct user_regs_struct new_process;
+  /* The last words of the two pages for slots. */
+  uint64_t words[2];
   uint8_t memory[2 * PAGE];
 };
 
@@ -75,6 +85,8 @@ static uint64_t hash(const uint8_t *bytes, size_t length) {
   for (size_t index = 0; index < length; index++) {
     /* Where the last x87 instruction and its operand were: those of a copy are its own. */
     if (index >= 6 && index < 24) continue;
+    /* Which parts the processor keeps as "initial": all zeros may be there or not. Their values count. */
+    if (index >= 512 && index < 520) continue;
     value = (value ^ bytes[index]) * 0x100000001b3ull;
   }
   return value;
@@ -87,6 +99,12 @@ static void on_alarm(int signal) {
   (void)signal;
   late = 1;
   kill(child, SIGSTOP);
+}
+
+static int is_step(pid_t process) {
+  siginfo_t info;
+  if (ptrace(PTRACE_GETSIGINFO, process, 0, &info) != 0) fail("PTRACE_GETSIGINFO");
+  return info.si_code == TRAP_TRACE;
 }
 
 /* Lets a process that the child has just created run until a signal stops it, then ends it. */
@@ -152,8 +170,10 @@ int main(int argc, char **argv) {
     put(child, CODE, traps, PAGE);
     put(child, NEAR_SLOT, traps, PAGE);
     put(child, FAR_SLOT, traps, PAGE);
+    if (one.has_memory && fread(pattern, sizeof pattern, 1, cases) != 1) fail("fread");
     put(child, DATA, pattern, sizeof pattern);
     put(child, one.code_at, one.code, one.code_length);
+    put(child, one.other_at, one.other, one.other_length);
 
     struct iovec fresh = {vectors, state_length};
     if (ptrace(PTRACE_SETREGSET, child, (void *)NT_X86_XSTATE, &fresh) != 0) fail("PTRACE_SETREGSET");
@@ -168,13 +188,15 @@ int main(int argc, char **argv) {
     if (ptrace(PTRACE_SETREGS, child, 0, &registers) != 0) fail("PTRACE_SETREGS");
 
     late = 0;
+    uint32_t steps_left = one.steps;
     alarm(2);
     for (;;) {
-      if (ptrace(PTRACE_CONT, child, 0, 0) != 0) fail("PTRACE_CONT");
+      if (ptrace(one.steps > 0 ? PTRACE_SINGLESTEP : PTRACE_CONT, child, 0, 0) != 0) fail("PTRACE_CONT");
       while (waitpid(child, &status, 0) != child)
         if (errno != EINTR) fail("waitpid");
       if (!WIFSTOPPED(status)) break;
       if (status >> 16 != 0) run_new_process(&result.new_process);
+      else if (WSTOPSIG(status) == SIGTRAP && steps_left > 1 && is_step(child)) steps_left--;
       else if (WSTOPSIG(status) != SIGCHLD) break;
     }
     alarm(0);
@@ -192,6 +214,8 @@ int main(int argc, char **argv) {
     if (ptrace(PTRACE_GETREGSET, child, (void *)NT_X86_XSTATE, &after) != 0) fail("PTRACE_GETREGSET");
     result.vector_hash = hash(vectors_after, after.iov_len);
     get(child, DATA, result.memory, sizeof result.memory);
+    get(child, NEAR_SLOT + PAGE - 8, &result.words[0], 8);
+    get(child, FAR_SLOT + PAGE - 8, &result.words[1], 8);
     if (fwrite(&result, sizeof result, 1, results) != 1) fail("fwrite");
   }
   kill(child, SIGKILL);

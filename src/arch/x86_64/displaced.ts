@@ -17,17 +17,8 @@ import {
 } from "./emulate.js";
 import { emulateStraight } from "./emulate-straight.js";
 import { type InstructionFacts, instructionFacts } from "./instruction-facts.js";
-import {
-  buildCallSlot,
-  buildConditionalSlot,
-  buildCopySlot,
-  buildIndirectCallSlot,
-  buildJumpSlot,
-  buildSystemCallSlot,
-  buildTransactionSlot,
-  type Original,
-  type RelativeOperand,
-} from "./slot-forms.js";
+import type { InstructionForm, Original, RelativeOperand } from "./instruction-form.js";
+import { buildSlot } from "./slot-forms.js";
 import type { OutOfReach, SlotCode } from "./slot.js";
 import type { RegisterName } from "./registers.js";
 
@@ -50,6 +41,7 @@ export type Displacement =
   | {
       readonly kind: "emulate";
       readonly facts: InstructionFacts;
+      readonly form: InstructionForm;
       readonly emulate: Emulate;
       readonly buildSlot: BuildSlot;
       /** Emulation writes target memory, which costs more than a slot that is there anyway. */
@@ -58,6 +50,7 @@ export type Displacement =
   | {
       readonly kind: "copy";
       readonly facts: InstructionFacts;
+      readonly form: InstructionForm;
       readonly buildSlot: BuildSlot;
       /** How to stop behind it. */
       readonly after: StopBehind;
@@ -141,13 +134,8 @@ function plan(instruction: Instruction, decoder: Decoder, bytes: Uint8Array, at:
     case "system-call":
     case "exception":
       return facts.mnemonic === "syscall"
-        ? {
-            kind: "copy",
-            facts,
-            after: STOP,
-            buildSlot: (slot, options) => buildSystemCallSlot(original, slot, options.stopAfter),
-          }
-        : copy(facts, original, STOP);
+        ? copy(facts, { kind: "system-call", original }, STOP)
+        : copy(facts, { kind: "copy", original }, STOP);
     case "jump":
     case "conditional-jump":
     case "call":
@@ -160,17 +148,24 @@ const STOP: StopBehind = { by: "stop" };
 
 function copy(
   facts: InstructionFacts,
-  original: Original,
+  form: InstructionForm,
   after: StopBehind,
   emulate?: Emulate,
 ): Displacement {
-  return {
-    kind: "copy",
-    facts,
-    after,
-    emulate,
-    buildSlot: (slot, options) => buildCopySlot(original, slot, options.stopAfter),
-  };
+  return { kind: "copy", facts, form, after, emulate, buildSlot: slotBuilder(form) };
+}
+
+function emulated(
+  facts: InstructionFacts,
+  form: InstructionForm,
+  emulate: Emulate,
+  slotIsCheaper = false,
+): Displacement {
+  return { kind: "emulate", facts, form, emulate, slotIsCheaper, buildSlot: slotBuilder(form) };
+}
+
+function slotBuilder(form: InstructionForm): BuildSlot {
+  return (slot, { stopAfter, because }) => buildSlot(form, slot, stopAfter, because);
 }
 
 function planStraight(instruction: Instruction, facts: InstructionFacts, original: Original): Displacement {
@@ -178,27 +173,16 @@ function planStraight(instruction: Instruction, facts: InstructionFacts, origina
     case Mnemonic.Nop:
     case Mnemonic.Endbr64:
     case Mnemonic.Endbr32:
-      return {
-        kind: "emulate",
-        facts,
-        emulate: emulateJump(original.next),
-        slotIsCheaper: false,
-        buildSlot: (slot, options) => buildCopySlot(original, slot, options.stopAfter),
-      };
+      return emulated(facts, { kind: "copy", original }, emulateJump(original.next));
     case Mnemonic.Xbegin: {
       const fallback = addressOf(instruction.nearBranchTarget);
       if (fallback === undefined) return refuse("branch-out-of-address-space");
-      return {
-        kind: "copy",
-        facts,
-        after: STOP,
-        buildSlot: (slot, options) => buildTransactionSlot(original, fallback, slot, options.stopAfter),
-      };
+      return copy(facts, { kind: "transaction", original, fallback }, STOP);
     }
     case Mnemonic.Enclu:
       return refuse("enclu");
     default:
-      return copy(facts, original, STOP, emulateStraight(instruction, original.next));
+      return copy(facts, { kind: "copy", original }, STOP, emulateStraight(instruction, original.next));
   }
 }
 
@@ -206,12 +190,12 @@ function planBranch(instruction: Instruction, facts: InstructionFacts, original:
   const prefixes = scanPrefixes(original.bytes);
   if (isFar(instruction)) {
     if (facts.flow === "call") return refuse("far-call");
-    return copy(facts, original, { by: "nothing", reason: "returns-elsewhere" });
+    return copy(facts, { kind: "copy", original }, { by: "nothing", reason: "returns-elsewhere" });
   }
   if (prefixes.operandSize && !prefixes.rexW) return refuse("vendor-dependent-branch");
   if (facts.flow === "return") {
     const released = instruction.opCount === 0 ? 0 : instruction.immediate16;
-    return copy(facts, original, { by: "emulation", emulate: emulateReturn(released) });
+    return copy(facts, { kind: "copy", original }, { by: "emulation", emulate: emulateReturn(released) });
   }
   if (instruction.isCallNearIndirect || instruction.isJmpNearIndirect)
     return planIndirect(instruction, facts, original, prefixes);
@@ -255,46 +239,21 @@ function planRelative(
   prefixes: Prefixes,
 ): Displacement {
   const { next } = original;
-  if (facts.flow === "call") {
-    return {
-      kind: "emulate",
-      facts,
-      emulate: emulateCall(target, next),
-      slotIsCheaper: true,
-      buildSlot: (slot, options) => buildCallSlot(original, target, slot, options.stopAfter),
-    };
-  }
-  if (facts.flow === "jump") {
-    return {
-      kind: "emulate",
-      facts,
-      emulate: emulateJump(target),
-      slotIsCheaper: false,
-      buildSlot: (slot, options) => buildJumpSlot(original, target, slot, options.stopAfter),
-    };
-  }
+  // The slot of a call is there anyway, and emulating it writes to the stack.
+  if (facts.flow === "call")
+    return emulated(facts, { kind: "call", original, target }, emulateCall(target, next), true);
+  if (facts.flow === "jump") return emulated(facts, { kind: "jump", original, target }, emulateJump(target));
   const counted = COUNTED.get(instruction.mnemonic);
   const opcode = original.bytes[prefixes.opcodeAt] as number;
   if (counted !== undefined) {
-    const form = prefixes.addressSize ? [0x67, opcode] : [opcode];
-    return {
-      kind: "emulate",
-      facts,
-      emulate: emulateCountedJump(counted, prefixes.addressSize, target, next),
-      slotIsCheaper: false,
-      buildSlot: (slot, options) => buildConditionalSlot(original, form, target, slot, options.stopAfter),
-    };
+    const short = prefixes.addressSize ? [0x67, opcode] : [opcode];
+    const emulate = emulateCountedJump(counted, prefixes.addressSize, target, next);
+    return emulated(facts, { kind: "counted-jump", original, short, target }, emulate);
   }
   // 7x rel8, or 0f 8x rel32.
   const condition = (opcode === 0x0f ? (original.bytes[prefixes.opcodeAt + 1] as number) : opcode) & 0xf;
-  return {
-    kind: "emulate",
-    facts,
-    emulate: emulateConditionalJump(condition, target, next),
-    slotIsCheaper: false,
-    buildSlot: (slot, options) =>
-      buildConditionalSlot(original, [0x70 | condition], target, slot, options.stopAfter),
-  };
+  const emulate = emulateConditionalJump(condition, target, next);
+  return emulated(facts, { kind: "conditional-jump", original, condition, target }, emulate);
 }
 
 const COUNTED: ReadonlyMap<Mnemonic, CountedJump> = new Map<Mnemonic, CountedJump>([
@@ -312,15 +271,15 @@ function planIndirect(
   prefixes: Prefixes,
 ): Displacement {
   const operand = targetOperand(instruction, prefixes.addressSize);
-  if (facts.flow === "jump")
-    return copy(facts, original, { by: "emulation", emulate: emulateIndirectJump(operand) });
-  return {
-    kind: "emulate",
-    facts,
-    emulate: emulateIndirectCall(operand, original.next),
-    slotIsCheaper: false, // its slot always ends with a stop
-    buildSlot: (slot, options) => buildIndirectCallSlot(original, prefixes.opcodeAt, slot, options.because),
-  };
+  if (facts.flow === "jump") {
+    const emulate = emulateIndirectJump(operand);
+    return copy(facts, { kind: "copy", original }, { by: "emulation", emulate });
+  }
+  const { opcodeAt } = prefixes;
+  const register = operand.kind === "register" ? operand.register : undefined;
+  // Its slot always ends with a stop, so that it is never cheaper.
+  const form: InstructionForm = { kind: "indirect-call", original, opcodeAt, register };
+  return emulated(facts, form, emulateIndirectCall(operand, original.next));
 }
 
 function targetOperand(instruction: Instruction, narrow: boolean): TargetOperand {

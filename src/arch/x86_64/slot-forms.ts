@@ -1,31 +1,46 @@
 import { type Address, addressOf, offsetBy, toBigInt } from "../../base/address.js";
 import { MemoryFault } from "../../base/errors.js";
 import type { Emulated, EmulationMemory } from "./emulate.js";
-import { putInt32, reaches } from "./machine-code.js";
+import {
+  type InstructionForm,
+  type Original,
+  relocated,
+  SYSCALL_LENGTH,
+  turnCallInto,
+} from "./instruction-form.js";
 import type { RegisterFile } from "./registers.js";
 import { type OutOfReach, SlotBuilder, type SlotCode } from "./slot.js";
 
-/** An instruction where the program has it. */
-export interface Original {
-  readonly bytes: Uint8Array;
-  readonly at: Address;
-  /** The address behind it. */
-  readonly next: Address;
-  /** Its memory operand relative to the program counter. */
-  readonly relative: RelativeOperand | undefined;
-}
-
-export interface RelativeOperand {
-  /** Offset of the 32-bit displacement in the instruction. */
-  readonly fieldAt: number;
-  /** The address meant, signed. */
-  readonly target: bigint;
-  /** With a 67h prefix the address is cut to 32 bits: any distance is in reach. */
-  readonly cut: boolean;
+/** The code that runs a displaced instruction by itself. */
+export function buildSlot(
+  form: InstructionForm,
+  slot: Address,
+  stop: boolean,
+  because: Emulated | undefined,
+): SlotCode | OutOfReach {
+  const { original } = form;
+  switch (form.kind) {
+    case "copy":
+      return buildCopySlot(original, slot, stop);
+    case "system-call":
+      return buildSystemCallSlot(original, slot, stop);
+    case "transaction":
+      return buildTransactionSlot(original, form.fallback, slot, stop);
+    case "jump":
+      return buildJumpSlot(original, form.target, slot, stop);
+    case "conditional-jump":
+      return buildConditionalSlot(original, [0x70 | form.condition], form.target, slot, stop);
+    case "counted-jump":
+      return buildConditionalSlot(original, form.short, form.target, slot, stop);
+    case "call":
+      return buildCallSlot(original, form.target, slot, stop);
+    case "indirect-call":
+      return buildIndirectCallSlot(original, form.opcodeAt, slot, because);
+  }
 }
 
 /** The instruction itself, its relative operand corrected, and the way on behind it. */
-export function buildCopySlot(original: Original, slot: Address, stop: boolean): SlotCode | OutOfReach {
+function buildCopySlot(original: Original, slot: Address, stop: boolean): SlotCode | OutOfReach {
   const bytes = relocated(original, slot);
   if (!(bytes instanceof Uint8Array)) return bytes;
   const build = new SlotBuilder(slot);
@@ -35,26 +50,12 @@ export function buildCopySlot(original: Original, slot: Address, stop: boolean):
   return build.finish();
 }
 
-/** The original bytes, such that at `slot` they mean the same memory. Encoding and length stay as they are. */
-function relocated(original: Original, slot: Address): Uint8Array | OutOfReach {
-  const { relative } = original;
-  const bytes = original.bytes.slice();
-  if (relative === undefined) return bytes;
-  const distance = relative.target - BigInt(slot + bytes.length);
-  if (!relative.cut && !reaches(Number(distance)))
-    return { kind: "out-of-reach", near: addressOf(relative.target) ?? original.at };
-  putInt32(bytes, relative.fieldAt, Number(BigInt.asIntN(32, distance)));
-  return bytes;
-}
-
-const SYSCALL_LENGTH = 2;
-
 /**
  * `syscall` leaves the address behind it in rcx; so the slot puts the original's there, without a
  * stop: a child process that starts here, a call that is restarted and a return from a signal
  * handler all pass over it. r11 (the flags) is right by itself.
  */
-export function buildSystemCallSlot(original: Original, slot: Address, stop: boolean): SlotCode {
+function buildSystemCallSlot(original: Original, slot: Address, stop: boolean): SlotCode {
   const { next } = original;
   const build = new SlotBuilder(slot);
   build.before(original.at);
@@ -74,12 +75,7 @@ export function buildSystemCallSlot(original: Original, slot: Address, stop: boo
 }
 
 /** xbegin: an aborted transaction comes out behind the copy and is led on to where the original says. */
-export function buildTransactionSlot(
-  original: Original,
-  fallback: Address,
-  slot: Address,
-  stop: boolean,
-): SlotCode {
+function buildTransactionSlot(original: Original, fallback: Address, slot: Address, stop: boolean): SlotCode {
   const build = new SlotBuilder(slot);
   build.before(original.at);
   build.code.bytes(0xc7, 0xf8); // xbegin rel32
@@ -94,7 +90,7 @@ export function buildTransactionSlot(
 }
 
 /** jmp rel. */
-export function buildJumpSlot(original: Original, target: Address, slot: Address, stop: boolean): SlotCode {
+function buildJumpSlot(original: Original, target: Address, slot: Address, stop: boolean): SlotCode {
   const build = new SlotBuilder(slot);
   build.before(original.at);
   if (stop) build.code.bytes(0x90); // something to trap behind, where the program steps itself
@@ -107,7 +103,7 @@ export function buildJumpSlot(original: Original, target: Address, slot: Address
  * jcc, loop, jrcxz.
  * @param form the instruction's short form without its displacement
  */
-export function buildConditionalSlot(
+function buildConditionalSlot(
   original: Original,
   form: readonly number[],
   target: Address,
@@ -127,12 +123,8 @@ export function buildConditionalSlot(
   return build.finish();
 }
 
-const CALL_OPERAND = 0x10; // FF /2
-const PUSH_OPERAND = 0x30; // FF /6
-const OPERAND_MASK = 0x38;
-
 /** call rel32: a push of the true return address and a jump. Nothing of it ever needs a stop. */
-export function buildCallSlot(original: Original, target: Address, slot: Address, stop: boolean): SlotCode {
+function buildCallSlot(original: Original, target: Address, slot: Address, stop: boolean): SlotCode {
   const build = new SlotBuilder(slot);
   build.before(original.at);
   build.code.bytes(0xff, 0x35); // push [rip+rel32]
@@ -155,7 +147,7 @@ export function buildCallSlot(original: Original, target: Address, slot: Address
  *
  * @param opcodeAt offset of the opcode FF
  */
-export function buildIndirectCallSlot(
+function buildIndirectCallSlot(
   original: Original,
   opcodeAt: number,
   slot: Address,
@@ -170,10 +162,7 @@ export function buildIndirectCallSlot(
     return build.finish();
   }
   build.before(original.at);
-  const modrmAt = opcodeAt + 1;
-  const modrm = bytes[modrmAt] as number;
-  if ((modrm & OPERAND_MASK) !== CALL_OPERAND) throw new Error("not an indirect near call");
-  bytes[modrmAt] = (modrm & ~OPERAND_MASK) | PUSH_OPERAND;
+  turnCallInto("push", bytes, opcodeAt);
   build.code.append(bytes);
   const finish = finishCall(original);
   build.unfinished(finish);
