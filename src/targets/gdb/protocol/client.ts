@@ -132,6 +132,7 @@ export class GdbClient implements Disposable {
 
   /** Closes the connection, and says nothing to the stub: see {@link detach}. */
   [Symbol.dispose](): void {
+    this.exchange.finish();
     this.connection[Symbol.dispose]();
   }
 

@@ -446,6 +446,20 @@ export class Exchange {
     this.out = larger;
   }
 
+  /**
+   * Before the connection is closed: acknowledges the last packet. KGDB, for one, lets its kernel run only
+   * then, also behind its answer to `D`.
+   */
+  finish(): void {
+    if (this.failure !== undefined || !this.isAckDue) return;
+    try {
+      this.flush();
+    } catch (error) {
+      // Gone already, as who was told to let go may be: nobody waits for it.
+      if (!(error instanceof StubError)) throw error;
+    }
+  }
+
   private flush(): void {
     if (this.isAckDue) {
       this.isAckDue = false;

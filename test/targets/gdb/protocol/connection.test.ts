@@ -12,7 +12,9 @@ import type { Address } from "../../../../src/base/address.js";
 import { parseStubAddress } from "../../../../src/targets/gdb/protocol/address.js";
 import { type ClientOptions, GdbClient } from "../../../../src/targets/gdb/protocol/client.js";
 import { StubError, type StubErrorKind } from "../../../../src/targets/gdb/protocol/errors.js";
+import { Line, Tape } from "./line.js";
 import { Machine } from "./machine.js";
+import { ModelStub, POOR } from "./model-stub.js";
 import { PseudoTerminal } from "./pseudo-terminal.js";
 
 const STUB = fileURLToPath(new URL("./stub-process.js", import.meta.url));
@@ -75,6 +77,22 @@ test("TCP, and again after the connection was closed", async () => {
   work(where);
   work(`tcp:${where}`);
   work(where.replace("127.0.0.1", "localhost"));
+});
+
+test("a stub that waits for its last answer to be acknowledged, as KGDB does, hears that before we are gone", () => {
+  const line = new Line("a serial line", new Tape(new Uint8Array(0)), { ms: 0 });
+  const stub = new ModelStub(new Machine(), POOR, (bytes) => {
+    line.deliver(bytes);
+  });
+  let last = "";
+  line.onWrite = (bytes) => {
+    last = Buffer.from(bytes).toString("latin1");
+    stub.receive(bytes);
+  };
+  const client = GdbClient.over(line, { times: TIMES });
+  client.detach();
+  client[Symbol.dispose]();
+  assert.equal(last, "+");
 });
 
 test("a Unix socket, named as such or by its path", async () => {
