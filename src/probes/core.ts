@@ -191,6 +191,9 @@ export class ProbeCore {
       case "instruction-fault":
         this.engine.onRaised(stop.thread, this.threadState(stop.thread), stop.exception);
         return true;
+      case "deferred":
+        this.engine.onDeferred(stop.thread, this.threadState(stop.thread));
+        return true;
       case "interrupted":
         this.target.resume(stop.thread, CONTINUE);
         return true;

@@ -145,6 +145,16 @@ export class HitEngine {
     this.target.resume(thread, { kind: "deliver", watch });
   }
 
+  /** An interrupt came before the instruction that was to be executed in its place: the hit goes on after it. */
+  onDeferred(thread: ThreadId, state: ThreadState): void {
+    let watch: ReturnToken = 0;
+    if (state.arrival.state === "stepping") {
+      watch = this.interrupt(state, "rewound");
+      state.arrival.clear();
+    }
+    this.target.resume(thread, { kind: "deliver", watch });
+  }
+
   onSignal(thread: ThreadId, state: ThreadState, space: ProbedSpace | undefined, signal: SignalInfo): void {
     const registers = this.target.registers(thread);
     const slot = space?.slots.at(registers.pc);
@@ -181,18 +191,17 @@ export class HitEngine {
       this.uncomplete(arrival);
       this.abandon(arrival);
     } else if (arrival.state === "stepping" || arrival.state === "active") this.abandon(arrival);
-    for (const open of state.abandonAll()) this.abandonOpen(open);
+    this.abandonInterrupted(state);
   }
 
   /** Moves a stopped thread out of its slot before we leave the target. */
   leadOut(thread: ThreadId, state: ThreadState, space: ProbedSpace): void {
     const registers = this.target.registers(thread);
     const slot = space.slots.at(registers.pc);
-    const inPlace = this.target.capabilities.executesInPlace === true;
-    if (slot === undefined && !inPlace) return;
     if (slot !== undefined) settle(slot, registers, space.memory);
-    // In its place it executes without us, or just has: nobody sees how it ended.
+    // The instruction executes without us, or just has, or will when a handler returns: nobody sees how it ended.
     if (state.arrival.state === "stepping") this.abandon(state.arrival);
+    this.abandonInterrupted(state);
   }
 
   /** See ProbeCore.fire. */
@@ -466,6 +475,10 @@ export class HitEngine {
   private abandon(arrival: Arrival): void {
     for (let index = 0; index < arrival.count; index++) arrival.probe(index).count("abandoned");
     arrival.clear();
+  }
+
+  private abandonInterrupted(state: ThreadState): void {
+    for (const open of state.abandonAll()) this.abandonOpen(open);
   }
 
   private abandonOpen(open: OpenArrival): void {

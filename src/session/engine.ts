@@ -154,6 +154,7 @@ export class Engine {
       case "signal":
       case "step":
       case "instruction-fault":
+      case "deferred":
       case "interrupted":
         return;
     }
@@ -186,6 +187,7 @@ function goesOn(stop: Stop): boolean {
     case "signal":
     case "step":
     case "instruction-fault":
+    case "deferred":
     case "interrupted":
       return false;
   }

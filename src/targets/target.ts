@@ -89,6 +89,12 @@ export type Stop =
    * resumed with `deliver`.
    */
   | { readonly kind: "instruction-fault"; readonly thread: ThreadId; readonly exception: RaisedException }
+  /**
+   * Instead of `step`: an interrupt of the target's own came before the instruction that was to be executed in
+   * its place, and it has not run (one with `rep`: not to its end). The thread is resumed with `deliver`: it deals
+   * with the interrupt first, and its coming back to the breakpoint is told as a signal handler's is.
+   */
+  | { readonly kind: "deferred"; readonly thread: ThreadId }
   /** A signal is about to be delivered, the thread's registers are as at the interruption. */
   | { readonly kind: "signal"; readonly thread: ThreadId; readonly signal: SignalInfo }
   | {
@@ -132,7 +138,7 @@ export type Resume =
   | { readonly kind: "step" }
   /**
    * Execute the instruction under the breakpoint at the program counter while no other thread runs, then
-   * stop with `step` or `instruction-fault`. For targets with {@link Capabilities.executesInPlace}.
+   * stop with `step`, `instruction-fault` or `deferred`. For targets with {@link Capabilities.executesInPlace}.
    */
   | { readonly kind: "in-place"; readonly instruction: InstructionFacts; readonly original: number }
   /**

@@ -30,27 +30,14 @@ import {
   type Thread,
 } from "./fake-thread.js";
 import { execute } from "./fake-processor.js";
+import type { How, Witness } from "./witness.js";
 import { AT, behind, mayBeEmulated, PAGE, PROGRAM, stackOf, TEXT } from "./fake-program.js";
-
-/** How an instruction of the program came to be executed; a slot, or its place while only it runs: `out of line`. */
-export type How = "in its place" | "out of line" | "emulated";
-
-/** Told of everything that the threads really do: the truth that the core's books are held against. */
-export interface Witness {
-  executed(thread: ThreadId, offset: number, how: How): void;
-  /** A thread executed what a slot holds behind the instruction. */
-  wentBack(thread: ThreadId): void;
-  /** A signal handler of the program begins. */
-  interrupted(thread: ThreadId): void;
-  /** So many signal handlers of the program, the last that began among them, were left by a jump. */
-  jumped(thread: ThreadId, handlers: number): void;
-  /** Which instruction's slot this is. */
-  locationOfSlot(space: SpaceId, pc: Address): Address | undefined;
-}
 
 const SLOTS = 0x50_0000 as Address;
 const NESTED_SIGNALS = 4;
 const FRAME_LENGTH = 64;
+/** What comes from outside. */
+const ALARM = { number: 14, name: "SIGALRM", code: 0, address: undefined, synchronous: false };
 
 /** A target that runs when it is told to: threads take single instructions, signals come where the test wants them. */
 export class FakeTarget implements Target {
@@ -105,6 +92,11 @@ export class FakeTarget implements Target {
     const { id, memory, space, inPlace } = thread;
     thread.inPlace = undefined;
     if (inPlace === undefined || thread.state !== "running") return;
+    if (thread.defers !== undefined) {
+      thread.pending = { signal: ALARM, handling: thread.defers };
+      thread.defers = undefined;
+      return this.stop(thread, { kind: "deferred", thread: id });
+    }
     const { pc } = thread.registers;
     // It may have been disarmed meanwhile.
     const covered = memory.byte(pc) === BREAKPOINT;
@@ -161,8 +153,20 @@ export class FakeTarget implements Target {
     this.executeInPlaces();
     const thread = this.known.get(id);
     if (thread?.state !== "running") return;
-    const signal = { number: 14, name: "SIGALRM", code: 0, address: undefined, synchronous: false };
-    this.raise(thread, signal, thread.frames.length < NESTED_SIGNALS ? handling : "ignore");
+    this.raise(thread, ALARM, thread.frames.length < NESTED_SIGNALS ? handling : "ignore");
+  }
+
+  /**
+   * A signal is to come before a thread executes the next instruction in its place, or none any more.
+   *
+   * @returns whether one was to come and has not
+   */
+  defer(id: ThreadId, handling: SignalHandling | undefined): boolean {
+    const thread = this.known.get(id);
+    if (thread === undefined) return false;
+    const waits = thread.defers !== undefined;
+    thread.defers = thread.frames.length < NESTED_SIGNALS ? handling : undefined;
+    return waits;
   }
 
   /** SIGKILL. `told`: the thread stops once more on its way out. */
@@ -191,8 +195,9 @@ export class FakeTarget implements Target {
   /** A handler has its thread execute an instruction, as a call of a function of the program would. */
   runNested(id: ThreadId, offset: number, deal: (stop: Stop) => void): void {
     const thread = this.stopped(id);
-    const { place, returning, pending } = thread;
+    const { place, returning, pending, defers } = thread;
     thread.pending = undefined;
+    thread.defers = undefined;
     const saved = thread.registers.values.slice();
     this.send(id, offset);
     thread.state = "running";
@@ -208,9 +213,7 @@ export class FakeTarget implements Target {
       if (stop !== undefined) deal(stop);
     }
     thread.state = "stopped";
-    thread.place = place;
-    thread.returning = returning;
-    thread.pending = pending;
+    Object.assign(thread, { place, returning, pending, defers });
     thread.registers.values.set(saved);
   }
 
@@ -396,6 +399,7 @@ export class FakeTarget implements Target {
       ending: false,
       steps: false,
       inPlace: undefined,
+      defers: undefined,
     };
     this.known.set(id, thread);
     begin(thread);

@@ -41,6 +41,8 @@ export interface Thread {
   steps: boolean;
   /** To execute the next instruction, whose first byte this is, in its place before anything else happens. */
   inPlace: number | undefined;
+  /** A signal comes before the next instruction that is executed in its place. */
+  defers: SignalHandling | undefined;
 }
 
 export interface Pending {

@@ -2,7 +2,7 @@ import type { ProbeDefinition } from "../../src/probes/probe.js";
 import type { SpaceId, ThreadId } from "../../src/targets/target.js";
 import { Agenda, type Turn } from "./agenda.js";
 import { AT } from "./fake-program.js";
-import type { How } from "./fake-target.js";
+import type { How } from "./witness.js";
 import type { SignalHandling } from "./fake-thread.js";
 
 /** What a probe's books must say. */

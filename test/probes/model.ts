@@ -7,9 +7,10 @@ import { type HandlerOutcome, RETURNED } from "../../src/probes/outcome.js";
 import type { Hit, Probe, ProbeDefinition } from "../../src/probes/probe.js";
 import { CONTINUE, type SpaceId, type Stop, type ThreadId } from "../../src/targets/target.js";
 import type { Action, Script } from "./actions.js";
-import { Agenda, type Turn } from "./agenda.js";
+import { Agenda } from "./agenda.js";
 import { AT, behind, INSIDE, INSTRUCTIONS, PROGRAM, TEXT } from "./fake-program.js";
-import { FakeTarget, type How, type Witness } from "./fake-target.js";
+import { FakeTarget } from "./fake-target.js";
+import type { How, Witness } from "./witness.js";
 import { BREAKPOINT, type SignalHandling } from "./fake-thread.js";
 import { Ledger } from "./ledger.js";
 import {
@@ -19,6 +20,7 @@ import {
   MAXIMUM_CANCELLED,
   MEMORY_FAULT,
   type Registered,
+  turnsOfEvent,
 } from "./registered.js";
 import { ReturnCheck } from "./return-check.js";
 
@@ -39,9 +41,11 @@ export class Model implements Witness {
   /** The instruction fault that is being dealt with. */
   private fault: { readonly raisedAs: "fault" | "trap"; readonly retryable: boolean } | undefined;
   private away = false;
+  /** Was an exec asked for? Who leaves just then does not look at the hits of the former image. */
+  private execs = false;
 
   /** @param inPlace whether displaced instructions execute in their place: see {@link FakeTarget} */
-  constructor(inPlace: boolean) {
+  constructor(private readonly inPlace: boolean) {
     this.target = new FakeTarget(this, inPlace);
     this.core = new ProbeCore(this.target, {
       probeDisarmed: (probe) => {
@@ -107,14 +111,14 @@ export class Model implements Witness {
         this.target.latestFirst = false;
         return;
       case "signal":
-        if (action.afterHit) this.hit(this.thread(action.thread));
-        return this.target.signal(this.thread(action.thread), action.handling);
+        return this.signal(action);
       case "take-away":
         return this.target.takeAway(this.thread(action.thread), action.what, action.faults);
       case "handle-faults":
         this.target.faultHandling = action.handling;
         return;
       case "system-call":
+        if (action.call === "exec") this.execs = true;
         return this.target.setSystemCall(this.thread(action.thread), action.call);
       case "register":
         return this.register(action);
@@ -141,6 +145,17 @@ export class Model implements Witness {
       case "kill":
         return this.target.kill(this.thread(action.thread), action.told);
     }
+  }
+
+  private signal({ thread: index, handling, afterHit }: Extract<Action, { kind: "signal" }>): void {
+    const thread = this.thread(index);
+    if (afterHit) {
+      const mayDefer = this.inPlace && (handling === "return" || handling === "jump");
+      if (mayDefer) this.target.defer(thread, handling);
+      this.hit(thread);
+      if (mayDefer && !this.target.defer(thread, undefined)) return;
+    }
+    this.target.signal(thread, handling);
   }
 
   /** Runs a thread into the next thing that stops it, and deals with that. */
@@ -245,17 +260,7 @@ export class Model implements Witness {
     const registered = this.probes[index];
     if (registered === undefined) return;
     const { probe, definition, account, armed } = registered;
-    const turns: Turn[] = [];
-    const add = (phase: Turn["phase"]): void => {
-      if (definition[phase] !== undefined) turns.push({ probe: index, phase, silent: false });
-    };
-    if (what === "fault") {
-      if (definition.faultWhen !== "not-retried") add("fault");
-      if (definition.postOn === "both") add("post");
-    } else {
-      add("pre");
-      if (what === "halves") add("post");
-    }
+    const turns = turnsOfEvent(index, definition, what);
     if (armed) account.hits++;
     this.firing = new Agenda(turns, () => registered.armed);
     if (what === "fault") {
@@ -322,10 +327,11 @@ export class Model implements Witness {
         }
         return;
       }
+      case "deferred":
       case "signal": {
         const handling = target.handlingOf(thread);
         if (handling === undefined) throw new Error("a signal stop without a signal");
-        if (stop.signal.synchronous) this.foreseeFault(thread, handling, "fault");
+        if (stop.kind === "signal" && stop.signal.synchronous) this.foreseeFault(thread, handling, "fault");
         else ledger.receives(thread, undefined, handling);
         return;
       }
@@ -505,7 +511,8 @@ export class Model implements Witness {
       for (const thread of this.threads) for (let step = 0; step < 20; step++) this.target.stepThread(thread);
       this.target.runFree();
     }
-    for (const [index, registered] of this.probes.entries()) checkBooks(index, registered, true);
+    for (const [index, registered] of this.probes.entries())
+      checkBooks(index, registered, !this.inPlace || this.execs);
   }
 
   private settleDown(): void {

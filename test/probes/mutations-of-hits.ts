@@ -3,6 +3,28 @@ import type { Mutation } from "./mutation.js";
 /** Bugs on the way through a hit. */
 export const HIT_MUTATIONS: readonly Mutation[] = [
   {
+    bug: "a hit that an interrupt came before is counted again",
+    file: "hit-engine.ts",
+    find: `    if (state.arrival.state === "stepping") {
+      watch = this.interrupt(state, "rewound");`,
+    replace: `    if (state.arrival.state === "stepping") {
+      this.interrupt(state, "rewound");`,
+  },
+  {
+    bug: "a hit that an interrupt came before is under way while the interrupt is dealt with",
+    file: "hit-engine.ts",
+    find: `      watch = this.interrupt(state, "rewound");
+      state.arrival.clear();`,
+    replace: `      watch = this.interrupt(state, "rewound");`,
+  },
+  {
+    bug: "a hit that an interrupt came before comes to no end where the target is left meanwhile",
+    file: "hit-engine.ts",
+    find: `this.abandon(state.arrival);
+    this.abandonInterrupted(state);`,
+    replace: "this.abandon(state.arrival);",
+  },
+  {
     bug: "a thread that a pre-handler sent elsewhere has its post-handlers run all the same",
     file: "hit-engine.ts",
     find: `    this.complete(arrival);
@@ -124,15 +146,16 @@ export const HIT_MUTATIONS: readonly Mutation[] = [
   {
     bug: "what a thread was interrupted in is not abandoned when it ends",
     file: "hit-engine.ts",
-    find: "    for (const open of state.abandonAll()) this.abandonOpen(open);\n",
+    find: `    for (const open of state.abandonAll()) this.abandonOpen(open);
+`,
     replace: "",
   },
   {
     bug: "leaving does not lead a thread out of its slot",
     file: "hit-engine.ts",
     find: `    if (slot !== undefined) settle(slot, registers, space.memory);
-    // In its place`,
-    replace: `    // In its place`,
+    // The instruction executes without us`,
+    replace: `    // The instruction executes without us`,
   },
   {
     bug: "an event's post-handler runs for a probe that its fault handler unregistered",

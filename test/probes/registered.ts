@@ -3,6 +3,7 @@ import { MemoryFault } from "../../src/base/errors.js";
 import type { HandlerOutcome } from "../../src/probes/outcome.js";
 import type { Probe, ProbeDefinition } from "../../src/probes/probe.js";
 import type { Behaviour } from "./actions.js";
+import type { Turn } from "./agenda.js";
 import type { Account } from "./ledger.js";
 
 export const MAXIMUM_CANCELLED = 3;
@@ -41,9 +42,9 @@ export function cancel(registered: Registered): HandlerOutcome {
 /**
  * Holds a probe's books against those of the ledger.
  *
- * @param isLeft the target was left in the middle of hits
+ * @param mayHaveEnded hits counted as completed may have been abandoned: the target was left while they were in slots
  */
-export function checkBooks(index: number, registered: Registered, isLeft: boolean): void {
+export function checkBooks(index: number, registered: Registered, mayHaveEnded: boolean): void {
   const { probe, account } = registered;
   const is = (what: string, count: number, expected: number): void => {
     expect(
@@ -54,14 +55,34 @@ export function checkBooks(index: number, registered: Registered, isLeft: boolea
   is("hits", probe.hits, account.hits);
   is("completed", probe.completed, account.completed);
   is("faulted", probe.faulted, account.faulted);
-  // Who leaves does not wait for handlers to return.
-  if (!isLeft || probe.abandoned > account.abandoned) is("abandoned", probe.abandoned, account.abandoned);
+  if (!mayHaveEnded || probe.abandoned > account.abandoned)
+    is("abandoned", probe.abandoned, account.abandoned);
   is("retries", probe.retries, account.retries);
   is("nmissed", probe.nmissed, account.nmissed);
   is("handler faults", probe.handlerFaults, registered.faults);
   is("handler errors", probe.handlerErrors, registered.errors);
   is("calls of the faultHandler", registered.faultHandlerCalls, registered.faults);
   expect(!registered.mustBeDisarmed, `probe ${String(index)} is disarmed when it should be`);
+}
+
+/** The handlers that an event without a location calls, of a probe that is armed. */
+export function turnsOfEvent(
+  probe: number,
+  definition: ProbeDefinition,
+  what: "hit" | "halves" | "fault",
+): Turn[] {
+  const turns: Turn[] = [];
+  const add = (phase: Turn["phase"]): void => {
+    if (definition[phase] !== undefined) turns.push({ probe, phase, silent: false });
+  };
+  if (what === "fault") {
+    if (definition.faultWhen !== "not-retried") add("fault");
+    if (definition.postOn === "both") add("post");
+  } else {
+    add("pre");
+    if (what === "halves") add("post");
+  }
+  return turns;
 }
 
 /** @throws Error where a promise is broken */

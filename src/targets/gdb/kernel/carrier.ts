@@ -15,6 +15,8 @@ export interface Standing {
   /** Where the processor is to be when the kernel is to deal with the exception itself. */
   readonly vector: number | undefined;
   readonly frame: ExceptionFrame | undefined;
+  /** It has begun to deal with an interrupt that has nothing to do with us, and goes on with that whatever it is told. */
+  readonly isInterrupted?: boolean;
 }
 
 /** A processor that has come to a breakpoint of ours. Its wanted registers are those behind the breakpoint. */
@@ -53,8 +55,8 @@ export interface Carrier {
   execute(vcpu: Vcpu, instruction: InstructionFacts, original: number): Executed;
 
   /**
-   * The kernel deals with the exception that a thread stands at, with the registers that it had, and what a
-   * handler changed of them.
+   * The kernel deals with the exception or interrupt that a thread stands at, with the registers that it had, and
+   * what a handler changed of them.
    *
    * @param watch what is told of the thread's return to the instruction; 0: nothing need be
    */

@@ -7,8 +7,8 @@ import { findPadding } from "./padding.js";
 import { GATE_BYTES, IDT, type ReadMemory } from "./slide.js";
 import { BREAKPOINT_VECTOR, type TrapSense } from "./trap-sense.js";
 
-/** Exceptions that an instruction raises by itself and that share the stack of who raises them. */
-const INSTRUCTION_VECTORS = [0, 4, 5, 6, 7, 10, 11, 12, 13, 14, 16, 17, 19, 21];
+/** Exceptions that an instruction raises by itself, and what may come before or behind it: #DB, NMI. */
+const STEP_VECTORS = [0, 1, 2, 4, 5, 6, 7, 10, 11, 12, 13, 14, 16, 17, 19, 21];
 
 /** Vectors up to the last of them. */
 const REDIRECTED = 22;
@@ -68,10 +68,7 @@ export class Doors implements TrapSense {
     gates: GateTable,
     room: DoorRoom,
   ): Doors | undefined {
-    const vectors = [
-      BREAKPOINT_VECTOR,
-      ...INSTRUCTION_VECTORS.filter((vector) => gates.isPresent(vector) && !gates.hasOwnStack(vector)),
-    ];
+    const vectors = [BREAKPOINT_VECTOR, ...STEP_VECTORS.filter((vector) => gates.isPresent(vector))];
     const inEntry = findPadding(
       read,
       room.entryText.start,

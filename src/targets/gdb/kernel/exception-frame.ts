@@ -45,6 +45,10 @@ export class ExceptionFrame {
     return offsetBy(this.pcAt, 2 * WORD);
   }
 
+  get stackAt(): Address {
+    return offsetBy(this.pcAt, 3 * WORD);
+  }
+
   get pc(): Address {
     return addressFromHalves(this.low(0), this.high(0));
   }

@@ -1,8 +1,10 @@
 import { type Address, addressFromHalves, offsetBy } from "../../../base/address.js";
-import { GATE_BYTES, IDT } from "./slide.js";
+import { GATE_BYTES, IDT, type ReadMemory } from "./slide.js";
 
 /** Exceptions have the vectors below this one. Intel SDM vol. 3A, 6.2. */
 export const EXCEPTION_VECTORS = 32;
+/** Of exceptions and interrupts. */
+const ALL_VECTORS = 256;
 
 const PRESENT = 0x80;
 
@@ -27,11 +29,6 @@ export class GateTable {
     return ((this.bytes[vector * GATE_BYTES + 5] ?? 0) & PRESENT) !== 0;
   }
 
-  /** Has it a stack of its own (IST)? */
-  hasOwnStack(vector: number): boolean {
-    return ((this.bytes[vector * GATE_BYTES + 4] ?? 0) & 7) !== 0;
-  }
-
   /** Where the processor goes. */
   entry(vector: number): Address {
     const at = vector * GATE_BYTES;
@@ -52,6 +49,19 @@ export class GateTable {
   gate(vector: number): Uint8Array {
     return this.bytes.subarray(vector * GATE_BYTES, (vector + 1) * GATE_BYTES);
   }
+}
+
+/**
+ * The exception or interrupt that begins at an address, by the table as it stands now.
+ *
+ * @returns undefined where none does
+ */
+export function vectorEnteredAt(read: ReadMemory, pc: Address): number | undefined {
+  const table = new GateTable(new Uint8Array(ALL_VECTORS * GATE_BYTES));
+  if (read(IDT, table.bytes) < table.bytes.length) return undefined;
+  for (let vector = 0; vector < ALL_VECTORS; vector++)
+    if (table.isPresent(vector) && table.entry(vector) === pc) return vector;
+  return undefined;
 }
 
 export function gateAddress(vector: number): Address {

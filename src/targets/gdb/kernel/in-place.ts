@@ -1,35 +1,51 @@
 import { type Address, offsetBy } from "../../../base/address.js";
 import { EXCEPTIONS, type ExceptionVector, type ExceptionSet } from "../../../arch/x86_64/exceptions.js";
 import type { InstructionFacts } from "../../../arch/x86_64/instruction-facts.js";
+import { type RegisterFile, registerIndex } from "../../../arch/x86_64/registers.js";
 import type { RaisedException } from "../../target.js";
 import { StubError } from "../protocol/errors.js";
 import { ExceptionFrame } from "./exception-frame.js";
-import { EXCEPTION_VECTORS } from "./idt.js";
+import { EXCEPTION_VECTORS, vectorEnteredAt } from "./idt.js";
 import type { Machine, Vcpu } from "./machine.js";
 import { BREAKPOINT_VECTOR, type TrapSense } from "./trap-sense.js";
 
 /** The `IF` flag. Intel SDM vol. 1, 3.4.3.3. */
 const INTERRUPTS = 0x200n;
-/** The `RF` flag, which the processor sets in the frame of a fault. */
+/** The `RF` flag: no breakpoint of the processor's own at the next instruction. Set in the frame of a fault, too. */
 const RESUME = 0x10000n;
+const DEBUG = 1;
+const NMI = 2;
 const PAGE_FAULT = 14;
 const BREAKPOINT = 0xcc;
+/** The selector of the kernel's code. Linux, arch/x86/include/asm/segment.h: __KERNEL_CS. */
+const KERNEL_CODE = 0x10n;
 
 /** No instruction takes so long, `rep` on gigabytes apart; milliseconds. */
 const LONGEST = 60_000;
+/** How often a step that does nothing is made again. */
+const MOST_STEPS = 64;
 /** An instruction that waits for an interrupt (`hlt`) is not waited for longer. */
 const LONGEST_STEP = 2_000;
 
-/** What becomes of the bytes under breakpoints that are met meanwhile (by an NMI). */
+/** What becomes of the bytes under breakpoints that are met meanwhile. */
 export interface Breakpoints {
   /** The byte under one of ours; undefined where none is there. */
   originalAt(at: Address): number | undefined;
 }
 
+/** An interrupt that a processor has begun to deal with, or an exception that is somebody else's: see ExceptionFrame. */
+export interface Interrupt {
+  readonly vector: number;
+  readonly frame: ExceptionFrame;
+}
+
 /** What came of an instruction. */
 export type Executed =
-  | { readonly kind: "done" }
+  /** `behind`: an interrupt came right behind it, and the processor stands at its beginning. */
+  | { readonly kind: "done"; readonly behind?: Interrupt }
   | { readonly kind: "raised"; readonly exception: RaisedException; readonly frame: ExceptionFrame }
+  /** An interrupt came first, and the processor stands at its beginning: the instruction is still to be executed. */
+  | { readonly kind: "deferred"; readonly by: Interrupt }
   /** It does not end. The processor stands somewhere, and goes on by itself. */
   | { readonly kind: "lost" };
 
@@ -39,18 +55,21 @@ export type Executed =
  *
  * Not by a single step, where that can be helped: QEMU throws away its translations at every step, and one of
  * a `rep` instruction is one iteration. A breakpoint stands behind the instruction instead, interrupts are
- * held back by the processor's own flag, and exceptions are sensed meanwhile.
+ * held back by the processor's own flag, and exceptions are sensed meanwhile. What no flag holds back (an NMI, a
+ * #DB of the guest's own breakpoints; in a step all interrupts, where the stub does not hold them back) is told
+ * apart from the instruction's own doing by where it came: before the instruction, or behind.
  */
 export class InPlace {
   constructor(
     private readonly machine: Machine,
     private readonly sense: TrapSense,
     private readonly breakpoints: Breakpoints,
-    /** Where the kernel deals with interrupts: the entry of a vector from its table. */
-    private readonly vectorOfEntry: (pc: Address) => number | undefined,
   ) {}
 
   execute(vcpu: Vcpu, instruction: InstructionFacts, original: number): Executed {
+    const { wanted } = vcpu;
+    // A breakpoint of the guest's own at this address, in a debug register, was met before ours: only once.
+    wanted.write("eflags", wanted.read("eflags") | RESUME);
     return mustStep(instruction)
       ? this.byStep(vcpu, instruction, original)
       : this.byBreakpointBehind(vcpu, instruction, original);
@@ -69,9 +88,9 @@ export class InPlace {
     wanted.write("eflags", wanted.read("eflags") & ~INTERRUPTS);
     this.put(at, original);
     if (covered[0] !== BREAKPOINT) this.put(behind, BREAKPOINT);
-    sense.alsoAt(vectorsIn(instruction.raises));
+    sense.alsoAt([DEBUG, NMI, ...vectorsIn(instruction.raises)]);
     const lifted: Address[] = [];
-    const executed = this.runTo(vcpu, at, behind, hadInterrupts, lifted);
+    const executed = this.runTo(vcpu, { instruction, at, behind, hadInterrupts }, lifted);
     sense.noLonger();
     if (covered[0] !== BREAKPOINT) this.put(behind, covered[0] ?? 0);
     for (const each of [at, ...lifted])
@@ -80,14 +99,9 @@ export class InPlace {
     return executed;
   }
 
-  private runTo(
-    vcpu: Vcpu,
-    at: Address,
-    behind: Address,
-    hadInterrupts: boolean,
-    lifted: Address[],
-  ): Executed {
+  private runTo(vcpu: Vcpu, what: Executing, lifted: Address[]): Executed {
     const { sense } = this;
+    const { behind, hadInterrupts } = what;
     const deadline = performance.now() + LONGEST;
     for (;;) {
       if (!this.run(vcpu, deadline)) return { kind: "lost" };
@@ -95,26 +109,21 @@ export class InPlace {
       // Whatever else stopped it: a watched word was read, somebody asked it to stop.
       if (vector === undefined) continue;
       const frame = this.frame(vcpu, vector);
-      if (vector === BREAKPOINT_VECTOR) {
-        const met = offsetBy(frame.pc, -1);
-        if (met === behind) {
-          this.leave(vcpu, frame, frame.pc - 1, hadInterrupts);
-          return { kind: "done" };
-        }
-        if (frame.pc === behind) return this.raised(vcpu, vector, frame, hadInterrupts);
-        const original = this.breakpoints.originalAt(met);
-        if (original === undefined) sense.passOn(vcpu, vector);
-        else {
-          // Of an NMI: it must not see us, and its hit is missed.
-          this.put(met, original);
-          lifted.push(met);
-          this.leave(vcpu, frame, met, false);
-        }
-        continue;
+      const met = offsetBy(frame.pc, -1);
+      if (vector === BREAKPOINT_VECTOR && met === behind) {
+        this.leave(vcpu, frame, behind, hadInterrupts);
+        return { kind: "done" };
       }
-      if (frame.pc === at || (frame.pc === behind && isTrap(vector)))
-        return this.raised(vcpu, vector, frame, hadInterrupts);
-      sense.passOn(vcpu, vector);
+      const begun = this.begun(vcpu, what, { vector, frame });
+      if (begun !== undefined) return begun;
+      const original = vector === BREAKPOINT_VECTOR ? this.breakpoints.originalAt(met) : undefined;
+      if (original === undefined) sense.passOn(vcpu, vector);
+      else {
+        // In the handling of an exception that nobody foresaw: it must not see us, and its hit is missed.
+        this.put(met, original);
+        lifted.push(met);
+        this.leave(vcpu, frame, met, false);
+      }
     }
   }
 
@@ -123,38 +132,54 @@ export class InPlace {
     const { machine } = this;
     const { wanted } = vcpu;
     const at = wanted.pc;
-    const sp = wanted.sp;
+    const behind = offsetBy(at, instruction.length);
     this.put(at, original);
-    machine.step(vcpu);
-    if (machine.wait(performance.now() + LONGEST_STEP) === undefined) machine.halt();
-    machine.fetch(vcpu);
-    let executed: Executed = { kind: "done" };
-    const { pc } = vcpu.actual;
-    const vector = this.sense.vectorAt(pc) ?? this.vectorOfEntry(pc);
-    if (vector !== undefined) {
-      const frame = this.frame(vcpu, vector);
-      const isOurs = frame.pc === at || frame.pc === offsetBy(at, instruction.length);
-      if (isOurs && vector < EXCEPTION_VECTORS && vector !== 2)
-        executed = this.raised(vcpu, vector, frame, false);
-      // An interrupt came first, as stubs let them come that are told to: the instruction is still to be executed.
-      else if (frame.pc === at) executed = this.afterInterrupt(vcpu, at, sp);
+    const before = stateOf(wanted);
+    for (let time = 0; time < MOST_STEPS; time++) {
+      machine.step(vcpu);
+      if (machine.wait(performance.now() + LONGEST_STEP) === undefined) machine.halt();
+      machine.fetch(vcpu);
+      // QEMU tells that a step is done, too, where somebody made the processor look up before it began: a timer's end.
+      // Where nothing at all has changed the instruction can be executed again, whatever it was.
+      if (!isSame(before, stateOf(vcpu.actual))) break;
     }
+    const entered = this.enteredFrom(vcpu, at, behind);
+    const what = { instruction, at, behind, hadInterrupts: false };
+    const executed = (entered && this.begun(vcpu, what, entered)) ?? { kind: "done" };
     if (this.breakpoints.originalAt(at) !== undefined) this.put(at, BREAKPOINT);
     machine.client.pipeline.flush();
     return executed;
   }
 
-  /** Lets an interrupt that came first be dealt with, and steps then. */
-  private afterInterrupt(vcpu: Vcpu, at: Address, sp: Address): Executed {
-    const { machine } = this;
-    const deadline = performance.now() + LONGEST_STEP;
-    while (performance.now() < deadline) {
-      machine.step(vcpu);
-      if (machine.wait(deadline) === undefined) machine.halt();
-      machine.fetch(vcpu);
-      if (vcpu.actual.sp === sp && vcpu.actual.pc !== at) return { kind: "done" };
-    }
-    return { kind: "lost" };
+  /** The exception or interrupt at whose beginning a processor stands after a step of this instruction. */
+  private enteredFrom(vcpu: Vcpu, at: Address, behind: Address): Interrupt | undefined {
+    const { machine, sense } = this;
+    const { pc } = vcpu.actual;
+    if (pc === behind) return undefined;
+    // The table of all interrupts is looked into only where what lies on the stack may be a frame.
+    const [plain, withCode] = [this.frame(vcpu, BREAKPOINT_VECTOR), this.frame(vcpu, PAGE_FAULT)];
+    const isFrame = (frame: ExceptionFrame): boolean =>
+      (frame.pc === at || frame.pc === behind) && frame.cs === KERNEL_CODE;
+    if (!isFrame(plain) && !isFrame(withCode)) return undefined;
+    const vector = sense.vectorAt(pc) ?? vectorEnteredAt((from, into) => machine.read(from, into), pc);
+    return vector === undefined ? undefined : { vector, frame: this.frame(vcpu, vector) };
+  }
+
+  /** What it says of the instruction that an exception or interrupt has begun; undefined: nothing. */
+  private begun(vcpu: Vcpu, what: Executing, interrupt: Interrupt): Executed | undefined {
+    const { vector, frame } = interrupt;
+    const { instruction, at, behind, hadInterrupts } = what;
+    if (frame.pc !== at && frame.pc !== behind) return undefined;
+    if (isOwn(vector, instruction, frame.pc === at)) return this.raised(vcpu, vector, frame, hadInterrupts);
+    if (frame.pc === behind && vector < EXCEPTION_VECTORS && vector !== DEBUG && vector !== NMI)
+      return undefined;
+    const flags = this.flagsWithout(frame, hadInterrupts);
+    vcpu.reset();
+    const { wanted } = vcpu;
+    wanted.pc = frame.pc;
+    wanted.sp = frame.stack;
+    wanted.write("eflags", flags);
+    return frame.pc === at ? { kind: "deferred", by: interrupt } : { kind: "done", behind: interrupt };
   }
 
   /** @returns false where the processor does not stop */
@@ -174,16 +199,10 @@ export class InPlace {
 
   private raised(vcpu: Vcpu, vector: number, frame: ExceptionFrame, hadInterrupts: boolean): Executed {
     const { wanted } = vcpu;
-    if (hadInterrupts) {
-      // What the kernel finds in the frame is what it would find without us.
-      const flags = new Uint8Array(8);
-      new DataView(flags.buffer).setBigUint64(0, frame.flags | INTERRUPTS, true);
-      this.machine.client.pipeline.write(frame.flagsAt, flags, () => undefined);
-    }
+    const flags = this.flagsWithout(frame, hadInterrupts, !isTrap(vector));
     wanted.bytes.set(vcpu.actual.bytes);
     wanted.pc = frame.pc;
     wanted.sp = frame.stack;
-    const flags = hadInterrupts ? frame.flags | INTERRUPTS : frame.flags;
     wanted.write("eflags", flags & ~RESUME);
     const facts = vector in EXCEPTIONS ? EXCEPTIONS[vector as ExceptionVector] : undefined;
     const exception: RaisedException = {
@@ -198,13 +217,31 @@ export class InPlace {
     return { kind: "raised", exception, frame };
   }
 
+  /**
+   * The flags of a frame as they would be without us, there and from now on.
+   *
+   * @param resumes whether the processor itself sets `RF` there
+   */
+  private flagsWithout(frame: ExceptionFrame, hadInterrupts: boolean, resumes = false): bigint {
+    let flags = hadInterrupts ? frame.flags | INTERRUPTS : frame.flags;
+    if (!resumes) flags &= ~RESUME;
+    if (flags !== frame.flags) {
+      const bytes = new Uint8Array(8);
+      new DataView(bytes.buffer).setBigUint64(0, flags, true);
+      this.machine.client.pipeline.write(frame.flagsAt, bytes, () => undefined);
+    }
+    return flags;
+  }
+
   /** As though the `int3` behind the instruction had not been. */
-  private leave(vcpu: Vcpu, frame: ExceptionFrame, pc: number, hadInterrupts: boolean): void {
+  private leave(vcpu: Vcpu, frame: ExceptionFrame, pc: Address, hadInterrupts: boolean): void {
     vcpu.reset();
     const { wanted } = vcpu;
-    wanted.pc = pc as Address;
+    wanted.pc = pc;
     wanted.sp = frame.stack;
-    wanted.write("eflags", hadInterrupts ? frame.flags | INTERRUPTS : frame.flags);
+    // QEMU takes RF away at the end of what it has translated in one piece.
+    const flags = frame.flags & ~RESUME;
+    wanted.write("eflags", hadInterrupts ? flags | INTERRUPTS : flags);
   }
 
   private frame(vcpu: Vcpu, vector: number): ExceptionFrame {
@@ -219,6 +256,15 @@ export class InPlace {
         throw new StubError("refused", `${this.machine.client.name}: the kernel's text cannot be written`);
     });
   }
+}
+
+/** An instruction that is being executed. */
+interface Executing {
+  readonly instruction: InstructionFacts;
+  readonly at: Address;
+  readonly behind: Address;
+  /** Interrupts are held back for it, and were not before. */
+  readonly hadInterrupts: boolean;
 }
 
 const STEPPED: ReadonlySet<string> = new Set([
@@ -238,6 +284,25 @@ function vectorsIn(set: ExceptionSet): number[] {
 
 function isTrap(vector: number): boolean {
   return vector in EXCEPTIONS && EXCEPTIONS[vector as ExceptionVector].class === "trap";
+}
+
+/** Is an exception the instruction's own doing? Others may come before it, or behind. */
+function isOwn(vector: number, { raises }: InstructionFacts, isAtIt: boolean): boolean {
+  if (vector >= EXCEPTION_VECTORS || vector === NMI) return false;
+  if (vector === DEBUG) return (raises & (1 << DEBUG)) !== 0;
+  return isAtIt || isTrap(vector);
+}
+
+/** All registers, program counter included, but for `RF`. */
+function stateOf(registers: RegisterFile): BigUint64Array {
+  const values = registers.values.slice();
+  const flags = registerIndex("eflags");
+  values[flags] = (values[flags] ?? 0n) & ~RESUME;
+  return values;
+}
+
+function isSame(one: BigUint64Array, other: BigUint64Array): boolean {
+  return one.every((value, index) => value === other[index]);
 }
 
 function ended(machine: Machine): StubError {

@@ -18,6 +18,7 @@ import type {
 import { GdbClient, type ClientOptions } from "../protocol/client.js";
 import type { StopReply } from "../protocol/stop-reply.js";
 import type { Arrivals, Carrier, Standing } from "./carrier.js";
+import type { Interrupt } from "./in-place.js";
 import { chooseSense } from "./choose-sense.js";
 import { Focus } from "./focus.js";
 import { hpetTime } from "./hpet.js";
@@ -36,6 +37,11 @@ export interface KernelOptions extends ClientOptions {
    * is tried again after its fault counts as a new hit. Default: yes.
    */
   readonly watch?: boolean;
+  /**
+   * Have QEMU hold interrupts and timers back while a processor makes a step. Without, one that comes before the
+   * stepped instruction is dealt with first, as behind a stub that cannot hold any back. Default: yes.
+   */
+  readonly holdInterrupts?: boolean;
 }
 
 /** Makes what puts breakpoints into a kernel, once there is who is told of them. */
@@ -123,8 +129,7 @@ export class KernelTarget implements Target {
         machine,
         image,
         standing.slide,
-        (focus, currentAt, told) =>
-          new TextBreakpoints(machine, focus, sense, standing.gates, currentAt, told),
+        (focus, currentAt, told) => new TextBreakpoints(machine, focus, sense, currentAt, told),
       );
     });
   }
@@ -158,8 +163,8 @@ export class KernelTarget implements Target {
       const isQemu = client.query("qqemu.sstepbits").startsWith("ENABLE");
       if (isQemu) {
         client.leaveOutAcknowledgements();
-        // Interrupts and timers wait for a step's end, whatever somebody before us has set.
-        client.set("Qqemu.sstep=0x7");
+        // Whatever somebody before us has set. 1: steps at all, 2: without interrupts, 4: without timers.
+        client.set(options.holdInterrupts === false ? "Qqemu.sstep=0x1" : "Qqemu.sstep=0x7");
       }
       client.stopReason();
       const machine = new Machine(client, isQemu ? () => hpetTime(client) : undefined);
@@ -226,6 +231,7 @@ export class KernelTarget implements Target {
     switch (how.kind) {
       case "continue":
         this.standing.delete(thread);
+        if (standing.isInterrupted === true) this.carrier.deliver(thread, standing, 0);
         return;
       case "in-place":
         this.toExecute.push({ thread, how });
@@ -355,8 +361,12 @@ export class KernelTarget implements Target {
     const executed = this.carrier.execute(vcpu, how.instruction, how.original);
     switch (executed.kind) {
       case "done":
-        this.standing.set(thread, { vcpu, vector: undefined, frame: undefined });
+        this.standing.set(thread, interrupted(vcpu, executed.behind));
         this.stops.push({ kind: "step", thread });
+        return;
+      case "deferred":
+        this.standing.set(thread, interrupted(vcpu, executed.by));
+        this.stops.push({ kind: "deferred", thread });
         return;
       case "raised": {
         const { exception, frame } = executed;
@@ -369,4 +379,8 @@ export class KernelTarget implements Target {
         return;
     }
   }
+}
+
+function interrupted(vcpu: Vcpu, by: Interrupt | undefined): Standing {
+  return { vcpu, vector: by?.vector, frame: by?.frame, isInterrupted: by !== undefined };
 }

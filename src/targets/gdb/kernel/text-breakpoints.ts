@@ -1,12 +1,13 @@
 import type { InstructionFacts } from "../../../arch/x86_64/instruction-facts.js";
+import { EFLAGS } from "../../../arch/x86_64/registers.js";
 import { type Address, addressFromHalves, offsetBy } from "../../../base/address.js";
 import { ProbeRefused } from "../../../base/errors.js";
 import type { ReturnToken, ThreadId } from "../../target.js";
 import type { StopReply } from "../protocol/stop-reply.js";
 import type { Arrivals, Carrier, Standing, Stopped } from "./carrier.js";
+import { Deferred } from "./deferred.js";
 import { ExceptionFrame } from "./exception-frame.js";
 import type { Focus } from "./focus.js";
-import { EXCEPTION_VECTORS, type GateTable } from "./idt.js";
 import { type Executed, InPlace } from "./in-place.js";
 import type { Machine, Vcpu } from "./machine.js";
 import { OpenFaults } from "./retries.js";
@@ -14,6 +15,7 @@ import { BREAKPOINT_VECTOR, type TrapSense } from "./trap-sense.js";
 
 const BREAKPOINT = 0xcc;
 const POINTER = 8;
+const RESUME = BigInt(EFLAGS.resume);
 /** When we leave: how often, and how long, a machine may run to tell what it has not told. */
 const DRAIN_ROUNDS = 200;
 const DRAIN_MILLISECONDS = 5;
@@ -28,24 +30,19 @@ export class TextBreakpoints implements Carrier {
   /** Breakpoints of ours, and the bytes under them. */
   private readonly covered = new Map<Address, number>();
   private readonly open: OpenFaults;
+  private readonly deferred = new Deferred();
   private readonly inPlace: InPlace;
 
   constructor(
     private readonly machine: Machine,
     private readonly focus: Focus,
     private readonly sense: TrapSense,
-    gates: GateTable,
     /** Where the pointer to a processor's current task lies. */
     private readonly currentAt: (vcpu: Vcpu) => Address | undefined,
     private readonly arrivals: Arrivals,
   ) {
     this.open = new OpenFaults(machine.client, (at, into) => focus.read(at, into));
-    const vectors = new Map<Address, number>();
-    for (let vector = 0; vector < EXCEPTION_VECTORS; vector++)
-      if (gates.isPresent(vector)) vectors.set(gates.entry(vector), vector);
-    this.inPlace = new InPlace(machine, sense, { originalAt: (at) => this.covered.get(at) }, (pc) =>
-      vectors.get(pc),
-    );
+    this.inPlace = new InPlace(machine, sense, { originalAt: (at) => this.covered.get(at) });
   }
 
   insert(at: Address): void {
@@ -62,6 +59,7 @@ export class TextBreakpoints implements Carrier {
     const original = this.covered.get(at);
     if (original === undefined) return true;
     this.covered.delete(at);
+    this.deferred.forget(at);
     const byte = new Uint8Array(1);
     if (this.focus.read(at, byte) < 1) return true;
     if (byte[0] !== BREAKPOINT) return false;
@@ -93,18 +91,14 @@ export class TextBreakpoints implements Carrier {
     return this.inPlace.execute(vcpu, instruction, original);
   }
 
-  deliver(thread: ThreadId, { vcpu, vector, frame }: Standing, watch: ReturnToken): void {
+  deliver(thread: ThreadId, standing: Standing, watch: ReturnToken): void {
+    const { vector, frame, isInterrupted } = standing;
     if (vector === undefined || frame === undefined) return;
-    const { wanted, actual } = vcpu;
-    const values = wanted.values.slice();
-    this.sense.passOn(vcpu, vector);
-    const { pc } = wanted;
-    wanted.values.set(values);
-    wanted.pc = pc;
-    wanted.sp = actual.sp;
-    wanted.write("eflags", actual.read("eflags"));
-    if (watch !== 0 && this.sense.watches)
-      this.open.begin(frame.pcAt, { token: watch, thread, at: frame.pc, sp: frame.stack });
+    this.enter(standing.vcpu, vector, frame, isInterrupted === true);
+    if (watch === 0) return;
+    const what = { token: watch, thread, at: frame.pc, sp: frame.stack };
+    if (isInterrupted === true) this.deferred.begin(what);
+    else if (this.sense.watches) this.open.begin(frame.pcAt, what);
   }
 
   leave(untold: readonly Standing[], ended: (reply: Exclude<StopReply, Stopped>) => void): void {
@@ -147,6 +141,32 @@ export class TextBreakpoints implements Carrier {
     return undefined;
   }
 
+  /** The processor goes on where the kernel deals with an exception or interrupt, with what was changed of its registers. */
+  private enter(vcpu: Vcpu, vector: number, frame: ExceptionFrame, isInterrupted: boolean): void {
+    const { wanted, actual } = vcpu;
+    const values = wanted.values.slice();
+    const { pc: changedPc, sp: changedSp } = wanted;
+    // Of an interrupt there may be no door: it stands where it is to go on.
+    if (this.sense.vectorAt(actual.pc) === undefined) vcpu.reset();
+    else this.sense.passOn(vcpu, vector);
+    const { pc } = wanted;
+    const flags = wanted.read("eflags");
+    wanted.values.set(values);
+    wanted.pc = pc;
+    wanted.sp = actual.sp;
+    wanted.write("eflags", flags);
+    if (!isInterrupted) return;
+    // Where the instruction is done already, what handlers made of these is what the interrupt returns to.
+    if (changedPc !== frame.pc) this.pushed(frame.pcAt, changedPc);
+    if (changedSp !== frame.stack) this.pushed(frame.stackAt, changedSp);
+  }
+
+  private pushed(at: Address, value: Address): void {
+    const bytes = new Uint8Array(POINTER);
+    new DataView(bytes.buffer).setBigInt64(0, BigInt(value), true);
+    this.machine.client.pipeline.write(at, bytes, () => undefined);
+  }
+
   /** Does a processor stand where an exception begins? Then that is dealt with, or told. */
   private arrive(vcpu: Vcpu): boolean {
     const { sense } = this;
@@ -176,7 +196,7 @@ export class TextBreakpoints implements Carrier {
     const { wanted } = vcpu;
     vcpu.reset();
     wanted.sp = frame.stack;
-    wanted.write("eflags", frame.flags);
+    wanted.write("eflags", frame.flags & ~RESUME);
     if (!this.covered.has(at)) {
       // Taken out between the trap and now: what is there is executed.
       wanted.pc = at;
@@ -190,7 +210,11 @@ export class TextBreakpoints implements Carrier {
         sp: frame.stack,
         current: current.isRead ? pointer : undefined,
       },
-      (thread) => this.open.arrives(thread, at, frame.stack),
+      (thread) => {
+        const retried = this.open.arrives(thread, at, frame.stack);
+        const deferred = this.deferred.arrives(thread, at, frame.stack);
+        return deferred === 0 ? retried : deferred;
+      },
     );
     return true;
   }

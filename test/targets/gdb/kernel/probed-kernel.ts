@@ -13,6 +13,8 @@ import { CONTINUE } from "../../../../src/targets/target.js";
 const images = new Map<string, KernelImage>();
 /** A turn of the loop that waits for stops; milliseconds. */
 const TURN = 5;
+/** A guest that meets nothing for so long has no hit under way, however busy this machine is; milliseconds. */
+const QUIET = 60;
 
 export function imageOf(machine: LabMachine): KernelImage {
   const known = images.get(machine.kernel);
@@ -35,6 +37,8 @@ export class ProbedKernel implements AsyncDisposable {
   readonly target: KernelTarget;
   readonly core: ProbeCore;
   readonly failures: string[] = [];
+  /** Instructions that an interrupt came before. */
+  deferred = 0;
 
   constructor(
     readonly machine: LabMachine,
@@ -95,7 +99,7 @@ export class ProbedKernel implements AsyncDisposable {
 
   /** Deals with stops until none comes: then no hit is under way. */
   settle(): void {
-    while (this.deal(performance.now() + TURN));
+    while (this.deal(performance.now() + QUIET));
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
@@ -111,6 +115,7 @@ export class ProbedKernel implements AsyncDisposable {
   private deal(until: number): boolean {
     const stop = this.target.wait(until);
     if (stop === undefined) return false;
+    if (stop.kind === "deferred") this.deferred++;
     if (!this.core.handle(stop) && stop.kind !== "thread-gone") this.target.resume(stop.thread, CONTINUE);
     return true;
   }
