@@ -36,6 +36,11 @@ export const CODE = {
   onlyFlags: [0x25, 0x00, 0x03, 0x01, 0x00],
   /** add rax, [rdi+68h]. */
   addArgument: [0x48, 0x03, 0x47, 0x68],
-  zero: [0x31, 0xc0],
+  popf: [0x9d],
+  /** or dword [rsp], 100h: the trap flag, in flags that were pushed. */
+  setTrap: [0x81, 0x0c, 0x24, 0x00, 0x01, 0x00, 0x00],
+  /** int 3, in two bytes; with the byte behind it its second one is add eax, eax. */
+  int3: [0xcd, 0x03],
+  rest: [0xc0],
   return: [0xc3],
 } as const;
