@@ -12,6 +12,8 @@ export const DATA = 0x2000_1000 as Address;
 export const STACK = 0x2000_2000 as Address;
 export const NEAR_SLOT = 0x9fff_0000 as Address;
 export const FAR_SLOT = 0x5000_0000_0000 as Address;
+/** Such that jumps from {@link CODE} can have bytes that trap. */
+export const MIDDLE_SLOT = 0x2617_0000 as Address;
 const MEMORY_LENGTH = 2 * 4096;
 
 const CASE_CODE = 512;

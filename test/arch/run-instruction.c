@@ -3,7 +3,7 @@
  *
  * usage: run-instruction CASES RESULTS
  *
- * A child process has a code page, a data page and a stack page in a row, and two pages for slots.
+ * A child process has a code page, a data page and a stack page in a row, and three pages for slots.
  * For each case its memory, registers and vector registers are set, the case's code is put where
  * it belongs (all other code bytes are int3) and the child runs until a signal stops it, or for as
  * many single steps as the case says; then everything is written to RESULTS. Layouts: struct
@@ -30,6 +30,7 @@
 #define STACK (CODE + 2 * PAGE)
 #define NEAR_SLOT 0x9fff0000ull
 #define FAR_SLOT 0x500000000000ull
+#define MIDDLE_SLOT 0x26170000ull
 
 struct test_case {
   uint64_t code_at;
@@ -54,7 +55,7 @@ struct test_result {
   struct user_regs_struct registers;
   /* Of the process that the instruction created, where it created one. */
   struct user_regs_struct new_process;
-  /* The last words of the two pages for slots. */
+  /* The last words of the near and of the far page for slots. */
   uint64_t words[2];
   uint8_t memory[2 * PAGE];
 };
@@ -134,6 +135,7 @@ int main(int argc, char **argv) {
     map_at(CODE, 3 * PAGE, PROT_READ | PROT_WRITE | PROT_EXEC);
     map_at(NEAR_SLOT, PAGE, PROT_READ | PROT_WRITE | PROT_EXEC);
     map_at(FAR_SLOT, PAGE, PROT_READ | PROT_WRITE | PROT_EXEC);
+    map_at(MIDDLE_SLOT, PAGE, PROT_READ | PROT_WRITE | PROT_EXEC);
     if (ptrace(PTRACE_TRACEME, 0, 0, 0) != 0) fail("PTRACE_TRACEME");
     raise(SIGSTOP);
     _exit(0);
@@ -170,6 +172,7 @@ int main(int argc, char **argv) {
     put(child, CODE, traps, PAGE);
     put(child, NEAR_SLOT, traps, PAGE);
     put(child, FAR_SLOT, traps, PAGE);
+    put(child, MIDDLE_SLOT, traps, PAGE);
     if (one.has_memory && fread(pattern, sizeof pattern, 1, cases) != 1) fail("fread");
     put(child, DATA, pattern, sizeof pattern);
     put(child, one.code_at, one.code, one.code_length);

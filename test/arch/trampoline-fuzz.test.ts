@@ -3,6 +3,7 @@ import { test } from "node:test";
 import { type Address, offsetBy } from "../../src/base/address.js";
 import { planDisplacement } from "../../src/arch/x86_64/displaced.js";
 import type { RegisterFile } from "../../src/arch/x86_64/registers.js";
+import { jumpBytes } from "../../src/arch/x86_64/trampoline/jump-bytes.js";
 import type { Trampoline } from "../../src/arch/x86_64/trampoline/points.js";
 import { AT, assertSame } from "./compare.js";
 import { assemble, compiler, DATA, NEAR_SLOT, type Outcome, type Run, runAll, STACK } from "./processor.js";
@@ -70,11 +71,14 @@ function compareAll(blocks: readonly Block[]): { compared: number; refused: Map<
       const isIndirectCall = last.kind !== "refused" && last.form.kind === "indirect-call";
       const state = (pc: Address): RegisterFile => registersAt(generator(seed), pc, seed % 2 === 0);
       const bare = runs.push({ codeAt: AT, code: joined(instructions), registers: state(AT) }) - 1;
-      runs.push({ codeAt: NEAR_SLOT, code: trampoline.bytes, registers: state(NEAR_SLOT) });
+      const run = { codeAt: NEAR_SLOT, code: trampoline.bytes, registers: state(NEAR_SLOT) };
+      // Who branches to the first instruction comes to the jump, and into the trampoline again.
+      const code = jumpBytes(AT, 5, NEAR_SLOT);
+      runs.push(joined(instructions).length < code.length ? run : { ...run, other: { at: AT, code } });
       trials.push({ block, what, isIndirectCall, trampoline, bare });
     }
     const outcomes = runAll(runs);
-    for (const { what, isIndirectCall, trampoline, bare } of trials) {
+    for (const { block, what, isIndirectCall, trampoline, bare } of trials) {
       const expected = outcomes[bare] as Outcome;
       if (expected.signal === SIGALRM) continue; // a jump to itself
       const { pc } = expected.registers;
@@ -83,10 +87,18 @@ function compareAll(blocks: readonly Block[]): { compared: number; refused: Map<
       const outcome = outcomes[bare + 1] as Outcome;
       const seen = asTheProgramSees(outcome, trampoline, NEAR_SLOT, what);
       assertSame(withoutDeadWords(expected, isIndirectCall), withoutDeadWords(seen, isIndirectCall), what);
-      assert.ok(counted(outcome, NEAR_SLOT) <= 1n, `${what}: hits`);
+      assert.ok(counted(outcome, NEAR_SLOT) <= 1n || comesBack(block), `${what}: hits`);
     }
   }
   return { compared, refused };
+}
+
+/** Whether it branches to its own first instruction. */
+function comesBack({ instructions }: Block): boolean {
+  return blockAt(AT, instructions, 0).instructions.some(({ at, bytes }) => {
+    const plan = planDisplacement(bytes, at);
+    return plan.kind !== "refused" && "target" in plan.form && plan.form.target === AT;
+  });
 }
 
 function isRepeatable(bytes: Uint8Array): boolean {

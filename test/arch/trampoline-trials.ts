@@ -12,7 +12,7 @@ import { SIGTRAP } from "./compare.js";
 import { DATA, ModelMemory, NEAR_SLOT, type Outcome, SLOT_WORD } from "./processor.js";
 
 /** What the word that the handler counts in holds at first. */
-export const UNCOUNTED = 0xcccc_cccc_cccc_ccccn;
+const UNCOUNTED = 0xcccc_cccc_cccc_ccccn;
 
 /** Instructions one behind the other, the first at `at`. */
 export function blockAt(
@@ -38,7 +38,7 @@ export function joined(instructions: readonly Uint8Array[]): Uint8Array {
  * Adds one to the last word of the page that it is in, changing no register and no flag.
  * @param usesStack with a push, below the red zone; else it leaves all of the stack alone
  */
-export function countingHandler(at: Address, page: Address, usesStack: boolean): Uint8Array {
+function countingHandler(at: Address, page: Address, usesStack: boolean): Uint8Array {
   const code: number[] = [];
   const relative = (opcode: readonly number[], to: number): void => {
     code.push(...opcode);

@@ -124,7 +124,7 @@ export class BlockBuilder {
 }
 
 /** As deep as a program may keep data below its stack pointer. System V ABI, AMD64 supplement, 3.2.2. */
-export const RED_ZONE = 128;
+const RED_ZONE = 128;
 
 /** Below the red zone and back, touching no flag; between them `length` bytes for the handler of a probe at `at`. */
 export function handlerRoom(
