@@ -33,6 +33,7 @@ export const MEMORY_FAULT_REASONS = [
   "no-access",
   "past-end-of-file",
   "userfaultfd",
+  "user memory, which KGDB does not read or write",
 ] as const;
 
 export type MemoryFaultReason = (typeof MEMORY_FAULT_REASONS)[number];

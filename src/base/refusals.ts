@@ -20,6 +20,8 @@ export const REFUSAL_REASONS = [
   "foreign-breakpoint",
   "too-many",
   "shadow-stack",
+  "unseen-fault",
+  "not-in-one-step",
   // The place, in a kernel.
   "noinstr-text",
   "entry-text",

@@ -32,6 +32,7 @@ export function armAt(space: ProbedSpace, address: Address, entry: Entry, option
     throw new ProbeRefused(address, displacement.after.reason, POST_REFUSALS[displacement.after.reason]);
   }
   refuseShadowed(space, location, entry);
+  refuseUnseenFaults(space, address, entry);
   if (!location.armed) {
     refuseOverlap(space, location);
     space.guard?.breakpoint(space.id, address, location.originalByte);
@@ -122,6 +123,13 @@ function refuseShadowed(space: ProbedSpace, { address, displacement }: Location,
       "shadow-stack",
       "the program has shadow stacks, which only the call or the return itself may change",
     );
+}
+
+/** Fault phases that would never be called must not seem to be waiting for a fault. */
+function refuseUnseenFaults(space: ProbedSpace, address: Address, { probe }: Entry): void {
+  const { fault, postOn } = probe.definition;
+  if (space.hidesFaults !== undefined && (fault !== undefined || postOn === "both"))
+    throw new ProbeRefused(address, "unseen-fault", space.hidesFaults);
 }
 
 function refuseOverlap(space: ProbedSpace, location: Location): void {

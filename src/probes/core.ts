@@ -316,9 +316,10 @@ export class ProbeCore {
   private spaceOf(id: SpaceId): ProbedSpace {
     let space = this.spaces.get(id);
     if (space === undefined) {
-      const { guard, hasShadowStacks, breakpoints } = this.target.capabilities;
+      const { guard, hasShadowStacks, breakpoints, hidesFaults } = this.target.capabilities;
       guard?.begin(id);
-      space = new ProbedSpace(id, this.target.memory(id), guard, false, hasShadowStacks, breakpoints);
+      const memory = this.target.memory(id);
+      space = new ProbedSpace(id, memory, guard, false, hasShadowStacks, breakpoints, hidesFaults);
       this.spaces.set(id, space);
     }
     return space;

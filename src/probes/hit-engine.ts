@@ -253,7 +253,7 @@ export class HitEngine {
     const stop = wantsPost(arrival);
     let because: Obstacle | undefined;
     const inPlace = this.target.capabilities.executesInPlace === true;
-    const emulate = emulationFor(location, stop, inPlace);
+    const emulate = this.emulationFor(location, stop, inPlace);
     if (emulate !== undefined) {
       const outcome = emulate(registers, space.memory);
       if (outcome === "done") {
@@ -270,7 +270,7 @@ export class HitEngine {
     const step = stop && displacement.facts.endsFlow;
     const slot = this.slotFor(thread, space, location, stop && !step, because);
     if (slot === undefined) {
-      if (emulationFor(location, stop, inPlace) !== emulate) {
+      if (this.emulationFor(location, stop, inPlace) !== emulate) {
         this.execute(thread, state, space, location);
         return;
       }
@@ -286,6 +286,12 @@ export class HitEngine {
       this.complete(arrival);
     }
     this.target.resume(thread, step ? STEP : CONTINUE);
+  }
+
+  private emulationFor(location: Location, stop: boolean, slotless: boolean): Emulate | undefined {
+    const { keepsStackPointer } = this.target.capabilities;
+    if (keepsStackPointer === true && location.displacement.facts.changesStackPointer) return undefined;
+    return emulationFor(location, stop, slotless);
   }
 
   private executeInPlace(thread: ThreadId, arrival: Arrival, location: Location): void {

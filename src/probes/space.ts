@@ -29,13 +29,15 @@ export class ProbedSpace {
     readonly hasShadowStacks?: Capabilities["hasShadowStacks"],
     /** Where the target keeps breakpoints itself. */
     readonly breakpoints?: Breakpoints,
+    readonly hidesFaults?: Capabilities["hidesFaults"],
   ) {
     this.program = new ProgramMemory(memory, this.locations);
   }
 
   /** The books of a forked copy: its text already holds the same breakpoints. */
   copy(id: SpaceId, memory: Memory): ProbedSpace {
-    const space = new ProbedSpace(id, memory, this.guard, true, this.hasShadowStacks, this.breakpoints);
+    const { guard, hasShadowStacks, breakpoints, hidesFaults } = this;
+    const space = new ProbedSpace(id, memory, guard, true, hasShadowStacks, breakpoints, hidesFaults);
     for (const [address, location] of this.locations) space.locations.set(address, location.copyTo(id));
     space.slots = this.slots.copy((original) => space.locations.get(original.address));
     return space;

@@ -300,6 +300,18 @@ export interface Capabilities {
    */
   readonly executesInPlace?: boolean;
 
+  /**
+   * The stack pointer of a stopped thread cannot be changed: an instruction that changes it is never emulated.
+   * For targets with {@link executesInPlace}.
+   */
+  readonly keepsStackPointer?: boolean;
+
+  /**
+   * An exception that an instruction raises is not told of; the half-sentence that says so of the target.
+   * Probes with a fault phase are refused with it. Absent where all are told.
+   */
+  readonly hidesFaults?: string;
+
   /** The target puts breakpoints in and takes them out itself; absent where the core writes them into text. */
   readonly breakpoints?: Breakpoints;
 

@@ -51,6 +51,8 @@ export interface InstructionFacts {
   readonly maySetTrapFlag: boolean;
   /** x87: the processor remembers the address it ran at, for fnstenv, fxsave and signal frames to show. */
   readonly leavesItsAddress: boolean;
+  /** May change the stack pointer; may be true of one that only reads it, never false of one that changes it. */
+  readonly changesStackPointer: boolean;
 }
 
 /** Exceptions of any access to memory. */
@@ -97,7 +99,26 @@ export function instructionFacts(instruction: Instruction): InstructionFacts {
     shadowsNext: facts.shadowsNext || writesStackSegment(instruction),
     maySetTrapFlag: facts.maySetTrapFlag,
     leavesItsAddress: facts.leavesItsAddress,
+    changesStackPointer: instruction.isStackInstruction || namesStackPointer(instruction),
   };
+}
+
+const STACK_POINTERS: ReadonlySet<Register> = new Set([
+  Register.RSP,
+  Register.ESP,
+  Register.SP,
+  Register.SPL,
+]);
+
+function namesStackPointer(instruction: Instruction): boolean {
+  for (let operand = 0; operand < instruction.opCount; operand++)
+    if (
+      instruction.opKind(operand) === OpKind.Register &&
+      STACK_POINTERS.has(instruction.opRegister(operand))
+    )
+      // `mov rbp, rsp` alone, of what is common, reads it.
+      return !(operand > 0 && instruction.mnemonic === Mnemonic.Mov);
+  return false;
 }
 
 function codeFacts(instruction: Instruction): CodeFacts {

@@ -29,7 +29,7 @@ export interface AttachOptions {
  * @throws TargetError nobody is there, or it is another kernel than the image's
  */
 export function attachKernel(where: string, image: KernelImage, { onNotice }: AttachOptions): AttachedKernel {
-  const target = KernelTarget.connect(where, image);
+  const target = KernelTarget.connect(where, image, { onNotice });
   const bias = target.slide as LoadBias;
   const modules = (): readonly CodeSource[] => {
     const memory = target.memory();

@@ -1,5 +1,6 @@
 import type { InstructionFacts } from "../../../arch/x86_64/instruction-facts.js";
 import type { Address } from "../../../base/address.js";
+import type { MemoryFaultReason } from "../../../base/errors.js";
 import type { ReturnToken, ThreadId } from "../../target.js";
 import type { StopReply } from "../protocol/stop-reply.js";
 import type { ExceptionFrame } from "./exception-frame.js";
@@ -32,6 +33,9 @@ export interface Arrival {
 export interface Arrivals {
   /** @param cameBack whether the thread has just come back to the instruction by the end of a fault's handling */
   arrive(arrival: Arrival, cameBack: (thread: ThreadId) => ReturnToken): void;
+
+  /** What {@link Carrier.execute} had begun is done. */
+  executed(thread: ThreadId, vcpu: Vcpu): void;
 }
 
 /**
@@ -41,6 +45,11 @@ export interface Arrivals {
 export interface Carrier {
   /** Whether memory that is read shows breakpoints as `int3`. */
   readonly visible: boolean;
+  /** See Capabilities. */
+  readonly keepsStackPointer?: boolean;
+  readonly hidesFaults?: string;
+  /** Why no user's memory can be had, where that is so. */
+  readonly withoutUsers?: MemoryFaultReason;
 
   /** @throws ProbeRefused none can be there */
   insert(at: Address): void;
@@ -51,8 +60,18 @@ export interface Carrier {
   /** What a stop means: arrivals are told, everything else goes on as though nobody had looked. */
   interpret(stop: Stopped): void;
 
-  /** Executes the instruction under a breakpoint where it stands; the processor's wanted registers are those before, and after. */
-  execute(vcpu: Vcpu, instruction: InstructionFacts, original: number): Executed;
+  /**
+   * Executes the instruction under a breakpoint where it stands; the processor's wanted registers are those
+   * before, and after.
+   *
+   * @returns "begun" where the machine runs meanwhile: {@link Arrivals.executed} is called then
+   */
+  execute(
+    thread: ThreadId,
+    vcpu: Vcpu,
+    instruction: InstructionFacts,
+    original: number,
+  ): Executed | { readonly kind: "begun" };
 
   /**
    * The kernel deals with the exception or interrupt that a thread stands at, with the registers that it had, and

@@ -1,5 +1,5 @@
 import { type Address, addressOf, offsetBy, toBigInt } from "../../../base/address.js";
-import { MemoryFault } from "../../../base/errors.js";
+import { MemoryFault, type MemoryFaultReason } from "../../../base/errors.js";
 import type { Memory } from "../../target.js";
 
 /** What {@link KernelMemory} needs of the machine; see Machine. */
@@ -19,7 +19,11 @@ const PAGE = 4096;
  * that stopped last.
  */
 export class KernelMemory implements Memory {
-  constructor(private readonly machine: MachineMemory) {}
+  constructor(
+    private readonly machine: MachineMemory,
+    /** Why no user's memory can be had, where that is so. */
+    private readonly withoutUsers?: MemoryFaultReason,
+  ) {}
 
   read(at: Address, into: Uint8Array): void {
     const got = this.readSome(at, into);
@@ -31,7 +35,7 @@ export class KernelMemory implements Memory {
   }
 
   faultAt(at: Address): MemoryFault {
-    return fault(at, "read", "unmapped");
+    return this.fault(at, "read", "unmapped");
   }
 
   write(at: Address, bytes: Uint8Array): void {
@@ -41,7 +45,7 @@ export class KernelMemory implements Memory {
       const writable = this.machine.isWritable(first);
       if (writable === false) {
         const there = this.machine.read(first, new Uint8Array(1)) === 1;
-        throw fault(first, "write", there ? "no-access" : "unmapped");
+        throw this.fault(first, "write", there ? "no-access" : "unmapped");
       }
     }
     this.writeText(at, bytes);
@@ -50,11 +54,12 @@ export class KernelMemory implements Memory {
   writeText(at: Address, bytes: Uint8Array): void {
     if (this.machine.write(at, bytes)) return;
     const got = this.machine.read(at, new Uint8Array(bytes.length));
-    throw fault(offsetBy(at, got < bytes.length ? got : 0), "write", "unmapped");
+    throw this.fault(offsetBy(at, got < bytes.length ? got : 0), "write", "unmapped");
   }
-}
 
-function fault(at: Address, access: "read" | "write", reason: "unmapped" | "no-access"): MemoryFault {
-  const canonical = addressOf(toBigInt(at)) !== undefined;
-  return new MemoryFault(toBigInt(at), access, canonical ? reason : "not-canonical");
+  private fault(at: Address, access: "read" | "write", reason: "unmapped" | "no-access"): MemoryFault {
+    const canonical = addressOf(toBigInt(at)) !== undefined;
+    const ofUser = at >= PAGE ? this.withoutUsers : undefined;
+    return new MemoryFault(toBigInt(at), access, canonical ? (ofUser ?? reason) : "not-canonical");
+  }
 }

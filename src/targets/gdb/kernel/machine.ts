@@ -52,12 +52,16 @@ export class Machine {
   private readonly pc: LaidOutRegister | undefined;
   private readonly ran: RunClock;
 
-  /** @param counter what the machine itself counts, while it stands; see {@link RunClock} */
+  /**
+   * @param threads what the stub calls the processors, in their order
+   * @param counter what the machine itself counts, while it stands; see {@link RunClock}
+   */
   constructor(
     readonly client: GdbClient,
+    threads: readonly StubThread[] = client.threads(),
     counter: Counter = () => undefined,
   ) {
-    this.vcpus = client.threads().map((thread, index) => new Vcpu(index, thread));
+    this.vcpus = threads.map((thread, index) => new Vcpu(index, thread));
     for (const vcpu of this.vcpus) this.byThread.set(vcpu.thread, vcpu);
     const { layout } = client;
     this.pc = layout.find("rip");
@@ -137,7 +141,7 @@ export class Machine {
       vcpu.isKnown = false;
     }
     this.ran.starts();
-    this.client.continueBehindPipeline(this.vcpus.length > 1 ? only?.thread : undefined);
+    this.setGoing(only);
   }
 
   /** One processor executes one instruction. */
@@ -172,6 +176,10 @@ export class Machine {
         remedy: "Look whether it still runs; connect again when it does.",
       });
     return reply;
+  }
+
+  protected setGoing(only: Vcpu | undefined): void {
+    this.client.continueBehindPipeline(this.vcpus.length > 1 ? only?.thread : undefined);
   }
 
   /** Writes what is wanted of a processor, with the next flush of the pipeline. */

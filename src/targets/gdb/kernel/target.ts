@@ -22,6 +22,11 @@ import type { Interrupt } from "./in-place.js";
 import { chooseSense } from "./choose-sense.js";
 import { Focus } from "./focus.js";
 import { hpetTime } from "./hpet.js";
+import { letBoot } from "./kgdb/boot.js";
+import { KgdbMachine } from "./kgdb/kgdb-machine.js";
+import { rewindFromLeft } from "./kgdb/left.js";
+import { shadowThreads } from "./kgdb/processors.js";
+import { StubBreakpoints } from "./kgdb/stub-breakpoints.js";
 import { KernelMemory } from "./kernel-memory.js";
 import { cleanUp, type LeftBehind } from "./left-behind.js";
 import { Machine, type Vcpu } from "./machine.js";
@@ -42,6 +47,8 @@ export interface KernelOptions extends ClientOptions {
    * stepped instruction is dealt with first, as behind a stub that cannot hold any back. Default: yes.
    */
   readonly holdInterrupts?: boolean;
+  /** Told what a person should know, and what is waited for. */
+  readonly onNotice?: (text: string) => void;
 }
 
 /** Makes what puts breakpoints into a kernel, once there is who is told of them. */
@@ -86,7 +93,6 @@ export class KernelTarget implements Target {
       (at, into) => focus.read(at, into),
       machine.vcpus.length,
     );
-    this.kernelMemory = new KernelMemory(focus);
     focus.pushedBy = (vcpu) => this.standingOn(vcpu)?.frame;
     const carrier = makeCarrier(focus, (vcpu) => this.tasks.currentAt(vcpu), {
       arrive: ({ standing, at, sp, current }, cameBack) => {
@@ -94,14 +100,21 @@ export class KernelTarget implements Target {
         this.standing.set(thread, standing);
         this.stops.push({ kind: "breakpoint", thread, at, returned: cameBack(thread) });
       },
+      executed: (thread, vcpu) => {
+        this.standing.set(thread, { vcpu, vector: undefined, frame: undefined });
+        this.stops.push({ kind: "step", thread });
+      },
     });
     this.carrier = carrier;
+    this.kernelMemory = new KernelMemory(focus, carrier.withoutUsers);
     machine.onStop = (reply) => {
       this.interpret(reply);
     };
     this.capabilities = {
       stepsAlone: false,
       executesInPlace: true,
+      ...(carrier.keepsStackPointer === true && { keepsStackPointer: true }),
+      ...(carrier.hidesFaults !== undefined && { hidesFaults: carrier.hidesFaults }),
       breakpoints: {
         visible: carrier.visible,
         insert: (_space, at) => {
@@ -122,13 +135,24 @@ export class KernelTarget implements Target {
    */
   static connect(spec: string, image: KernelImage, options: KernelOptions = {}): KernelTarget {
     return KernelTarget.attach(spec, image, options, (client, machine, standing) => {
-      if (standing.left.length > 0) cleanUp(machine, image, standing.slide, standing.gates, standing.left);
+      const { slide, gates, left } = standing;
+      if (machine instanceof KgdbMachine) {
+        letBoot(machine, image, slide, options.onNotice ?? ((): void => undefined));
+        return new KernelTarget(
+          client,
+          machine,
+          image,
+          slide,
+          (focus, currentAt, told) => new StubBreakpoints(machine, focus, image, slide, currentAt, told),
+        );
+      }
+      if (left.length > 0) cleanUp(machine, image, slide, gates, left);
       const sense = chooseSense(client, machine, image, standing, options.watch !== false);
       return new KernelTarget(
         client,
         machine,
         image,
-        standing.slide,
+        slide,
         (focus, currentAt, told) => new TextBreakpoints(machine, focus, sense, currentAt, told),
       );
     });
@@ -142,7 +166,11 @@ export class KernelTarget implements Target {
    */
   static clean(spec: string, image: KernelImage, options: KernelOptions = {}): LeftBehind {
     return KernelTarget.attach(spec, image, options, (client, machine, { slide, gates, left }) => {
-      const found = cleanUp(machine, image, slide, gates, left);
+      // Breakpoints of KGDB's own are gone since it was asked why it stands.
+      const found =
+        machine instanceof KgdbMachine
+          ? { breakpoints: [], doors: 0 }
+          : cleanUp(machine, image, slide, gates, left);
       for (const vcpu of machine.vcpus) if (vcpu.isKnown) machine.writeBack(vcpu);
       client.pipeline.flush();
       client.detach(machine.vcpus[0]?.thread.process);
@@ -166,8 +194,14 @@ export class KernelTarget implements Target {
         // Whatever somebody before us has set. 1: steps at all, 2: without interrupts, 4: without timers.
         client.set(options.holdInterrupts === false ? "Qqemu.sstep=0x1" : "Qqemu.sstep=0x7");
       }
+      const processors = isQemu ? undefined : shadowThreads(client);
+      if (processors !== undefined) rewindFromLeft(client);
       client.stopReason();
-      const machine = new Machine(client, isQemu ? () => hpetTime(client) : undefined);
+      const counter = isQemu ? () => hpetTime(client) : undefined;
+      const machine =
+        processors === undefined
+          ? new Machine(client, undefined, counter)
+          : new KgdbMachine(client, processors);
       return use(client, machine, findKernel(machine, image));
     } catch (error) {
       client[Symbol.dispose]();
@@ -358,8 +392,12 @@ export class KernelTarget implements Target {
     const standing = this.standing.get(thread);
     if (standing === undefined) return;
     const { vcpu } = standing;
-    const executed = this.carrier.execute(vcpu, how.instruction, how.original);
+    const executed = this.carrier.execute(thread, vcpu, how.instruction, how.original);
     switch (executed.kind) {
+      case "begun":
+      case "lost":
+        this.standing.delete(thread);
+        return;
       case "done":
         this.standing.set(thread, interrupted(vcpu, executed.behind));
         this.stops.push({ kind: "step", thread });
@@ -374,9 +412,6 @@ export class KernelTarget implements Target {
         this.stops.push({ kind: "instruction-fault", thread, exception });
         return;
       }
-      case "lost":
-        this.standing.delete(thread);
-        return;
     }
   }
 }

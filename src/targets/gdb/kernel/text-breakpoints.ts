@@ -85,7 +85,7 @@ export class TextBreakpoints implements Carrier {
     }
   }
 
-  execute(vcpu: Vcpu, instruction: InstructionFacts, original: number): Executed {
+  execute(_thread: ThreadId, vcpu: Vcpu, instruction: InstructionFacts, original: number): Executed {
     this.machine.select(vcpu);
     this.focus.vcpu = vcpu;
     return this.inPlace.execute(vcpu, instruction, original);
