@@ -29,6 +29,7 @@ export const REFUSAL_REASONS = [
   "init-text",
   "alternative-text",
   "patched-text",
+  "debugger-text",
   "padding",
   // Where its copy would go, at the first hit.
   "seccomp",

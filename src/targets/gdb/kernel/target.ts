@@ -16,6 +16,7 @@ import type {
   ThreadId,
 } from "../../target.js";
 import { GdbClient, type ClientOptions } from "../protocol/client.js";
+import { StubError } from "../protocol/errors.js";
 import type { StopReply } from "../protocol/stop-reply.js";
 import type { Arrivals, Carrier, Standing } from "./carrier.js";
 import type { Interrupt } from "./in-place.js";
@@ -204,6 +205,7 @@ export class KernelTarget implements Target {
           : new KgdbMachine(client, processors);
       return use(client, machine, findKernel(machine, image));
     } catch (error) {
+      letRun(client);
       client[Symbol.dispose]();
       throw error;
     }
@@ -418,4 +420,15 @@ export class KernelTarget implements Target {
 
 function interrupted(vcpu: Vcpu, by: Interrupt | undefined): Standing {
   return { vcpu, vector: by?.vector, frame: by?.frame, isInterrupted: by !== undefined };
+}
+
+/** What cannot be traced must not stand for ever because somebody tried. */
+function letRun(client: GdbClient): void {
+  if (client.broken !== undefined) return;
+  try {
+    client.detach(client.threads()[0]?.process);
+  } catch (error) {
+    // Told is what went wrong first; a stub that is lost by now cannot be asked for anything.
+    if (!(error instanceof StubError)) throw error;
+  }
 }

@@ -16,10 +16,10 @@ import type { Vcpu } from "../machine.js";
 import { BREAKPOINT_VECTOR } from "../trap-sense.js";
 import { SIGTRAP } from "./boot.js";
 import type { KgdbMachine } from "./kgdb-machine.js";
+import { NO_FAULTS, refusedByKgdb } from "./refusals.js";
 import { Processors } from "./processors.js";
 import { pulses } from "./pulse.js";
 
-const BREAKPOINT = 0xcc;
 /** The `IF` flag. Intel SDM vol. 1, 3.4.3.3. */
 const INTERRUPTS = 0x200n;
 /** include/linux/kgdb.h: KGDB_MAX_BREAKPOINTS. One that was taken out keeps its place for its address. */
@@ -34,9 +34,6 @@ const OF_INTERRUPTS: ReadonlySet<string> = new Set([
 
 /** The half-sentences of refusals. */
 const WHY = {
-  fault: "KGDB does not tell of an instruction's fault before the kernel has dealt with it",
-  rep: "KGDB steps a rep instruction by its single iterations",
-  shadow: "KGDB's step over this instruction runs the next one, too",
   full: `KGDB holds ${MOST_BREAKPOINTS.toLocaleString("en")} breakpoints (KGDB_MAX_BREAKPOINTS), those taken out included; probe fewer places, or connect again`,
   forbidden: "KGDB refuses it: it is on the kernel's list of what must not be probed, or no text",
 } as const;
@@ -61,7 +58,7 @@ interface Executing {
 export class StubBreakpoints implements Carrier {
   readonly visible = false;
   readonly keepsStackPointer = true;
-  readonly hidesFaults = WHY.fault;
+  readonly hidesFaults = NO_FAULTS;
   readonly withoutUsers = "user memory, which KGDB does not read or write";
   private readonly placed = new Set<Address>();
   /** Those that KGDB has a place for. */
@@ -159,16 +156,14 @@ export class StubBreakpoints implements Carrier {
   private refuse(at: Address): void {
     const bytes = new Uint8Array(MAX_INSTRUCTION_LENGTH);
     const length = this.focus.read(at, bytes);
-    if (length === 0) throw new ProbeRefused(at, "unmapped", "no memory is mapped there");
-    if (bytes[0] === BREAKPOINT)
-      throw new ProbeRefused(at, "foreign-breakpoint", "a breakpoint of the kernel's own is already there");
-    const facts = withInstruction(bytes.subarray(0, length), at, (instruction) =>
-      instruction.isInvalid ? undefined : instructionFacts(instruction),
-    );
-    if (this.image.fixup((at - this.slide) as Vaddr) !== undefined || facts?.flow === "exception")
-      throw new ProbeRefused(at, "unseen-fault", WHY.fault);
-    if (facts?.isRepString === true) throw new ProbeRefused(at, "not-in-one-step", WHY.rep);
-    if (facts?.shadowsNext === true) throw new ProbeRefused(at, "not-in-one-step", WHY.shadow);
+    const vaddr = (at - this.slide) as Vaddr;
+    const refused = refusedByKgdb({
+      at,
+      bytes: bytes.subarray(0, length),
+      function: this.image.symbolAt(vaddr)?.name,
+      mayBeFixedUp: this.image.fixup(vaddr) !== undefined,
+    });
+    if (refused !== undefined) throw new ProbeRefused(at, refused.reason, refused.detail);
     if (this.remembered.size >= MOST_BREAKPOINTS && !this.remembered.has(at))
       throw new ProbeRefused(at, "too-many", WHY.full);
   }
