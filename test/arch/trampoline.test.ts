@@ -105,8 +105,16 @@ void test("where it can begin: all that its operands refer to is in reach, at bo
 });
 
 void test("nowhere, where operands are farther from each other than a displacement leads twice", () => {
-  const plan = accepted(["48 8b 05 00 00 00 7f", "48 8b 1d 00 00 00 80"]);
-  assert.equal(plan.starts(plan.room(8000_0000)), undefined);
+  const plan = accepted(["48 8b 05 ff ff ff 7f", "48 8b 1d 00 00 00 80"]);
+  assert.equal(plan.starts(plan.room(40)), undefined);
+});
+
+void test("the program's bytes stay as they are, in a buffer that shares its memory too", () => {
+  const bytes = Buffer.from("ffd0", "hex"); // call rax
+  const plan = planTrampoline(blockAt(AT, [bytes], 0));
+  assert.ok(plan.kind !== "refused");
+  for (let round = 0; round < 2; round++) assert.equal(plan.build(NEAR, 0).kind, "trampoline");
+  assert.equal(bytes.toString("hex"), "ffd0");
 });
 
 void test("an instruction with a hole before it, or with another's bytes, is an error of the caller", () => {

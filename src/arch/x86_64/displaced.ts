@@ -108,8 +108,13 @@ export function planDisplacement(bytes: Uint8Array, at: Address): Displacement {
   return withInstruction(text, at, (instruction, decoder) => {
     if (instruction.isInvalid)
       return refuse(isTruncated(decoder, text, at) ? "truncated" : "does-not-decode");
-    return plan(instruction, decoder, text.slice(0, instruction.length), at);
+    return plan(instruction, decoder, copyOf(text, instruction.length), at);
   });
+}
+
+/** Of the first bytes; `slice` of Node's buffers is a view. */
+function copyOf(bytes: Uint8Array, length: number): Uint8Array {
+  return new Uint8Array(bytes.subarray(0, length));
 }
 
 /** Whether more bytes would have made an instruction of it. */

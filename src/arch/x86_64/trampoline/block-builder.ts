@@ -2,7 +2,6 @@ import { type Address, offsetBy, toBigInt } from "../../../base/address.js";
 import type { EmulationMemory } from "../emulate.js";
 import { INT3, MachineCode, reaches } from "../machine-code.js";
 import type { RegisterFile } from "../registers.js";
-import type { SlotPoint } from "../slot.js";
 import type { OriginalFault, TrampolinePoint } from "./points.js";
 
 const LITERAL = 8;
@@ -30,17 +29,17 @@ export class BlockBuilder {
 
   /** The next byte to come: the instruction at `at` is still to be run, and what faults here is it. */
   before(at: Address): void {
-    this.add({ kind: "before", offset: this.code.length, at }, { at, pushed: 0 });
+    this.point("before", at, { at, pushed: 0 });
   }
 
   /** As {@link before}, where our code stands: it raises nothing. */
   ahead(at: Address): void {
-    this.add({ kind: "before", offset: this.code.length, at }, undefined);
+    this.point("before", at, undefined);
   }
 
   /** The next byte to come: the instruction is done, the thread is at `at`. */
   after(at: Address): void {
-    this.add({ kind: "after", offset: this.code.length, at }, undefined);
+    this.point("after", at, undefined);
   }
 
   /** The next byte to come: some of the instruction is done; `finish` does the rest, program counter included. */
@@ -48,7 +47,9 @@ export class BlockBuilder {
     finish: (registers: RegisterFile, memory: EmulationMemory) => void,
     fault: OriginalFault | undefined,
   ): void {
-    this.add({ kind: "unfinished", offset: this.code.length, finish }, fault);
+    const { handlerRan, trap } = this;
+    this.trap = undefined;
+    this.points.push({ kind: "unfinished", offset: this.code.length, finish, handlerRan, fault, trap });
   }
 
   /** The instruction at `at` has just been emitted, and a trap that it raises comes with the next point. */
@@ -117,9 +118,10 @@ export class BlockBuilder {
     }
   }
 
-  private add(point: SlotPoint, fault: OriginalFault | undefined): void {
-    this.points.push({ ...point, handlerRan: this.handlerRan, fault, trap: this.trap });
+  private point(kind: "before" | "after", at: Address, fault: OriginalFault | undefined): void {
+    const { handlerRan, trap } = this;
     this.trap = undefined;
+    this.points.push({ kind, offset: this.code.length, at, handlerRan, fault, trap });
   }
 }
 

@@ -1,9 +1,14 @@
 import { type Address, type AddressRange, offsetBy } from "../../../base/address.js";
 import type { Reach } from "./reach.js";
 
+/** Gaps of so many bytes are found without a look at the smaller ones, which are many between trampolines. */
+const WIDE = 80;
+
 /** Free ranges, ascending, none touching another. */
 export class Gaps {
   private readonly ranges: AddressRange[] = [];
+  /** Those of them that are {@link WIDE}. */
+  private readonly wide: AddressRange[] = [];
 
   get all(): readonly AddressRange[] {
     return this.ranges;
@@ -11,7 +16,7 @@ export class Gaps {
 
   /** What was not free is now; it joins what it touches. */
   add({ start, end }: AddressRange): void {
-    const index = this.firstEndingAt(start);
+    const index = firstEndingAt(this.ranges, start);
     let last = index;
     let low = start;
     let high = end;
@@ -23,12 +28,12 @@ export class Gaps {
       low = Math.min(low, range.start) as Address;
       high = Math.max(high, range.end) as Address;
     }
-    this.ranges.splice(index, last - index, { start: low, end: high });
+    this.replace(index, last - index, [{ start: low, end: high }]);
   }
 
   /** Takes a range away, free or not. */
   remove({ start, end }: AddressRange): void {
-    const index = this.firstEndingAt(offsetBy(start, 1));
+    const index = firstEndingAt(this.ranges, offsetBy(start, 1));
     const left: AddressRange[] = [];
     let last = index;
     for (
@@ -39,13 +44,14 @@ export class Gaps {
       if (range.start < start) left.push({ start: range.start, end: start });
       if (range.end > end) left.push({ start: end, end: range.end });
     }
-    this.ranges.splice(index, last - index, ...left);
+    this.replace(index, last - index, left);
   }
 
   /** The lowest place for `size` bytes that begin within reach. */
   find(reach: Reach, size: number): Address | undefined {
+    const ranges = size >= WIDE ? this.wide : this.ranges;
     let index = 0;
-    for (let range = this.ranges[0]; range !== undefined; range = this.ranges[index]) {
+    for (let range = ranges[0]; range !== undefined; range = ranges[index]) {
       if (range.end - range.start < size) {
         index++;
         continue;
@@ -54,22 +60,33 @@ export class Gaps {
       if (at === undefined) return undefined;
       if (at + size <= range.end) return at;
       // What is in reach may be far from here.
-      index = Math.max(index + 1, this.firstEndingAt(offsetBy(at, 1)));
+      index = Math.max(index + 1, at < range.end ? 0 : firstEndingAt(ranges, offsetBy(at, 1)));
     }
     return undefined;
   }
 
-  /** Index of the first range that ends at or behind an address. */
-  private firstEndingAt(at: Address): number {
-    let low = 0;
-    let high = this.ranges.length;
-    while (low < high) {
-      const middle = (low + high) >>> 1;
-      if ((this.ranges[middle] as AddressRange).end < at) low = middle + 1;
-      else high = middle;
-    }
-    return low;
+  private replace(index: number, count: number, by: readonly AddressRange[]): void {
+    const gone = this.ranges.splice(index, count, ...by);
+    for (const range of gone) if (isWide(range)) this.wide.splice(firstEndingAt(this.wide, range.end), 1);
+    for (const range of by)
+      if (isWide(range)) this.wide.splice(firstEndingAt(this.wide, range.end), 0, range);
   }
+}
+
+function isWide({ start, end }: AddressRange): boolean {
+  return end - start >= WIDE;
+}
+
+/** Index of the first range that ends at or behind an address. */
+function firstEndingAt(ranges: readonly AddressRange[], at: Address): number {
+  let low = 0;
+  let high = ranges.length;
+  while (low < high) {
+    const middle = (low + high) >>> 1;
+    if ((ranges[middle] as AddressRange).end < at) low = middle + 1;
+    else high = middle;
+  }
+  return low;
 }
 
 const PAGE = 4096;

@@ -31,8 +31,8 @@ export function jumpBytes(at: Address, length: JumpLength, target: Address): Uin
  * turned over, so that numbers and displacements come in the same order.
  */
 export class JumpTargets implements Reach {
-  /** By digit, the lowest first: what it may be, ascending. */
-  private readonly allowed: readonly Uint16Array[];
+  /** By digit, the lowest first: what it may be. */
+  private readonly allowed: readonly Digits[];
   /** Where the jump whose displacement is the least leads. */
   private readonly lowest: number;
 
@@ -40,7 +40,7 @@ export class JumpTargets implements Reach {
   constructor(at: Address, length: JumpLength, inner: readonly number[]) {
     const digits = length - 1;
     this.allowed = Array.from({ length: digits }, (_, digit) =>
-      allowedDigits(inner.includes(digit + 1), digit === digits - 1),
+      digitsOf(inner.includes(digit + 1), digit === digits - 1),
     );
     this.lowest = at + length - 2 ** (8 * digits - 1);
   }
@@ -48,14 +48,14 @@ export class JumpTargets implements Reach {
   next(from: Address): Address | undefined {
     const number = Math.max(0, from - this.lowest);
     if (number >= 2 ** (8 * this.allowed.length)) return undefined;
-    const found = this.nearest(number, NEXT);
+    const found = this.nearest(number, "above");
     return found === undefined ? undefined : ((this.lowest + found) as Address);
   }
 
   previous(from: Address): Address | undefined {
     const number = Math.min(2 ** (8 * this.allowed.length) - 1, from - this.lowest);
     if (number < 0) return undefined;
-    const found = this.nearest(number, PREVIOUS);
+    const found = this.nearest(number, "below");
     return found === undefined ? undefined : ((this.lowest + found) as Address);
   }
 
@@ -65,52 +65,66 @@ export class JumpTargets implements Reach {
 
   private nearest(number: number, way: Way): number | undefined {
     const { allowed } = this;
+    const high = allowed.length - 1;
     // How many of the highest digits stay as they are.
     let kept = 0;
-    while (kept < allowed.length && this.allows(number, allowed.length - 1 - kept)) kept++;
-    if (kept === allowed.length) return number;
+    while (kept <= high && allowed[high - kept]?.has[digitOf(number, high - kept)] === 1) kept++;
+    if (kept > high) return number;
     for (; kept >= 0; kept--) {
-      const digit = allowed.length - 1 - kept;
-      const other = way.beyond(allowed[digit] as Uint16Array, digitOf(number, digit)); // one for each digit
-      if (other === undefined) continue;
+      const digit = high - kept;
+      const other = allowed[digit]?.[way][digitOf(number, digit)] ?? NONE;
+      if (other === NONE) continue;
       const weight = 256 ** (digit + 1);
       let found = Math.floor(number / weight) * weight + other * 256 ** digit;
-      for (let rest = 0; rest < digit; rest++) found += way.first(allowed[rest] as Uint16Array) * 256 ** rest;
+      for (let rest = 0; rest < digit; rest++) found += (allowed[rest] as Digits).first[way] * 256 ** rest; // in range
       return found;
     }
     return undefined;
   }
-
-  private allows(number: number, digit: number): boolean {
-    return (this.allowed[digit] as Uint16Array).includes(digitOf(number, digit));
-  }
 }
 
-interface Way {
-  /** The nearest digit beyond one. */
-  beyond(allowed: Uint16Array, digit: number): number | undefined;
-  /** The first that comes this way. */
-  first(allowed: Uint16Array): number;
+type Way = "above" | "below";
+
+const NONE = -1;
+
+/** What a digit may be. */
+interface Digits {
+  /** By digit: 1 where it may be this one. */
+  readonly has: Uint8Array;
+  /** By digit: the nearest other one, or {@link NONE}. */
+  readonly above: Int16Array;
+  readonly below: Int16Array;
+  /** The one that comes first on the way. */
+  readonly first: Readonly<Record<Way, number>>;
 }
-
-const NEXT: Way = {
-  beyond: (allowed, digit) => allowed.find((other) => other > digit),
-  first: (allowed) => allowed[0] as number, // none is empty
-};
-
-const PREVIOUS: Way = {
-  beyond: (allowed, digit) => allowed.findLast((other) => other < digit),
-  first: (allowed) => allowed[allowed.length - 1] as number, // none is empty
-};
 
 function digitOf(number: number, digit: number): number {
   return Math.floor(number / 256 ** digit) % 256;
 }
 
 const SIGN = 0x80;
-const ALL = Array.from({ length: 256 }, (_, digit) => digit);
 
-function allowedDigits(traps: boolean, hasSign: boolean): Uint16Array {
-  const bytes = traps ? ALL.filter(isTrapByte) : ALL;
-  return Uint16Array.from(hasSign ? bytes.map((byte) => byte ^ SIGN) : bytes).sort();
+function allowedDigits(traps: boolean, hasSign: boolean): Digits {
+  const has = Uint8Array.from({ length: 256 }, (_, digit) =>
+    !traps || isTrapByte(hasSign ? digit ^ SIGN : digit) ? 1 : 0,
+  );
+  const above = new Int16Array(256);
+  const below = new Int16Array(256);
+  let [low, high] = [NONE, NONE];
+  for (let digit = 0; digit < 256; digit++) {
+    below[digit] = low;
+    if (has[digit] === 1) low = digit;
+    above[255 - digit] = high;
+    if (has[255 - digit] === 1) high = 255 - digit;
+  }
+  return { has, above, below, first: { above: high, below: low } };
+}
+
+const ANY = allowedDigits(false, false);
+const TRAPPING = allowedDigits(true, false);
+const TRAPPING_SIGNED = allowedDigits(true, true);
+
+function digitsOf(traps: boolean, hasSign: boolean): Digits {
+  if (!traps) return ANY;
+  return hasSign ? TRAPPING_SIGNED : TRAPPING;
 }
