@@ -75,10 +75,16 @@ static void breakpoint(const char *kind, const char *address, int times) {
     printf("counted %lu\n", count);
 }
 
+// The same calls, each with a number of its own.
+static void pass(int count, char **numbers) {
+    for (int i = 0; i < count; i++) printf("%s %ld\n", numbers[i], syscall(SYS_sysfs, 3, strtoul(numbers[i], NULL, 16)));
+}
+
 int main(int argc, char **argv) {
     if (argc > 2 && strcmp(argv[1], "call") == 0) call(atoi(argv[2]));
     else if (argc > 2 && strcmp(argv[1], "single-step") == 0) single_step(atoi(argv[2]));
     else if (argc > 4 && strcmp(argv[1], "breakpoint") == 0) breakpoint(argv[2], argv[3], atoi(argv[4]));
+    else if (argc > 2 && strcmp(argv[1], "pass") == 0) pass(argc - 2, argv + 2);
     else return 2;
     return 0;
 }

@@ -1,4 +1,4 @@
-import { addressOf, toBigInt } from "../../base/address.js";
+import { addressOf } from "../../base/address.js";
 import { TargetError } from "../../base/errors.js";
 import type { KernelImage } from "../../symbols/kernel/image.js";
 import { loadedModules } from "../../symbols/kernel/modules.js";
@@ -44,10 +44,7 @@ export function attachKernel(where: string, image: KernelImage, { onNotice }: At
     }
   };
   const facts: KernelFacts = {
-    currentTask: (hit) => {
-      const task = target.taskOf(hit.thread);
-      return task === undefined ? undefined : BigInt.asIntN(64, toBigInt(task));
-    },
+    currentTask: (hit) => target.taskOf(hit.thread),
     perCpuOffset: ({ registers }) => {
       const base = registers.read("gs_base");
       const at = addressOf(base);

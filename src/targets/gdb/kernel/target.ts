@@ -309,9 +309,12 @@ export class KernelTarget implements Target {
     return this.tasks.facts(thread, this.standing.get(thread)?.vcpu ?? this.machine.vcpus[thread - 1]);
   }
 
-  /** The task_struct of a thread; of what it interrupted, where the thread is a processor's interrupts. */
-  taskOf(thread: ThreadId): Address | undefined {
-    return this.tasks.addressOf(thread, this.standing.get(thread)?.vcpu ?? this.machine.vcpus[thread - 1]);
+  /**
+   * The task_struct of a thread; of what it interrupted, where the thread is a processor's interrupts. Where the
+   * kernel is damaged it may be anything.
+   */
+  taskOf(thread: ThreadId): bigint | undefined {
+    return this.tasks.currentOf(thread, this.standing.get(thread)?.vcpu ?? this.machine.vcpus[thread - 1]);
   }
 
   /** A register that is not among those of every thread, of the processor that a thread is on: `cr3`. */

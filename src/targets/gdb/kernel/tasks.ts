@@ -119,11 +119,25 @@ export class Tasks {
   }
 
   /** The task_struct of a thread, or of what a processor's own context interrupted. */
-  addressOf(thread: ThreadId, vcpu: Vcpu | undefined): Address | undefined {
+  private addressOf(thread: ThreadId, vcpu: Vcpu | undefined): Address | undefined {
     const known = this.addresses.get(thread);
     if (known !== undefined || vcpu === undefined) return known;
     const at = this.currentAt(vcpu);
     return at === undefined ? undefined : this.pointer(at);
+  }
+
+  /**
+   * As {@link addressOf}, but what the kernel itself would take for it, however damaged; 0 where even that cannot
+   * be read.
+   *
+   * @returns undefined where the kernel does not say where it keeps it
+   */
+  currentOf(thread: ThreadId, vcpu: Vcpu | undefined): bigint | undefined {
+    if (this.layout === undefined) return undefined;
+    const known = this.addresses.get(thread);
+    if (known !== undefined) return BigInt(known);
+    const at = vcpu === undefined ? undefined : this.currentAt(vcpu);
+    return at !== undefined && this.read(at, this.word) === 8 ? this.view.getBigInt64(0, true) : 0n;
   }
 
   facts(thread: ThreadId, vcpu: Vcpu | undefined): ThreadFacts {

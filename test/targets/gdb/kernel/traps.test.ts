@@ -68,7 +68,7 @@ test(
 );
 
 test(
-  "[S3 fault][S3c fault] int 3 of the kernel's own is told as a trap, and the kernel deals with it as it does without us",
+  "[S3 fault kernel][S3c fault kernel] int 3 of the kernel's own is told as a trap, and the kernel deals with it as it does without us",
   NEEDS_TRAPS,
   async () => {
     // Where there is no int3 at the byte before the trap's return address, kprobes take it for one that has just been
