@@ -172,6 +172,7 @@ class MemoryTarget extends NoTarget {
 export const SCENE: Scene = {
   targetProcess: 42,
   pointName: () => "begin",
+  probeAddress: (hit) => BigInt(hit.at),
   functionName: () => "main",
   symbolName: (_hit, address) => `0x${address.toString(16)}`,
   systemCall: () => undefined,

@@ -23,6 +23,8 @@ export interface SystemCallFacts {
 export interface Scene {
   /** The probe point as it matched: `process("/bin/ls").function("main")`. */
   pointName(hit: Hit): string;
+  /** Where the probe is: of a function's entry, the function's first instruction, wherever its breakpoint stands. */
+  probeAddress(hit: Hit): bigint;
   /** The function that the hit is in (the one that returns, at a return); `""` outside of any. */
   functionName(hit: Hit): string;
   /** The symbol at an address, with its offset: `main+0x12`; the number where there is none. */

@@ -34,6 +34,14 @@ export class ScriptScene implements Scene {
     return name.replace(/function\("[^"]*"\)/, () => `function("${this.functionName(hit)}")`);
   }
 
+  probeAddress(hit: Hit): bigint {
+    const at = BigInt(hit.at);
+    const point = this.points.get(hit.probe.id);
+    if (point?.kind !== "function" || point.where !== "entry") return at;
+    // A kernel's tracer has the first instructions of functions for itself: the breakpoint is behind them.
+    return at - BigInt(this.symbolAt(hit, at)?.offset ?? 0);
+  }
+
   functionName(hit: Hit): string {
     const { engine, texts, calls } = this.running();
     const call = calls.current;

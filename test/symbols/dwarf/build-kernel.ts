@@ -51,9 +51,12 @@ const FIRST = `
     return local + copy.pid + elsewhere[0] + current_made->pid;
   }
 
-  __attribute__((noinline)) static long spread(struct task *task, int unused, int count) { return task->pid + count; }
-  long (*keeps)(struct task *, int, int) = spread;
-  long both(struct task *task) { return spread(task, 1, 2); }
+  /* A copy is made of it, with parameters of its own. */
+  __attribute__((noinline)) static long copied(struct task *task, int unused, int count, long flags) {
+    used(task, flags);
+    return task->pid + count;
+  }
+  long both(struct task *task, long flags) { return copied(task, 1, 2, flags) + copied(task + 1, 3, 2, flags + 1); }
 `;
 
 const SECOND = `

@@ -128,6 +128,26 @@ test("parameters at a function's entry are where the compiler has put them", nee
   assert.equal(run(script, optionsOf(image, registers)).output, "41 3 9");
 });
 
+test(
+  "of a copy that the compiler made of a function, parameters are where that copy has them",
+  needs("gcc"),
+  () => {
+    using image = KernelImage.open(built().vmlinux);
+    const [copy, ...others] = image.functions("copied.*");
+    assert.ok(copy !== undefined && others.length === 0, "the compiler has made one copy");
+    // By the calling convention of the source, flags were in rcx.
+    const options = optionsOf(image, { rdi: BigInt(TASK), rsi: 9n, rdx: 77n, rcx: 88n });
+    const script = `probe kernel.function("copied.*") { printf("%d %d %d", $task->pid, $count, $flags) }`;
+    assert.equal(run(script, options).output, "41 2 9");
+    const returns = `probe kernel.function("copied.*").return { printf("%d %d %d", $return, $count, $flags) }`;
+    assert.equal(run(returns, { ...options, returns: { rax: 43n, rsi: 1n } }).output, "43 2 9");
+    assert.match(
+      problemOf(`probe kernel.function("copied.*") { println($unused) }`, options),
+      /'\$unused' of copied is not available there: .*available there: \$task, \$flags, \$count/,
+    );
+  },
+);
+
 test("-L tells the variables of a place inside of a function", needs("gcc"), () => {
   using image = KernelImage.open(built().vmlinux);
   const view: KernelView = { kernel: kernelSource(image), modules: () => undefined, slide: () => undefined };
