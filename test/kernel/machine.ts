@@ -65,6 +65,11 @@ export async function session(
   };
 }
 
+/** A command, and beside it one that keeps a processor busy and enters the kernel all the time. */
+export function besideLoad(command: string): string {
+  return `(while :; do read -r line </proc/loadavg; done) & busy=$!; ${command}; status=$?; kill $busy; exit $status`;
+}
+
 /** Instructions of a kernel that are known to fault on user memory: what writes zeros there, and what copies to it. */
 export interface FaultingPlaces {
   /** `rep stosb`, as `kernel.statement` has it. */

@@ -19,10 +19,11 @@ export interface Run {
 }
 
 /** Boots a guest that has the workload. */
-export async function bootedGuest(workload: WorkloadName): Promise<LabMachine> {
+export async function bootedGuest(workload: WorkloadName, smp: number): Promise<LabMachine> {
   const { modules } = cachedKernel() ?? (await packagedKernel(() => undefined));
   return bootedLab({
     memory: MEMORY_MIB,
+    smp,
     files: new Map([
       ["/w/run", { bytes: readFileSync(`${SCRIPTS}${workload}.sh`) }],
       ["/w/dummy.ko", { bytes: readFileSync(`${modules}/${MODULE}`) }],

@@ -4,6 +4,7 @@
 //   --seed=N          which functions; printed, so that a run can be had again
 //   --counts=1,100    how many
 //   --max-hits=N      each function is let go after so many
+//   --smp=N           processors of the guest, 1 unless told
 import { parseArgs } from "node:util";
 import { compareKernel } from "./compare.js";
 
@@ -12,6 +13,7 @@ const { values } = parseArgs({
     seed: { type: "string", default: String(Math.floor(Math.random() * 1e6)) },
     counts: { type: "string", default: "1,100,2000" },
     "max-hits": { type: "string", default: "500" },
+    smp: { type: "string", default: "1" },
   },
 });
 const LEAST_HITS = 200_000;
@@ -23,6 +25,7 @@ const comparison = await compareKernel({
   counts: values.counts.split(",").map(Number),
   seed: Number(values.seed),
   maxHits: Number(values["max-hits"]),
+  smp: Number(values.smp),
   tell: (line) => process.stdout.write(`${line}\n`),
 });
 const problems = [

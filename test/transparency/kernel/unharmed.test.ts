@@ -19,6 +19,7 @@ test(
       counts: [1, 100],
       seed,
       maxHits: 100,
+      smp: 1,
       tell: (line) => {
         t.diagnostic(line);
       },
