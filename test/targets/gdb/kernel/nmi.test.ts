@@ -171,3 +171,44 @@ test(
     assert.deepEqual(kernel.failures, []);
   },
 );
+
+test(
+  "NMIs of one processor while both execute instructions in their place: every hit is told once, and the calls give what they give",
+  NEEDS_TRAPS,
+  async (t) => {
+    const workers = 4;
+    const workload = `for i in 1 2 3 4; do traps call ${String(CALLS)} & done | sort; wait`;
+    await using machine = await trapsLab({ smp: 2 });
+    await using kernel = new ProbedKernel(machine);
+    plant(kernel, CODE.pushf, CODE.popRax, CODE.argument, CODE.bsr, CODE.return);
+    const bare = (await kernel.run(workload)).output;
+    let [sent, met, within] = [0, 0, 0];
+    const processors = new Set<number>();
+    const storm = doing((hit) => {
+      processors.add(hit.facts().processor);
+      if (++met % 4 !== 0) return;
+      nmi(kernel);
+      sent++;
+    });
+    const post = doing(() => undefined);
+    const probes = [0, 6].map((offset) => kernel.probe(PLANTED, BEHIND_ENTRY + offset, { pre: storm, post }));
+    const told = kernel.probe(IN_NMI, BEHIND_ENTRY, {
+      pre: doing((hit) => {
+        within++;
+        if (hit.facts().processor !== 0) kernel.failures.push("an NMI of the other processor");
+      }),
+    });
+    assert.equal((await kernel.run(workload)).output, bare);
+    t.diagnostic(
+      `${String(sent)} NMIs, ${String(kernel.deferred)} instructions deferred, ${String(within)} hits within NMIs`,
+    );
+    const all = workers * CALLS;
+    for (const { hits, completed, abandoned, nmissed } of probes)
+      assert.deepEqual([hits, completed, abandoned, nmissed], [all, all, 0, 0]);
+    assert.deepEqual([...processors].sort(), [0, 1]);
+    assert.equal(sent, (2 * all) / 4);
+    assert.ok(kernel.deferred > 10 && told.completed === within && within > sent / 2);
+    assert.equal((await kernel.run(COMPLAINTS)).output, "");
+    assert.deepEqual(kernel.failures, []);
+  },
+);
