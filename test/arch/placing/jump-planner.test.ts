@@ -1,6 +1,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { ImageCode } from "../../../src/arch/x86_64/placing/image-code.js";
+import { isTrapByte } from "../../../src/arch/x86_64/trampoline/trap-bytes.js";
 import type { JumpPlan, JumpRefusal } from "../../../src/arch/x86_64/placing/jump-planner.js";
 import { ElfImage } from "../../../src/symbols/elf/image.js";
 import type { Vaddr } from "../../../src/symbols/vaddr.js";
@@ -167,7 +168,29 @@ test("where two bytes are free a short jump leads to an island between functions
   assert.ok(found.kind === "jump" && found.length === 2, JSON.stringify(found));
   const g = addressOf(image, "g");
   assert.ok(found.island !== undefined && found.island >= g + 2 && found.island + 5 <= addressOf(image, "h"));
+  // The second byte of the jump, where `ret` began, traps.
+  assert.deepEqual(found.inner, [1]);
+  assert.ok(isTrapByte(found.island - (found.start + 2)));
 });
+
+test(
+  "of the room between functions only what a short jump can lead to with a byte that traps is an island",
+  needsGcc,
+  () => {
+    const returns = "test %edi, %edi\nje 1f\nmov $1, %eax\n1: pop %rbp\nret";
+    const source = `${body("f", returns)}${closeBody("g", "ret\nret")}${body("h", "ret")}`;
+    const { plan } = codeOf("islands", source);
+    const islands = [plan("f+10"), plan("f+10"), plan("f+10"), plan("f+10")].map((found) =>
+      found.kind === "jump" ? found.island : undefined,
+    );
+    const given = islands.filter((island) => island !== undefined);
+    assert.ok(given.length > 0 && given.length < islands.length, JSON.stringify(islands));
+    given.forEach((island, index) => {
+      for (const other of given.slice(index + 1))
+        assert.ok(Math.abs(island - other) >= 5, "two islands overlap");
+    });
+  },
+);
 
 test("the middle of an instruction takes none", needsGcc, () => {
   const { plan } = codeOf("middle", body("f", "mov $1, %eax\nret"));

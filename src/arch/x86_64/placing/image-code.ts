@@ -74,7 +74,9 @@ export class ImageCode {
     const behind = Math.max(end, Math.min(this.entries.nextStart(end - 1), end + PADDING));
     const bytes = this.image.bytesAt(frame.start, behind - frame.start);
     const range = { start: frame.start, end };
-    const planner = new JumpPlanner({ range, bytes }, this.entries, (from) => this.islands.take(from));
+    const planner = new JumpPlanner({ range, bytes }, this.entries, (from, inner) =>
+      this.islands.take(from, inner),
+    );
     this.planner = { frame, planner };
     return planner;
   }

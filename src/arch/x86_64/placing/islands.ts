@@ -1,16 +1,17 @@
+import type { Address } from "../../../base/address.js";
+import { JumpTargets } from "../trampoline/jump-bytes.js";
 import type { CodeEntries, TextRange } from "./code-entries.js";
 import { isFiller, NEAR_JUMP, SHORT_JUMP } from "./jump-planner.js";
 
-/** How far a short jump leads, from behind it. */
+/** How far back a short jump leads, from behind it. */
 const BACKWARD = -128;
-const FORWARD = 127;
 
 /**
  * The room between the functions of an image, filled by the linker for alignment: where a jump of two bytes finds
  * one of five to lead it on. Each piece is given once.
  */
 export class Islands {
-  /** Free pieces, ascending; a piece that was given is cut off its front. */
+  /** Free pieces, ascending; a piece that was given is cut out of one. */
   private readonly pieces: { start: number; readonly end: number }[];
 
   /**
@@ -34,8 +35,12 @@ export class Islands {
     this.pieces = pieces.sort((one, other) => one.start - other.start);
   }
 
-  /** Takes one that a short jump at `from` reaches; undefined where there is none (left). */
-  take(from: number): number | undefined {
+  /**
+   * Takes one that a short jump reaches; undefined where there is none (left).
+   * @param inner offsets from the jump where instructions began: its byte there must trap
+   */
+  take(from: number, inner: readonly number[]): number | undefined {
+    const targets = new JumpTargets(from as Address, SHORT_JUMP, inner);
     const behind = from + SHORT_JUMP;
     let low = 0;
     let high = this.pieces.length;
@@ -46,11 +51,12 @@ export class Islands {
     }
     for (let index = low; index < this.pieces.length; index++) {
       const piece = this.pieces[index];
-      if (piece === undefined || piece.start > behind + FORWARD) return undefined;
-      const at = Math.max(piece.start, behind + BACKWARD);
-      if (at > behind + FORWARD || at + NEAR_JUMP > piece.end) continue;
-      // What lies before it is lost: the next probe near here finds another.
+      const at = piece && targets.next(piece.start as Address);
+      if (piece === undefined || at === undefined) return undefined;
+      if (at + NEAR_JUMP > piece.end) continue;
+      const before = { start: piece.start, end: at };
       piece.start = at + NEAR_JUMP;
+      if (before.end - before.start >= NEAR_JUMP) this.pieces.splice(index, 0, before);
       return at;
     }
     return undefined;

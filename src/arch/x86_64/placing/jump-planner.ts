@@ -71,8 +71,8 @@ export class JumpPlanner {
   constructor(
     private readonly text: FunctionText,
     private readonly entries: CodeEntries,
-    /** Room of 5 bytes near an address that nothing uses, for an island; taken when it is given. */
-    private readonly islandNear: (from: number) => number | undefined,
+    /** Room of 5 bytes near a short jump that nothing uses, for an island such that its `inner` traps; taken when it is given. */
+    private readonly islandNear: (from: number, inner: readonly number[]) => number | undefined,
   ) {
     const decoder = new Decoder(64, text.bytes, DecoderOptions.None);
     try {
@@ -143,7 +143,7 @@ export class JumpPlanner {
       if (plan.kind === "refused") return refuse("not-displaceable");
     }
     if (length === NEAR_JUMP) return { kind: "jump", start, length, displaced, inner, island: undefined };
-    const island = this.islandNear(start);
+    const island = this.islandNear(start, inner);
     return island === undefined
       ? refuse("too-short")
       : { kind: "jump", start, length, displaced, inner, island };
