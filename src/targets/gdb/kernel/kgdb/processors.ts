@@ -35,6 +35,9 @@ function processorOf({ process, thread }: StubThread): number | undefined {
   return process === undefined && number >= 0 && number < MOST_PROCESSORS ? number : undefined;
 }
 
+/** What is asked of a kernel's image. */
+export type Symbols = Pick<KernelImage, "path" | "symbol" | "symbolAt" | "fixup">;
+
 /** Which processor a stop is of, and where its per-CPU variables are: KGDB tells neither. */
 export class Processors {
   private readonly byNumber = new Map<number, Vcpu>();
@@ -47,7 +50,7 @@ export class Processors {
    */
   constructor(
     private readonly machine: Machine,
-    image: KernelImage,
+    image: Symbols,
     slide: number,
   ) {
     const live = (name: string): Address | undefined => {

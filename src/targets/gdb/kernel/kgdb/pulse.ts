@@ -1,6 +1,6 @@
 import { type Address, offsetBy } from "../../../../base/address.js";
-import type { KernelImage } from "../../../../symbols/kernel/image.js";
 import type { Machine } from "../machine.js";
+import type { Symbols } from "./processors.js";
 
 /**
  * What a kernel does about once a second, whatever else it does: keep the time (kernel/time/ntp.c), look after its
@@ -19,7 +19,7 @@ const CALL = 0xe8;
  *
  * @returns in the order to be tried in
  */
-export function pulses(machine: Machine, image: KernelImage, slide: number): readonly Address[] {
+export function pulses(machine: Machine, image: Symbols, slide: number): readonly Address[] {
   return ABOUT_ONCE_A_SECOND.flatMap((name) => {
     const vaddr = image.symbol(name);
     return vaddr === undefined ? [] : [behindEntry(machine, (vaddr + slide) as Address)];

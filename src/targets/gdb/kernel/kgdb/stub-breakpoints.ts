@@ -3,7 +3,6 @@ import { MAX_INSTRUCTION_LENGTH, withInstruction } from "../../../../arch/x86_64
 import { type InstructionFacts, instructionFacts } from "../../../../arch/x86_64/instruction-facts.js";
 import { type Address, offsetBy } from "../../../../base/address.js";
 import { ProbeRefused } from "../../../../base/errors.js";
-import type { KernelImage } from "../../../../symbols/kernel/image.js";
 import type { Vaddr } from "../../../../symbols/vaddr.js";
 import type { ThreadId } from "../../../target.js";
 import { BREAK } from "../../protocol/client.js";
@@ -17,7 +16,7 @@ import { BREAKPOINT_VECTOR } from "../trap-sense.js";
 import { SIGTRAP } from "./boot.js";
 import type { KgdbMachine } from "./kgdb-machine.js";
 import { NO_FAULTS, refusedByKgdb } from "./refusals.js";
-import { Processors } from "./processors.js";
+import { Processors, type Symbols } from "./processors.js";
 import { pulses } from "./pulse.js";
 
 /** The `IF` flag. Intel SDM vol. 1, 3.4.3.3. */
@@ -74,7 +73,7 @@ export class StubBreakpoints implements Carrier {
   constructor(
     private readonly machine: KgdbMachine,
     private readonly focus: Focus,
-    private readonly image: KernelImage,
+    private readonly image: Symbols,
     private readonly slide: number,
     private readonly currentAt: (vcpu: Vcpu) => Address | undefined,
     private readonly arrivals: Arrivals,
@@ -139,7 +138,8 @@ export class StubBreakpoints implements Carrier {
       if (vector === BREAKPOINT_VECTOR) vcpu.wanted.pc = offsetBy(vcpu.wanted.pc, -1);
     for (const at of [...this.placed]) this.remove(at);
     for (let round = 0; this.isSomebodyWaiting() && round < MOST_ROUNDS; round++) {
-      machine.go();
+      // It runs already where the pulse's instruction is being stepped.
+      if (!machine.isRunning) machine.go();
       const reply = machine.halt();
       if (reply !== undefined && reply.kind !== "stopped") {
         ended(reply);
