@@ -22,6 +22,7 @@ const COMMANDS = {
   transparency: { needs: "build", script: "build/test/transparency/main.js", traces: true },
   "transparency:full": { needs: "build", script: "build/test/transparency/full.js", traces: true },
   "transparency:kernel": { needs: "build", script: "build/test/transparency/kernel/main.js" },
+  kgdb: { needs: "build", script: "build/test/targets/gdb/kgdb/main.js" },
   attachments: { needs: "build", script: "build/test/attachments/main.js", traces: true },
   soak: { needs: "build", script: "build/test/soak/main.js", traces: true },
   fuzz: { needs: "build", script: "build/test/fuzz/main.js" },
