@@ -7,7 +7,7 @@ import type { KgdbSession } from "./sessions.js";
 /** Compiled, this file is in build/test/targets/gdb/kgdb. */
 const CLI = fileURLToPath(new URL("../../../../../dist/cli/main.js", import.meta.url));
 /** A session that takes longer hangs. */
-const PATIENCE = 180_000;
+const PATIENCE = 400_000;
 
 export interface RunningSession {
   /** As Ctrl-C does. */
