@@ -1,5 +1,6 @@
 import { type Address, offsetBy } from "../base/address.js";
 import { BREAKPOINT, type Location } from "./location.js";
+import { putSlot } from "./out-of-line.js";
 import { PAGE, byPage } from "./pages.js";
 import type { ProbedSpace } from "./space.js";
 
@@ -25,7 +26,7 @@ export function agreeWithMemory(space: ProbedSpace, forgotten: ProbedSpace["forg
     for (const slot of region.slots) {
       const from = slot.address - region.start;
       const there = bytes.subarray(from, from + slot.code.bytes.length);
-      if (!equal(there, slot.code.bytes)) space.memory.writeText(slot.address, slot.code.bytes);
+      if (!equal(there, slot.code.bytes)) putSlot(space, slot.address, slot.code);
     }
   }
   // A target that keeps breakpoints itself, where nobody sees them, has given the copy what is the copy's.

@@ -42,14 +42,15 @@ export function writeSlot(
       space.guard?.slots(space.id, start, offsetBy(start, length));
       return start;
     });
-    const options = because === undefined ? { stopAfter } : { stopAfter, because };
+    const insertsStops = space.breakpoints !== undefined;
+    const options = { stopAfter, insertsStops, ...(because === undefined ? {} : { because }) };
     const code = location.displacement.buildSlot(address, options);
     if (code.kind === "out-of-reach") {
       near = code.near;
       continue;
     }
     tellExits(space, location, address, code);
-    space.memory.writeText(address, code.bytes);
+    putSlot(space, address, code);
     const slot: Slot = { address, location, code, form: slotForm(stopAfter, because) };
     space.slots.enter(slot);
     location.slots.set(slot.form, slot);
@@ -60,6 +61,13 @@ export function writeSlot(
     "out-of-reach",
     "what the instruction addresses is out of reach of any copy of it",
   );
+}
+
+/** Writes a slot, which nobody runs yet. @throws ProbeRefused the target cannot put its stops in */
+export function putSlot(space: ProbedSpace, address: Address, code: SlotCode): void {
+  space.memory.writeText(address, code.bytes);
+  if (space.breakpoints === undefined) return;
+  for (const stop of code.stops) space.breakpoints.insert(space.id, offsetBy(address, stop - 1));
 }
 
 /** Where a thread goes on that stands at a stop of the slot, should nobody be there to say so. */

@@ -106,15 +106,16 @@ void test("a displaced instruction does on the processor what it does in its pla
       const what = `${name}, flags ${state.flags.toString(16)}, rcx ${state.rcx.toString(16)}`;
       emulations.push({ what, plan, state, bare });
       const because = notEmulated(plan, state);
-      for (const [slot, stopAfter] of FORMS) {
-        const code = plan.buildSlot(slot, { stopAfter, ...(because === undefined ? {} : { because }) });
+      for (const [slot, stopAfter, insertsStops] of FORMS) {
+        const options = { stopAfter, insertsStops, ...(because === undefined ? {} : { because }) };
+        const code = plan.buildSlot(slot, options);
         if (code.kind === "out-of-reach") {
           outOfReach.push(`${name} at ${slot.toString(16)}`);
           continue;
         }
         const displaced = runs.push({ codeAt: slot, code: code.bytes, registers: initial(state, slot) }) - 1;
         trials.push({
-          what: `${what}, slot ${slot.toString(16)}${stopAfter ? ", stop" : ""}`,
+          what: `${what}, slot ${slot.toString(16)}${stopAfter ? ", stop" : ""}${insertsStops ? " taken out" : ""}`,
           code,
           slot,
           bare,
@@ -135,6 +136,8 @@ void test("a displaced instruction does on the processor what it does in its pla
     // Why a transaction was aborted (eax) is chance: the int3, or an interrupt before it.
     if (what.startsWith("xbegin"))
       seen.registers.write("rax", (outcomes[bare] as Outcome).registers.read("rax"));
+    if (what.includes("call") && what.endsWith("taken out"))
+      forgetBelowStack(outcomes[bare] as Outcome, seen);
     assertSame(outcomes[bare] as Outcome, seen, what);
   }
   let raised = 0;
@@ -151,11 +154,21 @@ void test("a displaced instruction does on the processor what it does in its pla
   assert.ok(trials.length > 4000 && emulated > 300 && raised > 200);
 });
 
-const FORMS: readonly (readonly [Address, boolean])[] = [
-  [NEAR_SLOT, false],
-  [NEAR_SLOT, true],
-  [FAR_SLOT, false],
-  [FAR_SLOT, true],
+/** A call that nobody finishes from outside uses the two words below the return address, where nothing is kept. */
+function forgetBelowStack(bare: Outcome, seen: Outcome): void {
+  const from = bare.registers.sp - DATA - 16;
+  if (from >= 0 && from + 16 <= bare.memory.length)
+    seen.memory.set(bare.memory.subarray(from, from + 16), from);
+}
+
+/** Where the slot is, whether it ends with a stop, and whether the target inserts that: here it has taken it out. */
+const FORMS: readonly (readonly [Address, boolean, boolean])[] = [
+  [NEAR_SLOT, false, false],
+  [NEAR_SLOT, true, false],
+  [NEAR_SLOT, true, true],
+  [FAR_SLOT, false, false],
+  [FAR_SLOT, true, false],
+  [FAR_SLOT, true, true],
 ];
 
 /** mov ss, system calls, an aborted transaction, and what the kernel emulates where the processor forbids it to user code (UMIP). */

@@ -234,8 +234,8 @@ export const MUTATIONS: readonly Mutation[] = [
   {
     bug: "a slot that was written since the fork is missing in the copy",
     file: "fork.ts",
-    find: "if (!equal(there, slot.code.bytes)) space",
-    replace: "if (equal(there, slot.code.bytes)) space",
+    find: "if (!equal(there, slot.code.bytes)) putSlot",
+    replace: "if (equal(there, slot.code.bytes)) putSlot",
   },
   {
     bug: "slots that were mapped since the fork are thought to be in the copy",

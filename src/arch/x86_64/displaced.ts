@@ -26,6 +26,8 @@ import type { RegisterName } from "./registers.js";
 export interface SlotOptions {
   /** End the slot with a stop behind the instruction; else with a jump back to the program. */
   readonly stopAfter: boolean;
+  /** The target puts the stops in itself: see SlotEnd. Default: they are written with the slot. */
+  readonly insertsStops?: boolean;
   /** Why emulation was not possible for this thread at this moment; chooses among two forms of a call. */
   readonly because?: Exclude<Emulated, "done">;
 }
@@ -170,7 +172,8 @@ function emulated(
 }
 
 function slotBuilder(form: InstructionForm): BuildSlot {
-  return (slot, { stopAfter, because }) => buildSlot(form, slot, stopAfter, because);
+  return (slot, { stopAfter, insertsStops = false, because }) =>
+    buildSlot(form, slot, stopAfter, insertsStops ? "inserted-stop" : "int3", because);
 }
 
 function planStraight(instruction: Instruction, facts: InstructionFacts, original: Original): Displacement {

@@ -8,45 +8,48 @@ import {
   SYSCALL_LENGTH,
   turnCallInto,
 } from "./instruction-form.js";
+import type { MachineCode } from "./machine-code.js";
 import type { RegisterFile } from "./registers.js";
-import { type OutOfReach, SlotBuilder, type SlotCode } from "./slot.js";
+import { type OutOfReach, SlotBuilder, type SlotCode, type SlotEnd } from "./slot.js";
 
 /** The code that runs a displaced instruction by itself. */
 export function buildSlot(
   form: InstructionForm,
   slot: Address,
-  stop: boolean,
+  stopAfter: boolean,
+  stop: Exclude<SlotEnd, "goes-on">,
   because: Emulated | undefined,
 ): SlotCode | OutOfReach {
   const { original } = form;
+  const end = stopAfter ? stop : "goes-on";
   switch (form.kind) {
     case "copy":
-      return buildCopySlot(original, slot, stop);
+      return buildCopySlot(original, slot, end);
     case "system-call":
-      return buildSystemCallSlot(original, slot, stop);
+      return buildSystemCallSlot(original, slot, end);
     case "transaction":
-      return buildTransactionSlot(original, form.fallback, slot, stop);
+      return buildTransactionSlot(original, form.fallback, slot, end);
     case "jump":
-      return buildJumpSlot(original, form.target, slot, stop);
+      return buildJumpSlot(original, form.target, slot, end);
     case "conditional-jump":
-      return buildConditionalSlot(original, [0x70 | form.condition], form.target, slot, stop);
+      return buildConditionalSlot(original, [0x70 | form.condition], form.target, slot, end);
     case "counted-jump":
-      return buildConditionalSlot(original, form.short, form.target, slot, stop);
+      return buildConditionalSlot(original, form.short, form.target, slot, end);
     case "call":
-      return buildCallSlot(original, form.target, slot, stop);
+      return buildCallSlot(original, form.target, slot, end);
     case "indirect-call":
-      return buildIndirectCallSlot(original, form.opcodeAt, slot, because);
+      return buildIndirectCallSlot(original, form.opcodeAt, slot, because, stop);
   }
 }
 
 /** The instruction itself, its relative operand corrected, and the way on behind it. */
-function buildCopySlot(original: Original, slot: Address, stop: boolean): SlotCode | OutOfReach {
+function buildCopySlot(original: Original, slot: Address, end: SlotEnd): SlotCode | OutOfReach {
   const bytes = relocated(original, slot);
   if (!(bytes instanceof Uint8Array)) return bytes;
   const build = new SlotBuilder(slot);
   build.before(original.at);
   build.code.append(bytes);
-  build.leave(original.next, stop);
+  build.leave(original.next, end);
   return build.finish();
 }
 
@@ -55,7 +58,7 @@ function buildCopySlot(original: Original, slot: Address, stop: boolean): SlotCo
  * stop: a child process that starts here, a call that is restarted and a return from a signal
  * handler all pass over it. r11 (the flags) is right by itself.
  */
-function buildSystemCallSlot(original: Original, slot: Address, stop: boolean): SlotCode {
+function buildSystemCallSlot(original: Original, slot: Address, end: SlotEnd): SlotCode {
   const { next } = original;
   const build = new SlotBuilder(slot);
   build.before(original.at);
@@ -70,32 +73,34 @@ function buildSystemCallSlot(original: Original, slot: Address, stop: boolean): 
   });
   build.code.bytes(0x48, 0xb9); // mov rcx, imm64
   build.code.int64(toBigInt(next));
-  build.leave(next, stop);
+  build.leave(next, end);
   return build.finish();
 }
 
 /** xbegin: an aborted transaction comes out behind the copy and is led on to where the original says. */
-function buildTransactionSlot(original: Original, fallback: Address, slot: Address, stop: boolean): SlotCode {
+function buildTransactionSlot(original: Original, fallback: Address, slot: Address, end: SlotEnd): SlotCode {
   const build = new SlotBuilder(slot);
   build.before(original.at);
   build.code.bytes(0xc7, 0xf8); // xbegin rel32
   const field = build.code.length;
   build.code.int32(0);
   const behind = build.code.length;
-  build.leave(original.next, stop);
+  build.leave(original.next, end);
   build.otherWay();
   build.code.patchInt32(field, build.code.length - behind);
-  build.leave(fallback, stop);
+  build.leave(fallback, end);
   return build.finish();
 }
 
 /** jmp rel. */
-function buildJumpSlot(original: Original, target: Address, slot: Address, stop: boolean): SlotCode {
+function buildJumpSlot(original: Original, target: Address, slot: Address, end: SlotEnd): SlotCode {
   const build = new SlotBuilder(slot);
   build.before(original.at);
-  if (stop) build.code.bytes(0x90); // something to trap behind, where the program steps itself
-  if (stop) build.leave(target, stop);
-  else build.code.jump(target);
+  if (end === "goes-on") build.code.jump(target);
+  else {
+    build.code.bytes(0x90); // something to trap behind, where the program steps itself
+    build.leave(target, end);
+  }
   return build.finish();
 }
 
@@ -108,7 +113,7 @@ function buildConditionalSlot(
   form: readonly number[],
   target: Address,
   slot: Address,
-  stop: boolean,
+  end: SlotEnd,
 ): SlotCode {
   const build = new SlotBuilder(slot);
   build.before(original.at);
@@ -116,22 +121,22 @@ function buildConditionalSlot(
   const field = build.code.length;
   build.code.bytes(0);
   const behind = build.code.length;
-  build.leave(original.next, stop);
+  build.leave(original.next, end);
   build.otherWay();
   build.code.patchInt8(field, build.code.length - behind);
-  build.leave(target, stop);
+  build.leave(target, end);
   return build.finish();
 }
 
 /** call rel32: a push of the true return address and a jump. Nothing of it ever needs a stop. */
-function buildCallSlot(original: Original, target: Address, slot: Address, stop: boolean): SlotCode {
+function buildCallSlot(original: Original, target: Address, slot: Address, end: SlotEnd): SlotCode {
   const build = new SlotBuilder(slot);
   build.before(original.at);
   build.code.bytes(0xff, 0x35); // push [rip+rel32]
   const field = build.code.length;
   build.code.int32(0);
   const behind = build.code.length;
-  build.leave(target, stop);
+  build.leave(target, end);
   build.code.align();
   build.code.patchInt32(field, build.code.length - behind);
   build.code.int64(toBigInt(original.next));
@@ -152,6 +157,7 @@ function buildIndirectCallSlot(
   opcodeAt: number,
   slot: Address,
   because: Emulated | undefined,
+  end: Exclude<SlotEnd, "goes-on">,
 ): SlotCode | OutOfReach {
   const bytes = relocated(original, slot);
   if (!(bytes instanceof Uint8Array)) return bytes;
@@ -166,9 +172,31 @@ function buildIndirectCallSlot(
   build.code.append(bytes);
   const finish = finishCall(original);
   build.unfinished(finish);
-  build.stop();
-  build.unfinished(finish);
+  build.stop(
+    end,
+    (offset) => {
+      build.unfinished(finish, offset);
+    },
+    () => {
+      finishCallUntraced(build.code, original);
+    },
+  );
   return build.finish();
+}
+
+/** What {@link finishCall} does, in the program: no register and no flag changes, but two dead words below its stack. */
+function finishCallUntraced(code: MachineCode, original: Original): void {
+  code.bytes(0x50); // push rax
+  code.bytes(0x48, 0x8b, 0x05); // mov rax, [rip+rel32]: the return address
+  const field = code.length;
+  code.int32(0);
+  const behind = code.length;
+  code.bytes(0x48, 0x87, 0x44, 0x24, 0x08); // xchg [rsp+8], rax: for the target
+  code.bytes(0x48, 0x87, 0x04, 0x24); // xchg [rsp], rax
+  code.bytes(0xc3); // ret, to the target
+  code.align();
+  code.patchInt32(field, code.length - behind);
+  code.int64(toBigInt(original.next));
 }
 
 /** Some processors push first and look at the target then: #GP, but the word below the stack pointer is written. */

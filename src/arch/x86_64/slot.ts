@@ -42,7 +42,8 @@ export interface SlotCode {
   /**
    * Offsets that the program counter has when an `int3` of ours was executed (not one of the
    * program's own that was copied): one for each way the instruction can go, and each one of
-   * {@link points}. Empty where the thread leaves the slot without a stop.
+   * {@link points}. Empty where the thread leaves the slot without a stop. Where stops are inserted
+   * ({@link SlotEnd}) the byte before each is the beginning of the way on.
    */
   readonly stops: readonly number[];
 }
@@ -53,6 +54,12 @@ export interface OutOfReach {
   /** The address that must lie within ±2 GiB of the slot. */
   readonly near: Address;
 }
+
+/**
+ * How a slot ends: it goes on to the program; with an `int3` of ours; or with one that the target puts there
+ * itself, over code that goes on: a thread is unharmed where the target has taken it out by itself.
+ */
+export type SlotEnd = "goes-on" | "int3" | "inserted-stop";
 
 /** @returns undefined for an offset that no thread can have */
 export function slotPoint(code: SlotCode, offset: number): SlotPoint | undefined {
@@ -79,24 +86,32 @@ export class SlotBuilder {
   }
 
   /** The next byte to come: the instruction is done, the thread is at `at`. */
-  after(at: Address): void {
-    this.points.push({ kind: "after", offset: this.code.length, at });
+  after(at: Address, offset = this.code.length): void {
+    this.points.push({ kind: "after", offset, at });
   }
 
   /** The next byte to come: some of the instruction is done. */
-  unfinished(finish: (registers: RegisterFile, memory: EmulationMemory) => void): void {
-    this.points.push({ kind: "unfinished", offset: this.code.length, finish });
+  unfinished(
+    finish: (registers: RegisterFile, memory: EmulationMemory) => void,
+    offset = this.code.length,
+  ): void {
+    this.points.push({ kind: "unfinished", offset, finish });
   }
 
   /** The instruction is done: stop here, or go on at `at`. */
-  leave(at: Address, stop: boolean): void {
+  leave(at: Address, end: SlotEnd): void {
     this.after(at);
-    if (!stop) {
-      this.code.jump(at);
-      return;
-    }
-    this.stop();
-    this.after(at);
+    if (end === "goes-on") this.code.jump(at);
+    else
+      this.stop(
+        end,
+        (offset) => {
+          this.after(at, offset);
+        },
+        () => {
+          this.code.jump(at);
+        },
+      );
   }
 
   /**
@@ -107,10 +122,18 @@ export class SlotBuilder {
     this.code.bytes(INT3);
   }
 
-  /** A stop of our own; the caller says what it means that the program counter is behind it. */
-  stop(): void {
-    this.code.bytes(INT3);
-    this.stops.push(this.code.length);
+  /**
+   * A stop of our own.
+   *
+   * @param behind says what it means that the program counter is behind it
+   * @param wayOn  assembles what a thread does there that is not stopped
+   */
+  stop(end: Exclude<SlotEnd, "goes-on">, behind: (offset: number) => void, wayOn: () => void): void {
+    const offset = this.code.length + 1;
+    this.stops.push(offset);
+    behind(offset);
+    if (end === "int3") this.code.bytes(INT3);
+    else wayOn();
   }
 
   finish(): SlotCode {

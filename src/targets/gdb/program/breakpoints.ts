@@ -5,11 +5,13 @@ import { mappingAt } from "../../mappings.js";
 import type { Breakpoints, SpaceId } from "../../target.js";
 import { BREAK, type GdbClient } from "../protocol/client.js";
 import { StubRefusal } from "../protocol/errors.js";
+import type { Journal } from "./journal.js";
 import type { ProgramSpaces } from "./spaces.js";
 
 /**
- * Breakpoints of the stub's own. It shows nobody that they are there, and takes them out itself when it is
- * left, also by a tracer that was killed.
+ * Breakpoints of the stub's own. It shows nobody that they are there, and keeps them until it is told
+ * otherwise, also when it is left: so whoever puts one in must have it taken out, and the {@link Journal}
+ * tells the next one where they are.
  */
 export class StubBreakpoints implements Breakpoints {
   readonly visible = false;
@@ -18,6 +20,7 @@ export class StubBreakpoints implements Breakpoints {
   constructor(
     private readonly client: GdbClient,
     private readonly spaces: ProgramSpaces,
+    private readonly journal: Journal,
   ) {}
 
   insert(space: SpaceId, at: Address): void {
@@ -30,6 +33,7 @@ export class StubBreakpoints implements Breakpoints {
       );
     this.spaces.select(space);
     this.inserted.add(at);
+    this.journal.breakpoint(at);
     try {
       if (!this.client.insert(BREAK.software, at, 1))
         throw new TargetError(`${this.client.name}: the stub has no breakpoints`);
@@ -56,5 +60,37 @@ export class StubBreakpoints implements Breakpoints {
       }
     });
     return true;
+  }
+
+  /** Those of slots that are about to be unmapped in a space. */
+  removeWithin(space: SpaceId, start: Address, length: number): void {
+    this.removeFrom(
+      [space],
+      [...this.inserted].filter((at) => at >= start && at < start + length),
+    );
+  }
+
+  /** Whatever is left of ours, everywhere: a program is to be let go. */
+  removeAll(spaces: Iterable<SpaceId>): void {
+    this.removeFrom(spaces, this.inserted);
+    this.inserted.clear();
+  }
+
+  /** What tracers before us have left. */
+  removeLeft(spaces: Iterable<SpaceId>): void {
+    this.removeFrom(spaces, this.journal.left);
+  }
+
+  private removeFrom(spaces: Iterable<SpaceId>, addresses: Iterable<Address>): void {
+    const all = [...addresses];
+    if (all.length === 0) return;
+    for (const space of spaces)
+      unlessGone(() => {
+        this.spaces.select(space);
+        const { pipeline } = this.client;
+        // One that is not there, or whose text is gone, is refused: that is as well.
+        for (const at of all) pipeline.removeIfThere(BREAK.software, at, 1);
+        pipeline.flush();
+      });
   }
 }

@@ -1,9 +1,9 @@
 import { type Address, formatAddress, offsetBy } from "../../../base/address.js";
 import { ProbeRefused } from "../../../base/errors.js";
+import { unlessGone } from "../../../base/gone.js";
 import { chooseRoom } from "../../room.js";
 import { ERRNO, errorName, SYS } from "../../system-calls.js";
 import type { Mapping } from "../../target.js";
-import { withTable } from "./exits.js";
 import type { StubMemory } from "./memory.js";
 import type { ProgramThread } from "./threads.js";
 
@@ -20,9 +20,13 @@ export interface Stepper {
   /**
    * Steps a stopped thread over one instruction, its registers written before. Whatever else happens
    * meanwhile is kept for later.
+   *
+   * @param before bytes of its registers as they are to be again
    * @throws TargetGone
    */
-  stepOver(thread: ProgramThread): void;
+  stepOver(thread: ProgramThread, before: Uint8Array): void;
+  /** Makes the stub's registers of a thread be what they are to be again, now. */
+  putBack(thread: ProgramThread): void;
   memoryOf(thread: ProgramThread): StubMemory;
   /** Whether a filter of system calls could forbid one. */
   isFiltered(thread: ProgramThread): boolean;
@@ -34,15 +38,14 @@ export interface Stepper {
  * @throws ProbeRefused `"seccomp"`, `"no-room"`
  */
 export function mapNear(target: Stepper, thread: ProgramThread, near: Address, length: number): Address {
-  const size = withTable(length);
   for (let attempt = 0; attempt < 4; attempt++) {
-    const at = chooseRoom(target.memoryOf(thread).mappings(), near, size);
+    const at = chooseRoom(target.memoryOf(thread).mappings(), near, length);
     if (at === undefined) break;
     const flags = MAP_PRIVATE_ANONYMOUS_FIXED_NOREPLACE;
-    const result = call(target, thread, near, SYS.mmap, [at, size, PROT_READ_EXEC, flags, -1, 0]);
+    const result = call(target, thread, near, SYS.mmap, [at, length, PROT_READ_EXEC, flags, -1, 0]);
     if (result === at) return at;
     // Kernels before 4.17 take the flag for a hint and map elsewhere.
-    if (result >= 0) call(target, thread, near, SYS.munmap, [result, size]);
+    if (result >= 0) call(target, thread, near, SYS.munmap, [result, length]);
     else if (result !== -ERRNO.EEXIST)
       throw new ProbeRefused(near, "no-room", `the program cannot map memory for it: ${errorName(result)}`);
   }
@@ -51,8 +54,7 @@ export function mapNear(target: Stepper, thread: ProgramThread, near: Address, l
 
 /** Unmaps what {@link mapNear} mapped. @throws ProbeRefused as mapNear */
 export function unmap(target: Stepper, thread: ProgramThread, at: Address, length: number): void {
-  const size = withTable(length);
-  const result = call(target, thread, at, SYS.munmap, [at, size]);
+  const result = call(target, thread, at, SYS.munmap, [at, length]);
   if (result < 0) throw new ProbeRefused(at, "no-room", `munmap in the program failed: ${errorName(result)}`);
 }
 
@@ -72,7 +74,7 @@ function call(
     );
   const at = findSyscall(target.memoryOf(thread), near);
   const { registers } = thread;
-  const before = registers.values.slice();
+  const before = registers.bytes.slice();
   const names = ["rdi", "rsi", "rdx", "r10", "r8", "r9"] as const;
   for (const [index, name] of names.entries()) registers.write(name, BigInt(args[index] ?? 0));
   registers.write("rax", BigInt(number));
@@ -80,11 +82,14 @@ function call(
   registers.write("orig_rax", NO_CALL);
   registers.pc = at;
   try {
-    target.stepOver(thread);
+    target.stepOver(thread, before);
     return Number(BigInt.asIntN(64, registers.read("rax")));
   } finally {
-    registers.values.set(before);
+    registers.bytes.set(before);
     registers.dirty = true;
+    unlessGone(() => {
+      target.putBack(thread);
+    });
   }
 }
 

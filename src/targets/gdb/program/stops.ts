@@ -8,7 +8,6 @@ import type { StopReply } from "../protocol/stop-reply.js";
 import type { StubThread } from "../protocol/thread-ids.js";
 import type { StubBreakpoints } from "./breakpoints.js";
 import type { CaughtCalls } from "./calls.js";
-import type { Exits } from "./exits.js";
 import { readSignal } from "./siginfo.js";
 import type { ProgramSpaces } from "./spaces.js";
 import type { ThreadRegisters } from "./thread-registers.js";
@@ -26,7 +25,6 @@ interface Parts {
   readonly values: ThreadRegisters;
   readonly breakpoints: StubBreakpoints;
   readonly calls: CaughtCalls;
-  readonly exits: Exits;
 }
 
 /**
@@ -129,10 +127,9 @@ export class ProgramStops {
 
   /** Left behind by a tracer that was killed; or of ours, and taken out since it was hit. */
   private isOfOthers(thread: ProgramThread, at: Address): boolean {
-    if (this.parts.breakpoints.has(at) || this.parts.exits.covers(thread.space, at)) return false;
+    if (this.parts.breakpoints.has(at)) return false;
     const memory = this.parts.spaces.memory(thread.space);
     this.parts.values.fetch(thread);
-    if (this.parts.exits.leave(thread, at, memory)) return true;
     const byte = new Uint8Array(1);
     // Where it can be seen it is an int3 of the program's own, or of a slot.
     if (memory.readSome(at, byte) === 1 && byte[0] === INT3) {
@@ -178,7 +175,6 @@ export class ProgramStops {
   private forked(parent: ProgramThread, stub: StubThread, space: SpaceId | undefined): Stop {
     const child = this.parts.threads.find(stub) ?? this.parts.threads.add(stub, space);
     child.state = "stopped";
-    if (space === undefined) this.parts.exits.copy(parent.space, child.space);
     setGoing(this.parts.client, parent, "continue");
     return this.begins(child, child.space, space === undefined ? parent.space : undefined, parent.id, true);
   }

@@ -19,10 +19,11 @@ import { type ClientOptions, GdbClient } from "../protocol/client.js";
 import { StubError } from "../protocol/errors.js";
 import { STUB_SIGNAL } from "../protocol/signals.js";
 import type { StopReply } from "../protocol/stop-reply.js";
+import type { StubThread } from "../protocol/thread-ids.js";
 import { StubBreakpoints } from "./breakpoints.js";
 import { CaughtCalls } from "./calls.js";
-import { Exits } from "./exits.js";
 import { mapNear, type Stepper, unmap } from "./injected-call.js";
+import { Journal } from "./journal.js";
 import type { StubMemory } from "./memory.js";
 import { LazyFacts, ProcessFiles } from "./process-files.js";
 import { ThreadRegisters } from "./thread-registers.js";
@@ -63,7 +64,7 @@ export class ProgramTarget implements Target, Stepper {
   private readonly files: ProcessFiles;
   private readonly values: ThreadRegisters;
   private readonly breakpoints: StubBreakpoints;
-  private readonly exits = new Exits((space) => this.spaces.memory(space));
+  private readonly journal: Journal;
   private readonly stops: ProgramStops;
   /** What the stub told while something else was waited for. */
   private readonly replies: StopReply[] = [];
@@ -86,7 +87,8 @@ export class ProgramTarget implements Target, Stepper {
     this.values = new ThreadRegisters(client);
     this.calls = new CaughtCalls(client, this.values);
     this.spaces = new ProgramSpaces(client, this.threadBook, this.files, this.values);
-    this.breakpoints = new StubBreakpoints(client, this.spaces);
+    this.journal = new Journal(client);
+    this.breakpoints = new StubBreakpoints(client, this.spaces, this.journal);
     this.stops = new ProgramStops({
       client,
       threads: this.threadBook,
@@ -94,7 +96,6 @@ export class ProgramTarget implements Target, Stepper {
       values: this.values,
       breakpoints: this.breakpoints,
       calls: this.calls,
-      exits: this.exits,
     });
     const standing = standingThreads(client);
     const threads = client.threads();
@@ -107,9 +108,7 @@ export class ProgramTarget implements Target, Stepper {
       // Where a tracer was here before, some may run.
       if (!standing.has(stub)) thread.state = "running";
     }
-    for (const space of new Set([...this.threadBook.all()].map((thread) => thread.space)))
-      this.exits.findLeft(this.spaces.memory(space));
-    for (const thread of this.threadBook.all()) if (thread.state === "held") this.leadOut(thread);
+    this.takeOutLeft(standing);
     this.isHeld =
       client.query(`qAttached:${[...this.threadBook.all()][0]?.process.toString(16) ?? ""}`) === "0";
     // Where it still stands, nobody has set it going.
@@ -120,10 +119,10 @@ export class ProgramTarget implements Target, Stepper {
       stepsAlone: true,
       mapNear: (thread, near, length) => mapNear(this, this.stopped(thread), near, length),
       unmap: (thread, at, length) => {
+        this.breakpoints.removeWithin(this.spaceOf(thread), at, length);
         unmap(this, this.stopped(thread), at, length);
       },
       breakpoints: this.breakpoints,
-      guard: this.exits,
       mappedFile: (space, mapping) => this.spaces.mappedFile(space, mapping),
     };
   }
@@ -170,15 +169,7 @@ export class ProgramTarget implements Target, Stepper {
 
   resume(id: ThreadId, how: Resume): void {
     const thread = this.stopped(id);
-    const { deferred } = thread;
-    if (deferred !== undefined && how.kind !== "deliver") {
-      // It goes on with the signal that came while it did something for us.
-      thread.deferred = undefined;
-      thread.stubSignal = thread.deferredStub;
-      thread.atBreakpoint = false;
-      this.stops.put({ kind: "signal", thread: id, signal: deferred });
-      return;
-    }
+    if (how.kind !== "deliver" && this.tellDeferred(thread)) return;
     const signal = how.kind === "deliver" ? this.prepareDelivery(thread, how) : undefined;
     this.values.flush(thread);
     thread.stepping = how.kind === "step";
@@ -190,7 +181,7 @@ export class ProgramTarget implements Target, Stepper {
     if (thread.state === "held") {
       // It stands already.
       thread.state = "stopped";
-      this.stops.put({ kind: "interrupted", thread: id });
+      if (!this.tellDeferred(thread)) this.stops.put({ kind: "interrupted", thread: id });
       return;
     }
     if (thread.state === "stopped" || thread.interruptAsked) return;
@@ -248,7 +239,8 @@ export class ProgramTarget implements Target, Stepper {
     return (this.files.status(thread.id).get("Seccomp") ?? "0") !== "0";
   }
 
-  stepOver(thread: ProgramThread): void {
+  stepOver(thread: ProgramThread, before: Uint8Array): void {
+    this.journal.used(thread, before);
     const until = performance.now() + STEP_MS;
     const from = thread.registers.pc;
     for (;;) {
@@ -260,10 +252,15 @@ export class ProgramTarget implements Target, Stepper {
       if (reply.signal === STUB_SIGNAL.trap || thread.registers.pc !== from) return;
       // A signal came first: it waits until the thread goes on, and the call is tried again.
       if (reply.signal !== STUB_SIGNAL.none && thread.deferred === undefined) {
-        thread.deferred = this.stops.signalOf(thread, reply.signal);
-        thread.deferredStub = reply.signal;
+        this.defer(thread, reply.signal);
+        this.journal.used(thread, before);
       }
     }
+  }
+
+  putBack(thread: ProgramThread): void {
+    this.values.flush(thread);
+    this.journal.unused(thread.id);
   }
 
   // Stops
@@ -288,12 +285,41 @@ export class ProgramTarget implements Target, Stepper {
     return this.stops.translate(reply) ?? "again";
   }
 
-  /** A thread that stands at a stop of a tracer that was killed goes on from there, also where we leave at once. */
-  private leadOut(thread: ProgramThread): void {
-    if (this.exits.isEmpty) return;
-    this.values.fetch(thread);
-    if (this.exits.leave(thread, thread.registers.pc, this.spaces.memory(thread.space)))
-      this.values.flush(thread);
+  /**
+   * What a tracer before us has left that was killed: breakpoints, threads that it made do something, and
+   * signals that it was told of and nobody received. Then the program could be let go at once.
+   */
+  private takeOutLeft(standing: ReadonlyMap<StubThread, number>): void {
+    const { journal } = this;
+    this.breakpoints.removeLeft(this.threadBook.spaces());
+    for (const { thread: id, registers, signal } of journal.interrupted) {
+      const thread = this.threadBook.known(id);
+      if (thread === undefined) continue;
+      // It was being stepped: that is over soon.
+      if (thread.state === "running") this.replyOf(thread, performance.now() + STEP_MS);
+      thread.state = "held";
+      this.values.fetch(thread);
+      thread.registers.bytes.set(registers.subarray(0, thread.registers.bytes.length));
+      thread.registers.dirty = true;
+      this.putBack(thread);
+      if (signal !== STUB_SIGNAL.none) this.defer(thread, signal);
+    }
+    // Where nobody was before, a stop is what being started or attached to does to a program.
+    if (journal.left.size === 0) return;
+    this.calls.forgetLeft();
+    for (const [stub, signal] of standing) {
+      const thread = this.threadBook.find(stub);
+      if (thread === undefined || thread.deferred !== undefined || signal === STUB_SIGNAL.none) continue;
+      // A trap is the end of a step, but where somebody has sent it.
+      if (signal !== STUB_SIGNAL.trap || this.stops.signalOf(thread, signal).code <= 0)
+        this.defer(thread, signal);
+    }
+  }
+
+  /** A signal is told, and delivered, when the thread would go on. */
+  private defer(thread: ProgramThread, signal: number): void {
+    thread.deferred = this.stops.signalOf(thread, signal);
+    thread.deferredStub = signal;
   }
 
   /** The next stop of one thread; what the others do meanwhile is kept. */
@@ -326,8 +352,23 @@ export class ProgramTarget implements Target, Stepper {
   // Going on
 
   private letHeldGo(): void {
-    for (const thread of this.threadBook.all())
-      if (thread.state === "held") setGoing(this.client, thread, "continue");
+    for (const thread of this.threadBook.all()) {
+      if (thread.state !== "held") continue;
+      thread.state = "stopped";
+      if (!this.tellDeferred(thread)) setGoing(this.client, thread, "continue");
+    }
+  }
+
+  /** A thread would go on: first it is told of the signal that came while it did something for us. */
+  private tellDeferred(thread: ProgramThread): boolean {
+    const { deferred } = thread;
+    if (deferred === undefined) return false;
+    thread.stubSignal = thread.deferredStub;
+    thread.deferred = undefined;
+    thread.deferredStub = STUB_SIGNAL.none;
+    thread.atBreakpoint = false;
+    this.stops.put({ kind: "signal", thread: thread.id, signal: deferred });
+    return true;
   }
 
   /** @returns GDB's number of the signal to go on with */
@@ -347,8 +388,13 @@ export class ProgramTarget implements Target, Stepper {
     const processes = new Set<number>();
     for (const thread of this.threadBook.all()) {
       processes.add(thread.process);
-      if (thread.state === "stopped") unlessGone(() => this.values.flush(thread));
+      unlessGone(() => {
+        if (thread.state !== "running") this.values.flush(thread);
+        // The stub knows no more of it, as it would of one that it told last.
+        if (thread.deferred !== undefined) setGoing(this.client, thread, "continue", thread.deferredStub);
+      });
     }
+    this.breakpoints.removeAll(this.threadBook.spaces());
     for (const process of processes) {
       try {
         this.client.detach(process);

@@ -3,6 +3,7 @@ import { TargetGone } from "../../../base/errors.js";
 import type { SignalInfo, SpaceId, ThreadId } from "../../target.js";
 import type { ReturnWatches } from "../../return-watch.js";
 import type { GdbClient } from "../protocol/client.js";
+import { STUB_SIGNAL } from "../protocol/signals.js";
 import type { StubThread } from "../protocol/thread-ids.js";
 
 /** A thread of a program behind a stub. */
@@ -67,6 +68,15 @@ export class ProgramThreads {
     return thread;
   }
 
+  /** @returns undefined where it is not known, or has ended */
+  known(id: ThreadId): ProgramThread | undefined {
+    return this.byId.get(id);
+  }
+
+  spaces(): ReadonlySet<SpaceId> {
+    return new Set([...this.byId.values()].map((thread) => thread.space));
+  }
+
   ids(): ThreadId[] {
     return [...this.byId.keys()];
   }
@@ -89,11 +99,12 @@ export class ProgramThreads {
   }
 }
 
-/** The threads that stand. What they stopped for is what being attached to, or started, does to a program. */
-export function standingThreads(client: GdbClient): ReadonlySet<StubThread> {
-  const standing = new Set<StubThread>();
+/** The threads that stand, and GDB's number of the signal that each has stopped for; 0 where it is another reason. */
+export function standingThreads(client: GdbClient): ReadonlyMap<StubThread, number> {
+  const standing = new Map<StubThread, number>();
   for (let stop = client.stopReason(); stop !== undefined; stop = client.waitStop(0))
-    if (stop.kind === "stopped" && stop.thread !== undefined) standing.add(stop.thread);
+    if (stop.kind === "stopped" && stop.thread !== undefined)
+      standing.set(stop.thread, stop.reason === undefined ? stop.signal : STUB_SIGNAL.none);
   return standing;
 }
 

@@ -380,6 +380,11 @@ export class GdbClient implements Disposable {
     return this.agrees(text);
   }
 
+  /** A packet that goes with the next one that is sent. @param answered may look at nothing but whether it is called */
+  post(text: string, answered: () => void): void {
+    this.exchange.post(this.packet.start(text), answered);
+  }
+
   /** Signals (GDB's numbers) that the stub passes on to the program without telling us. @returns whether it will */
   passSignals(signals: readonly number[]): boolean {
     return this.agrees(`QPassSignals:${signals.map((each) => each.toString(16)).join(";")}`);

@@ -103,6 +103,18 @@ export class Pipeline {
     });
   }
 
+  /** As GdbClient.remove, of one that may not be there. */
+  removeIfThere(kind: number, at: Address, size: number): void {
+    this.ask(
+      this.packet
+        .start(`z${String(kind)},`)
+        .hex(at)
+        .text(",")
+        .hex(size),
+      () => undefined,
+    );
+  }
+
   /** Sends what is not sent yet, and waits for all answers. */
   flush(): void {
     if (this.answered.length > 0) this.send();

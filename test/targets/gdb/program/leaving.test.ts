@@ -154,23 +154,25 @@ test("interrupted from the keyboard, the session leaves the program unharmed", N
   await runsUnharmed(served, bare);
 });
 
-test(
-  "a tracer that is killed leaves the program to its stub, and whoever connects next lets it go",
-  NEEDS,
-  async () => {
-    const served = await serve("attached");
-    const bare = textOf(served.pid);
-    const first = trace(served.where);
-    await setTimeout(3000);
-    first.child.kill("SIGKILL");
-    await first.ended;
-    // For a moment, in which threads leave what the first has left behind.
-    const glance = await traceWith("probe timer.s(1) { exit() }", served.where).ended;
-    assert.deepEqual(glance, { status: 0, stdout: "", stderr: "" });
-    await runsUnharmed(served, bare);
-    served.server.kill("SIGKILL");
-  },
-);
+// While it connects, puts breakpoints in, makes the first copies of instructions, and long after.
+for (const moment of [500, 900, 1200, 1600, 3000]) {
+  test(
+    `a tracer that is killed after ${String(moment)} ms: a session that ends at once lets the program go unharmed`,
+    NEEDS,
+    async () => {
+      const served = await serve("attached");
+      const bare = textOf(served.pid);
+      const first = trace(served.where);
+      await setTimeout(moment);
+      first.child.kill("SIGKILL");
+      await first.ended;
+      const glance = await traceWith("probe begin { exit() }", served.where).ended;
+      assert.deepEqual(glance, { status: 0, stdout: "", stderr: "" });
+      await runsUnharmed(served, bare);
+      served.server.kill("SIGKILL");
+    },
+  );
+}
 
 test("after a tracer that was killed another script finds nothing of the first", NEEDS, async () => {
   const served = await serve("attached");
