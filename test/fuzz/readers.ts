@@ -2,6 +2,7 @@ import { defectiveReaders } from "./defective-readers.js";
 import { dwarfReaders } from "./dwarf-readers.js";
 import { elfReaders } from "./elf-readers.js";
 import { kernelReaders } from "./kernel-readers.js";
+import { nativeReaders } from "./native-reader.js";
 import { procReaders } from "./proc-readers.js";
 import { stubReaders } from "./stub-readers.js";
 import { scriptReaders } from "./script-readers.js";
@@ -17,6 +18,7 @@ export function makeReaders(set: ReaderSet, folder: string, hasCompiler: boolean
     ...elfReaders(folder, hasCompiler),
     ...kernelReaders(),
     ...dwarfReaders(),
+    ...nativeReaders(hasCompiler),
     ...procReaders(),
     ...scriptReaders(),
     ...stubReaders(),
