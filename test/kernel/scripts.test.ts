@@ -47,7 +47,7 @@ for (const [name, options] of [
            try { name = kernel_string($file->f_path->dentry->d_name->name) } catch { name = "?" }
            if (name == "version" && n++ == 0) {
              printf("%s %s %d pid %d tid %d uid %d %s\\n", ppfunc(), name, $count > 0, pid() == tid(), tid() > 1, uid(), execname())
-             printf("%s\\n", symname(addr()))
+             printf("%s %s %s\\n", symname(addr()), symname(addr() + 8), symname(1))
              printf("task %s %d\\n", kernel_string(@cast(task_current(), "task_struct")->comm), @cast(task_current(), "task_struct")->pid == tid())
              print_backtrace()
            }
@@ -57,7 +57,11 @@ for (const [name, options] of [
       );
       assert.equal(status, 0, stderr);
       assert.match(guest.output, /^Linux version/);
-      assert.match(stdout, /^vfs_read version 1 pid 1 tid 1 uid 0 dd\nvfs_read\ntask dd 1\n/, stderr);
+      assert.match(
+        stdout,
+        /^vfs_read version 1 pid 1 tid 1 uid 0 dd\nvfs_read vfs_read 0x1\ntask dd 1\n/,
+        stderr,
+      );
       assert.match(stdout, /vfs_read.*\n.*ksys_read.*\n(.*\n)*.*do_syscall_64/, stdout);
       assert.match(stdout, /^gave more than 50 of 1: 1$/m);
     });

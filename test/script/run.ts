@@ -174,7 +174,6 @@ export const SCENE: Scene = {
   pointName: () => "begin",
   probeAddress: (hit) => BigInt(hit.at),
   functionName: () => "main",
-  symbolName: (_hit, address) => `0x${address.toString(16)}`,
   systemCall: () => undefined,
   variableAddress: () => undefined,
   backtrace: () => undefined,

@@ -29,6 +29,10 @@ export function backtraces(k: HandlerContext, scene: Scene): Record<string, unkn
     const found = symbol(address);
     return found === undefined ? hexadecimal(address) : extent(found);
   };
+  const name = (address: bigint): ByteString => {
+    const found = symbol(address);
+    return found === undefined ? hexadecimal(address) : fromText(found.name);
+  };
   const lines = (stack: Stack, line: (address: bigint) => ByteString): ByteString =>
     frames(stack).map(line).join("");
   const hexes = (stack: Stack): ByteString =>
@@ -86,6 +90,8 @@ export function backtraces(k: HandlerContext, scene: Scene): Record<string, unkn
       const address = caller();
       return fromText(`${symbol(address)?.name ?? hexadecimal(address)} ${hexadecimal(address)}`);
     },
+    symname: name,
+    usymname: name,
     symdata: data,
     usymdata: data,
     modname: (address: bigint) => fromText(moduleOf(symbol(address))),

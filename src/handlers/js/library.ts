@@ -109,8 +109,6 @@ function aboutTheHit(k: HandlerContext, scene: Scene): Record<string, unknown> {
     uaddr: () => BigInt.asIntN(64, scene.probeAddress(k.hit)),
     addr: () => BigInt.asIntN(64, scene.probeAddress(k.hit)),
     is_return: () => (scene.isReturn(k.hit) ? 1n : 0n),
-    usymname: (address: bigint) => fromText(scene.symbolName(k.hit, address)),
-    symname: (address: bigint) => fromText(scene.symbolName(k.hit, address)),
   };
 }
 

@@ -27,8 +27,6 @@ export interface Scene {
   probeAddress(hit: Hit): bigint;
   /** The function that the hit is in (the one that returns, at a return); `""` outside of any. */
   functionName(hit: Hit): string;
-  /** The symbol at an address, with its offset: `main+0x12`; the number where there is none. */
-  symbolName(hit: Hit, address: bigint): string;
   /** The process that `-c` or `-x` named; 0 where there is none. */
   readonly targetProcess: number;
   /** Number of the process that the hit is in. */

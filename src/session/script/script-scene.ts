@@ -58,13 +58,6 @@ export class ScriptScene implements Scene {
     return name;
   }
 
-  symbolName(hit: Hit, value: bigint): string {
-    const number = `0x${BigInt.asUintN(64, value).toString(16)}`;
-    const symbol = this.symbolAt(hit, value);
-    if (symbol === undefined) return number;
-    return symbol.offset === 0 ? symbol.name : `${symbol.name}+0x${symbol.offset.toString(16)}`;
-  }
-
   process(hit: Hit): number {
     return this.running().facts.process(hit);
   }
