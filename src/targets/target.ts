@@ -291,6 +291,9 @@ export interface Capabilities {
    */
   readonly mappedFile?: (space: SpaceId, mapping: Mapping) => Uint8Array;
 
+  /** Threads are told of when they are gone: there is no `thread-exiting`. Absent where they stop before. */
+  readonly endsUnseen?: boolean;
+
   /** One thread can step while the others run. */
   readonly stepsAlone: boolean;
 

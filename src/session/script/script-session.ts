@@ -202,6 +202,7 @@ export class ScriptSession implements EngineListener, SessionServices {
     this.sink.begin({ script: this.options.script.name, probes: this.probes.length });
     this.begun = true;
     for (const notice of this.notices) this.sink.warning(fromText(notice));
+    this.sayUnseenEnds();
     if (this.options.json) for (const warning of this.compiled.warnings) this.sink.warning(fromText(warning));
     this.fireAll("begin");
     if (this.ending) return;
@@ -223,6 +224,17 @@ export class ScriptSession implements EngineListener, SessionServices {
         this.exit();
       });
     this.outside.armed();
+  }
+
+  private sayUnseenEnds(): void {
+    if (this.engine.target.capabilities.endsUnseen !== true) return;
+    for (const { point, probe } of this.probes)
+      if (point.kind === "process" && (point.event === "end" || point.event === "thread.end"))
+        this.sink.warning(
+          fromText(
+            `${probe.definition.name}: is not hit: this target tells of a thread's end only when the thread is gone; probe a function that ends it instead`,
+          ),
+        );
   }
 
   private fireProcessHere(thread: ThreadId): void {

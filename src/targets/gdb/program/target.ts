@@ -117,6 +117,7 @@ export class ProgramTarget implements Target, Stepper {
     client.threadEvents(true);
     this.capabilities = {
       stepsAlone: true,
+      endsUnseen: true,
       mapNear: (thread, near, length) => mapNear(this, this.stopped(thread), near, length),
       unmap: (thread, at, length) => {
         this.breakpoints.removeWithin(this.spaceOf(thread), at, length);

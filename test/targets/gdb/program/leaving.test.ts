@@ -211,3 +211,12 @@ test("a stub that hangs: the session waits for it no longer than it says, and en
   assert.match(stderr, /127\.0\.0\.1:\d+: the stub does not answer/);
   assert.ok(performance.now() - start < 40_000);
 });
+
+test("probes of ends, of which gdbserver does not tell in time, are warned of", NEEDS, async () => {
+  const served = await serve("started", "--once");
+  const script =
+    "probe process.end { println(1) } probe process.thread.end { println(2) } probe begin { exit() }";
+  const { status, stderr } = await traceWith(script, served.where).ended;
+  assert.equal(status, 0);
+  assert.equal(stderr.match(/end: is not hit: this target tells of a thread's end only when/g)?.length, 2);
+});
