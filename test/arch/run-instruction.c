@@ -10,6 +10,7 @@
  * test_case and struct test_result below.
  */
 #define _GNU_SOURCE
+#include <cpuid.h>
 #include <elf.h>
 #include <errno.h>
 #include <signal.h>
@@ -81,14 +82,28 @@ static void get(pid_t child, uint64_t at, void *bytes, size_t length) {
   if (process_vm_readv(child, &local, 1, &remote, 1, 0) != (ssize_t)length) fail("process_vm_readv");
 }
 
-static uint64_t hash(const uint8_t *bytes, size_t length) {
-  uint64_t value = 0xcbf29ce484222325ull;
-  for (size_t index = 0; index < length; index++) {
-    /* Where the last x87 instruction and its operand were: those of a copy are its own. */
-    if (index >= 6 && index < 24) continue;
-    /* Which parts the processor keeps as "initial": all zeros may be there or not. Their values count. */
-    if (index >= 512 && index < 520) continue;
-    value = (value ^ bytes[index]) * 0x100000001b3ull;
+static uint64_t hash_more(uint64_t value, uint8_t byte) { return (value ^ byte) * 0x100000001b3ull; }
+
+/*
+ * Of the values of vector and floating-point registers, in the form of xsave. Only of what is a register: between
+ * the parts there are gaps, which hold what was left there. Intel SDM vol. 1, 13.4.
+ */
+static uint64_t hash_vectors(const uint8_t *bytes) {
+  uint64_t value = 0xcbf29ce484222325ull, present;
+  memcpy(&present, bytes + 512, sizeof present);
+  for (size_t index = 0; index < 416; index++) {
+    /* Where the last x87 instruction and its operand were: those of a copy are its own. What MXCSR can hold. */
+    if ((index >= 6 && index < 24) || (index >= 28 && index < 32)) continue;
+    value = hash_more(value, bytes[index]);
+  }
+  for (unsigned part = 2; part < 10; part++) {
+    unsigned length, offset, flags, reserved;
+    __cpuid_count(0xd, part, length, offset, flags, reserved);
+    /* Those of the kernel have no place here. */
+    if ((flags & 1) != 0) continue;
+    /* A part that the processor keeps as "initial" is all zeros, and may be there or not. */
+    for (size_t index = 0; index < length; index++)
+      value = hash_more(value, (present >> part & 1) != 0 ? bytes[offset + index] : 0);
   }
   return value;
 }
@@ -215,7 +230,7 @@ int main(int argc, char **argv) {
     if (ptrace(PTRACE_GETREGS, child, 0, &result.registers) != 0) fail("PTRACE_GETREGS");
     struct iovec after = {vectors_after, sizeof vectors_after};
     if (ptrace(PTRACE_GETREGSET, child, (void *)NT_X86_XSTATE, &after) != 0) fail("PTRACE_GETREGSET");
-    result.vector_hash = hash(vectors_after, after.iov_len);
+    result.vector_hash = hash_vectors(vectors_after);
     get(child, DATA, result.memory, sizeof result.memory);
     get(child, NEAR_SLOT + PAGE - 8, &result.words[0], 8);
     get(child, FAR_SLOT + PAGE - 8, &result.words[1], 8);
