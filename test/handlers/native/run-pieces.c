@@ -99,11 +99,11 @@ static void fail(const char *what) {
 
 /* As the tracer does it: a fault of a fence goes on at its catch part, one too many ends the handler. */
 static void on_fault(int signal, siginfo_t *info, void *context) {
-  (void)info;
   __asm__ volatile("pushfq\n andl $~0x40000, (%%rsp)\n popfq" ::: "memory", "cc");
   greg_t *registers = ((ucontext_t *)context)->uc_mcontext.gregs;
   uint64_t offset = (uint64_t)registers[REG_RIP] - CODE;
-  if (signal == SIGSEGV)
+  /* SIGBUS for what is behind a file's end, and for no address at all through rbp; but nothing may be misaligned. */
+  if (signal == SIGSEGV || (signal == SIGBUS && info->si_code != BUS_ADRALN))
     for (uint32_t index = 0; index < one.fences; index++)
       if (offset >= fences[index].from && offset < fences[index].to) {
         faults++;
