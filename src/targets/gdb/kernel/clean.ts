@@ -10,7 +10,9 @@ import type { GdbClient } from "../protocol/client.js";
 import { StubError } from "../protocol/errors.js";
 import { guestKprobes } from "./guest-kprobes.js";
 import { leftBreakpoints } from "./left-breakpoints.js";
-import { DOOR_BYTES, FILLER, type LeftDoor, leftDoors } from "./left-doors.js";
+import { DOOR_BYTES, FILLER } from "./door.js";
+import { rewindFromLeft } from "./kgdb/left.js";
+import { type LeftDoor, leftDoors } from "./left-doors.js";
 import { exceptionEntry, findSlide, GATE_BYTES, IDT } from "./slide.js";
 
 /** What was found of a session that could not take its probes out. */
@@ -42,8 +44,10 @@ const INT3_VECTOR = 3;
  * @throws TargetError the kernel is not the image's, or its text cannot be read or written
  */
 export function cleanKernel(client: GdbClient, image: KernelImage): Cleaned {
+  const isQemu = client.query(QEMU_QUERY) !== "";
+  if (!isQemu) rewindFromLeft(client);
   client.stopReason();
-  if (client.query(QEMU_QUERY) === "") return NOTHING;
+  if (!isQemu) return NOTHING;
   const read = (at: Address, into: Uint8Array): number => client.readMemory(at, into);
   const slide = findSlide(read, image, client.name);
   const text = image.between("_stext", "_etext");

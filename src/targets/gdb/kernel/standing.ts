@@ -5,8 +5,7 @@ import type { Vaddr } from "../../../symbols/vaddr.js";
 import { BREAKPOINT_VECTOR } from "./trap-sense.js";
 import { GateTable } from "./idt.js";
 import type { Machine } from "./machine.js";
-import type { Door } from "./door.js";
-import { lookThroughDoors } from "./left-behind.js";
+import { lookThroughDoors } from "./left-doors.js";
 import { findSlide, IDT } from "./slide.js";
 
 /** How long one look at a kernel that is still booting is apart from the next; milliseconds. */
@@ -28,8 +27,8 @@ export interface Standing {
   /** What is added to an address of the image. */
   readonly slide: number;
   readonly gates: GateTable;
-  /** What a tracer that was killed has left. */
-  readonly left: readonly Door[];
+  /** A tracer that was killed has left what it had put into the kernel. */
+  readonly hasLeftovers: boolean;
 }
 
 /**
@@ -48,10 +47,10 @@ export function findKernel(machine: Machine, image: KernelImage): Standing {
   let strangeSince = Infinity;
   for (;;) {
     const gates = readGates(machine);
-    const left = gates === undefined ? [] : lookThroughDoors(machine, gates);
+    const hasLeftovers = gates !== undefined && lookThroughDoors(machine, gates) > 0;
     const slide = gates === undefined ? undefined : slideOf(machine, image, gates, entry);
     if (gates !== undefined && slide !== undefined && isUp(machine, image, slide))
-      return { slide, gates, left };
+      return { slide, gates, hasLeftovers };
     const now = performance.now();
     strangeSince = gates === undefined || slide !== undefined ? Infinity : Math.min(strangeSince, now);
     if (now >= begun + LONGEST_BOOT || now >= strangeSince + LONGEST_STRANGE) {

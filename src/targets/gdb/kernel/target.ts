@@ -21,6 +21,7 @@ import type { StopReply } from "../protocol/stop-reply.js";
 import type { Arrivals, Carrier, Standing } from "./carrier.js";
 import type { Interrupt } from "./in-place.js";
 import { chooseSense } from "./choose-sense.js";
+import { cleanKernel } from "./clean.js";
 import { Focus } from "./focus.js";
 import { hpetTime } from "./hpet.js";
 import { letBoot } from "./kgdb/boot.js";
@@ -29,9 +30,8 @@ import { rewindFromLeft } from "./kgdb/left.js";
 import { shadowThreads } from "./kgdb/processors.js";
 import { StubBreakpoints } from "./kgdb/stub-breakpoints.js";
 import { KernelMemory } from "./kernel-memory.js";
-import { cleanUp, type LeftBehind } from "./left-behind.js";
 import { Machine, type Vcpu } from "./machine.js";
-import { findKernel, type Standing as FoundKernel } from "./standing.js";
+import { findKernel } from "./standing.js";
 import { taskLayout, Tasks } from "./tasks.js";
 import { TextBreakpoints } from "./text-breakpoints.js";
 
@@ -135,8 +135,11 @@ export class KernelTarget implements Target {
    * @throws TargetError nobody is there, no kernel of x86-64 runs there, or not that of the image
    */
   static connect(spec: string, image: KernelImage, options: KernelOptions = {}): KernelTarget {
-    return KernelTarget.attach(spec, image, options, (client, machine, standing) => {
-      const { slide, gates, left } = standing;
+    const client = GdbClient.connect(spec, options);
+    try {
+      const machine = standingMachine(client, options);
+      const standing = findKernel(machine, image);
+      const { slide, hasLeftovers } = standing;
       if (machine instanceof KgdbMachine) {
         letBoot(machine, image, slide, options.onNotice ?? ((): void => undefined));
         return new KernelTarget(
@@ -147,7 +150,11 @@ export class KernelTarget implements Target {
           (focus, currentAt, told) => new StubBreakpoints(machine, focus, image, slide, currentAt, told),
         );
       }
-      if (left.length > 0) cleanUp(machine, image, slide, gates, left);
+      if (hasLeftovers) {
+        cleanKernel(client, image);
+        // It may have put processors back.
+        for (const vcpu of machine.vcpus) vcpu.isKnown = false;
+      }
       const sense = chooseSense(client, machine, image, standing, options.watch !== false);
       return new KernelTarget(
         client,
@@ -156,54 +163,6 @@ export class KernelTarget implements Target {
         slide,
         (focus, currentAt, told) => new TextBreakpoints(machine, focus, sense, currentAt, told),
       );
-    });
-  }
-
-  /**
-   * Takes out of a kernel what a tracer that was killed has left in it, and lets the machine run. Must not be
-   * done while another traces it.
-   *
-   * @throws TargetError as {@link connect}
-   */
-  static clean(spec: string, image: KernelImage, options: KernelOptions = {}): LeftBehind {
-    return KernelTarget.attach(spec, image, options, (client, machine, { slide, gates, left }) => {
-      // Breakpoints of KGDB's own are gone since it was asked why it stands.
-      const found =
-        machine instanceof KgdbMachine
-          ? { breakpoints: [], doors: 0 }
-          : cleanUp(machine, image, slide, gates, left);
-      for (const vcpu of machine.vcpus) if (vcpu.isKnown) machine.writeBack(vcpu);
-      client.pipeline.flush();
-      client.detach(machine.vcpus[0]?.thread.process);
-      client[Symbol.dispose]();
-      return found;
-    });
-  }
-
-  private static attach<Result>(
-    spec: string,
-    image: KernelImage,
-    options: KernelOptions,
-    use: (client: GdbClient, machine: Machine, standing: FoundKernel) => Result,
-  ): Result {
-    const client = GdbClient.connect(spec, options);
-    try {
-      // QEMU takes a packet as the acknowledgement of what it said before; no other stub answers this question.
-      const isQemu = client.query("qqemu.sstepbits").startsWith("ENABLE");
-      if (isQemu) {
-        client.leaveOutAcknowledgements();
-        // Whatever somebody before us has set. 1: steps at all, 2: without interrupts, 4: without timers.
-        client.set(options.holdInterrupts === false ? "Qqemu.sstep=0x1" : "Qqemu.sstep=0x7");
-      }
-      const processors = isQemu ? undefined : shadowThreads(client);
-      if (processors !== undefined) rewindFromLeft(client);
-      client.stopReason();
-      const counter = isQemu ? () => hpetTime(client) : undefined;
-      const machine =
-        processors === undefined
-          ? new Machine(client, undefined, counter)
-          : new KgdbMachine(client, processors);
-      return use(client, machine, findKernel(machine, image));
     } catch (error) {
       letRun(client);
       client[Symbol.dispose]();
@@ -423,6 +382,22 @@ export class KernelTarget implements Target {
 
 function interrupted(vcpu: Vcpu, by: Interrupt | undefined): Standing {
   return { vcpu, vector: by?.vector, frame: by?.frame, isInterrupted: by !== undefined };
+}
+
+/** Has a stub's machine stand still, and finds out which stub it is. */
+function standingMachine(client: GdbClient, options: KernelOptions): Machine {
+  // QEMU takes a packet as the acknowledgement of what it said before; no other stub answers this question.
+  const isQemu = client.query("qqemu.sstepbits").startsWith("ENABLE");
+  if (isQemu) {
+    client.leaveOutAcknowledgements();
+    // Whatever somebody before us has set. 1: steps at all, 2: without interrupts, 4: without timers.
+    client.set(options.holdInterrupts === false ? "Qqemu.sstep=0x1" : "Qqemu.sstep=0x7");
+  }
+  const processors = isQemu ? undefined : shadowThreads(client);
+  if (processors !== undefined) rewindFromLeft(client);
+  client.stopReason();
+  if (processors !== undefined) return new KgdbMachine(client, processors);
+  return new Machine(client, undefined, isQemu ? () => hpetTime(client) : undefined);
 }
 
 /** What cannot be traced must not stand for ever because somebody tried. */

@@ -7,9 +7,10 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { test } from "node:test";
 import { setTimeout } from "node:timers/promises";
-import { offsetBy, type Address } from "../../../../src/base/address.js";
+import type { Address } from "../../../../src/base/address.js";
 import { TargetError } from "../../../../src/base/errors.js";
 import { KernelImage } from "../../../../src/symbols/kernel/image.js";
+import { cleanKernel } from "../../../../src/targets/gdb/kernel/clean.js";
 import { IDT } from "../../../../src/targets/gdb/kernel/slide.js";
 import { KernelTarget } from "../../../../src/targets/gdb/kernel/target.js";
 import { GdbClient } from "../../../../src/targets/gdb/protocol/client.js";
@@ -57,12 +58,17 @@ test(
     };
     const before = look();
     const { ended } = await trace();
-    const found = KernelTarget.clean(`unix:${machine.stub}`, image);
+    const client = GdbClient.connect(`unix:${machine.stub}`);
+    const found = cleanKernel(client, image);
+    client.detach(1);
+    client[Symbol.dispose]();
     assert.deepEqual(
-      [...found.breakpoints].sort((a, b) => a - b),
-      PROBED.map((name) => offsetBy((image.symbol(name) ?? 0) as number as Address, 5)).sort((a, b) => a - b),
+      [...found.restored].sort((a, b) => a - b),
+      PROBED.map((name) => (image.symbol(name) ?? 0) + 5).sort((a, b) => a - b),
     );
-    assert.ok(found.doors > 0);
+    assert.deepEqual(found.unclear, []);
+    assert.ok(found.gates > 0);
+    assert.equal(found.rewound, 1);
     const after = look();
     for (const [index, bytes] of before.entries())
       assert.ok(after[index] === bytes, `piece ${String(index)} is as it was`);
