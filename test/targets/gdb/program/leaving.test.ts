@@ -219,4 +219,5 @@ test("probes of ends, of which gdbserver does not tell in time, are warned of", 
   const { status, stderr } = await traceWith(script, served.where).ended;
   assert.equal(status, 0);
   assert.equal(stderr.match(/end: is not hit: this target tells of a thread's end only when/g)?.length, 2);
+  await runsUnharmed(served, textOf(served.pid));
 });
