@@ -392,6 +392,9 @@ function standingMachine(client: GdbClient, options: KernelOptions): Machine {
     client.leaveOutAcknowledgements();
     // Whatever somebody before us has set. 1: steps at all, 2: without interrupts, 4: without timers.
     client.set(options.holdInterrupts === false ? "Qqemu.sstep=0x1" : "Qqemu.sstep=0x7");
+    // A tracer that was killed while it read the machine's clock has left this on: see hpetTime.
+    client.pipeline.set("Qqemu.PhyMemMode:0", () => undefined);
+    client.pipeline.flush();
   }
   const processors = isQemu ? undefined : shadowThreads(client);
   if (processors !== undefined) rewindFromLeft(client);
