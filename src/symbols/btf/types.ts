@@ -1,17 +1,14 @@
 import type {
-  ArrayType,
-  AliasType,
   CompositeType,
   EnumType,
   FunctionType,
   IntegerType,
   Member,
-  PointerType,
-  QualifiedType,
   Type,
   TypeNames,
   VoidType,
 } from "../types/type.js";
+import { Alias, ArrayOf, Pointer, Qualified } from "../types/references.js";
 import { INTEGER, KIND } from "./facts.js";
 import { BtfTable } from "./table.js";
 
@@ -273,56 +270,6 @@ function integer(table: BtfTable, id: number): IntegerType {
 }
 
 const CHARACTERS: ReadonlySet<string> = new Set(["char", "signed char", "unsigned char"]);
-
-class Pointer implements PointerType {
-  readonly kind = "pointer";
-  constructor(
-    private readonly types: BtfTypes,
-    private readonly id: number,
-  ) {}
-
-  get to(): Type {
-    return this.types.type(this.id);
-  }
-}
-
-class ArrayOf implements ArrayType {
-  readonly kind = "array";
-  constructor(
-    private readonly types: BtfTypes,
-    private readonly id: number,
-    readonly length: number,
-  ) {}
-
-  get of(): Type {
-    return this.types.type(this.id);
-  }
-}
-
-class Alias implements AliasType {
-  readonly kind = "alias";
-  constructor(
-    private readonly types: BtfTypes,
-    private readonly id: number,
-    readonly name: string,
-  ) {}
-
-  get of(): Type {
-    return this.types.type(this.id);
-  }
-}
-
-class Qualified implements QualifiedType {
-  constructor(
-    private readonly types: BtfTypes,
-    private readonly id: number,
-    readonly kind: QualifiedType["kind"],
-  ) {}
-
-  get of(): Type {
-    return this.types.type(this.id);
-  }
-}
 
 class Composite implements CompositeType {
   readonly name: string;

@@ -1,16 +1,14 @@
 import type {
-  AliasType,
   ArrayType,
   CompositeType,
   EnumType,
   FunctionType,
   Member,
-  PointerType,
-  QualifiedType,
   Type,
   TypeNames,
   VoidType,
 } from "../types/type.js";
+import { Alias, ArrayOf, Pointer, Qualified } from "../types/references.js";
 import type { Entries, Entry } from "./entries.js";
 import { ATTRIBUTE, ENCODING, OPERATION, TAG } from "./facts.js";
 import { Cursor } from "./cursor.js";
@@ -200,56 +198,6 @@ function lengthOf(entries: Entries, range: Entry): number {
   const length = count ?? (bound === undefined ? 0n : bound + 1n);
   // A bound of -1, in whichever width it was written.
   return length > 0n && length < BigInt(LARGEST) && bound !== 0xffff_ffffn ? Number(length) : 0;
-}
-
-class Pointer implements PointerType {
-  readonly kind = "pointer";
-  constructor(
-    private readonly types: DwarfTypes,
-    private readonly offset: number | undefined,
-  ) {}
-
-  get to(): Type {
-    return this.types.type(this.offset);
-  }
-}
-
-class ArrayOf implements ArrayType {
-  readonly kind = "array";
-  constructor(
-    private readonly types: DwarfTypes,
-    private readonly offset: number | undefined,
-    readonly length: number,
-  ) {}
-
-  get of(): Type {
-    return this.types.type(this.offset);
-  }
-}
-
-class Alias implements AliasType {
-  readonly kind = "alias";
-  constructor(
-    private readonly types: DwarfTypes,
-    private readonly offset: number | undefined,
-    readonly name: string,
-  ) {}
-
-  get of(): Type {
-    return this.types.type(this.offset);
-  }
-}
-
-class Qualified implements QualifiedType {
-  constructor(
-    private readonly types: DwarfTypes,
-    private readonly offset: number | undefined,
-    readonly kind: QualifiedType["kind"],
-  ) {}
-
-  get of(): Type {
-    return this.types.type(this.offset);
-  }
 }
 
 class Composite implements CompositeType {
