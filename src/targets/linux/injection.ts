@@ -29,21 +29,38 @@ export function mapNear(tracer: Tracing, thread: Thread, near: Address, length: 
 }
 
 function mapIn(tracer: Tracing, thread: Thread, near: Address, size: number): Address {
+  return mapInRoom(tracer, thread, near, size, (at) =>
+    systemCallIn(tracer, thread, near, SYS.mmap, [
+      at,
+      size,
+      PROT_READ_EXEC,
+      MAP_PRIVATE_ANONYMOUS_FIXED_NOREPLACE,
+      -1,
+      0,
+    ]),
+  );
+}
+
+/**
+ * Looks for free addresses within reach of `near` and has something mapped there, again where another thread was
+ * faster.
+ *
+ * @param mapAt has `thread` map it at an address, and nowhere else if it can tell; the kernel's result
+ * @throws ProbeRefused `"no-room"`
+ */
+export function mapInRoom(
+  tracer: Tracing,
+  thread: Thread,
+  near: Address,
+  size: number,
+  mapAt: (at: Address) => number,
+): Address {
   let mappings = thread.space.memory.mappings();
   for (let attempt = 0; attempt < 4; attempt++) {
     const at = chooseRoom(mappings, near, size);
     if (at === undefined) break;
-    const map = (): number =>
-      systemCallIn(tracer, thread, near, SYS.mmap, [
-        at,
-        size,
-        PROT_READ_EXEC,
-        MAP_PRIVATE_ANONYMOUS_FIXED_NOREPLACE,
-        -1,
-        0,
-      ]);
-    let result = map();
-    if (result === -ERRNO.ENOMEM) result = beyondAddressSpaceLimit(thread, map) ?? result;
+    let result = mapAt(at);
+    if (result === -ERRNO.ENOMEM) result = beyondAddressSpaceLimit(thread, () => mapAt(at)) ?? result;
     if (result === at) return at;
     // Kernels before 4.17 take the flag for a hint and map elsewhere.
     if (result >= 0) systemCallIn(tracer, thread, near, SYS.munmap, [result, size]);

@@ -2,9 +2,8 @@ import koffi from "koffi";
 import { closeSync, openSync } from "node:fs";
 import { type Address, offsetBy } from "../../base/address.js";
 import { ProbeRefused, TargetError } from "../../base/errors.js";
-import { chooseRoom } from "../room.js";
-import { ERRNO, SYS, errorName, systemCall } from "../system-calls.js";
-import { systemCallIn } from "./injection.js";
+import { SYS, errorName, systemCall } from "../system-calls.js";
+import { mapInRoom, systemCallIn } from "./injection.js";
 import type { Thread } from "./threads.js";
 import type { Tracer } from "./tracer.js";
 import type { SharedRegion, ThreadId } from "../target.js";
@@ -76,7 +75,7 @@ class SharedMemory implements SharedRegion {
     const call = (number: number, args: readonly number[]): number =>
       systemCallIn(tracer, thread, near, number, args);
     // Reserved first: mremap to a fixed place would take it from another thread that has just mapped something there.
-    const at = place(thread, near, length, (wish) =>
+    const at = mapInRoom(tracer, thread, near, length, (wish) =>
       call(SYS.mmap, [wish, length, PROT_NONE, MAP_PRIVATE_ANONYMOUS_FIXED_NOREPLACE, -1, 0]),
     );
     // An old size of 0 leaves the old mapping where it is: mremap(2), of mappings that are shareable.
@@ -102,7 +101,7 @@ interface Made {
 
 /** @returns undefined where we may not open what a process has mapped */
 function byMappedFiles(tracer: Tracer, thread: Thread, near: Address, size: number): Made | undefined {
-  const start = place(thread, near, size, (at) =>
+  const start = mapInRoom(tracer, thread, near, size, (at) =>
     systemCallIn(tracer, thread, near, SYS.mmap, [
       at,
       size,
@@ -134,7 +133,7 @@ function byDescriptor(tracer: Tracer, thread: Thread, near: Address, size: numbe
     const ours = mapFile(`/proc/${String(thread.id)}/fd/${String(descriptor)}`, size);
     if (ours === undefined) return undefined;
     try {
-      const start = place(thread, near, size, (at) =>
+      const start = mapInRoom(tracer, thread, near, size, (at) =>
         call(SYS.mmap, [at, size, PROT_READ_WRITE, MAP_SHARED_FIXED_NOREPLACE, descriptor, 0]),
       );
       return { start, ours };
@@ -145,19 +144,6 @@ function byDescriptor(tracer: Tracer, thread: Thread, near: Address, size: numbe
   } finally {
     call(SYS.close, [descriptor]);
   }
-}
-
-/** Tries free places until one is still free when it is mapped. @throws ProbeRefused `"no-room"` */
-function place(thread: Thread, near: Address, size: number, map: (at: Address) => number): Address {
-  for (let attempt = 0; attempt < 4; attempt++) {
-    const at = chooseRoom(thread.space.memory.mappings(), near, size);
-    if (at === undefined) break;
-    const result = map(at);
-    if (result === at) return at;
-    if (result !== -ERRNO.EEXIST)
-      throw new ProbeRefused(near, "no-room", `the program cannot map memory for it: ${errorName(result)}`);
-  }
-  throw new ProbeRefused(near, "no-room", "no free addresses within 2 GiB");
 }
 
 /** Something that can be read as an empty name. */
