@@ -11,7 +11,6 @@ import { INSTRUCTIONS } from "./instructions.js";
 import {
   addressIn,
   assemble,
-  CODE,
   compiler,
   DATA,
   differences,
@@ -20,10 +19,9 @@ import {
   ModelMemory,
   NEAR_SLOT,
   type Outcome,
-  registerFile,
   type Run,
   runAll,
-  STACK,
+  startingRegisters,
 } from "./processor.js";
 
 const TRAP_FLAG = 0x100n;
@@ -45,32 +43,6 @@ const STATES: readonly { readonly flags: bigint; readonly rcx: bigint; readonly 
   { flags: 0x202n | 0x880n, rcx: 6n, rax: HARMLESS_CALL },
   { flags: 0x302n, rcx: 2n, rax: HARMLESS_CALL }, // a program that steps itself
 ];
-
-function initial(state: (typeof STATES)[number], pc: Address): RegisterFile {
-  return registerFile({
-    rax: state.rax,
-    rbx: BigInt(DATA + 0x400),
-    rcx: state.rcx,
-    rdx: 0n,
-    rsi: BigInt(DATA + 0x200),
-    rdi: BigInt(DATA + 0x600),
-    rsp: BigInt(STACK + 0x800),
-    rbp: BigInt(STACK + 0x900),
-    r8: 0x8888_8888_8888n,
-    r9: 0n,
-    r10: 0x1010n,
-    r11: 0x2bn, // the selector of a user's stack segment
-    r12: BigInt(CODE + 0x400),
-    r13: 0x1000n,
-    r14: BigInt(CODE + 0x300),
-    r15: 0x8000_0000_0000_1234n,
-    eflags: state.flags,
-    fs_base: BigInt(DATA),
-    gs_base: BigInt(DATA),
-    rip: BigInt(pc),
-    cs: 0x33n,
-  });
-}
 
 interface Trial {
   readonly what: string;
@@ -102,7 +74,7 @@ void test("a displaced instruction does on the processor what it does in its pla
     for (const state of STATES) {
       // What delays the trap by one more instruction has it, in a slot, behind one of ours: a known limit.
       if (delaysTrap(plan) && (state.flags & TRAP_FLAG) !== 0n) continue;
-      const bare = runs.push({ codeAt: AT, code: bytes, registers: initial(state, AT) }) - 1;
+      const bare = runs.push({ codeAt: AT, code: bytes, registers: startingRegisters(state, AT) }) - 1;
       const what = `${name}, flags ${state.flags.toString(16)}, rcx ${state.rcx.toString(16)}`;
       emulations.push({ what, plan, state, bare });
       const because = notEmulated(plan, state);
@@ -113,7 +85,8 @@ void test("a displaced instruction does on the processor what it does in its pla
           outOfReach.push(`${name} at ${slot.toString(16)}`);
           continue;
         }
-        const displaced = runs.push({ codeAt: slot, code: code.bytes, registers: initial(state, slot) }) - 1;
+        const displaced =
+          runs.push({ codeAt: slot, code: code.bytes, registers: startingRegisters(state, slot) }) - 1;
         trials.push({
           what: `${what}, slot ${slot.toString(16)}${stopAfter ? ", stop" : ""}${insertsStops ? " taken out" : ""}`,
           code,
@@ -209,7 +182,7 @@ function emulationOf(plan: Planned): Extract<Planned, { kind: "emulate" }>["emul
 }
 
 function notEmulated(plan: Planned, state: (typeof STATES)[number]): Exclude<Emulated, "done"> | undefined {
-  const result = emulationOf(plan)?.(initial(state, AT), new ModelMemory());
+  const result = emulationOf(plan)?.(startingRegisters(state, AT), new ModelMemory());
   return result === "done" ? undefined : result;
 }
 
@@ -222,11 +195,15 @@ function emulatesLikeTheProcessor(
 ): boolean {
   const emulate = emulationOf(plan);
   if (emulate === undefined) return false;
-  const registers = initial(state, AT);
+  const registers = startingRegisters(state, AT);
   const memory = new ModelMemory();
   const result = emulate(registers, memory);
   if (result !== "done") {
-    assert.equal(differences(registers, initial(state, AT)), "", `${what}: changed though ${result}`);
+    assert.equal(
+      differences(registers, startingRegisters(state, AT)),
+      "",
+      `${what}: changed though ${result}`,
+    );
     assert.deepEqual(memory.bytes, freshMemory(), `${what}: changed though ${result}`);
     return false;
   }

@@ -161,6 +161,41 @@ export function registerFile(values: Partial<Record<RegisterName, bigint>>): Reg
   return registers;
 }
 
+/** What decides branches and repetitions; the stack pointer in the middle of the stack page, unless told. */
+export interface StartingState {
+  readonly flags: bigint;
+  readonly rcx: bigint;
+  readonly rax: bigint;
+  readonly rsp?: bigint;
+}
+
+/** Registers to begin with: pointers into the pages that there are, and numbers that are easily recognised. */
+export function startingRegisters(state: StartingState, pc: Address): RegisterFile {
+  return registerFile({
+    rax: state.rax,
+    rbx: BigInt(DATA + 0x400),
+    rcx: state.rcx,
+    rdx: 0n,
+    rsi: BigInt(DATA + 0x200),
+    rdi: BigInt(DATA + 0x600),
+    rsp: state.rsp ?? BigInt(STACK + 0x800),
+    rbp: BigInt(STACK + 0x900),
+    r8: 0x8888_8888_8888n,
+    r9: 0n,
+    r10: 0x1010n,
+    r11: 0x2bn, // the selector of a user's stack segment
+    r12: BigInt(CODE + 0x400),
+    r13: 0x1000n,
+    r14: BigInt(CODE + 0x300),
+    r15: 0x8000_0000_0000_1234n,
+    eflags: state.flags,
+    fs_base: BigInt(DATA),
+    gs_base: BigInt(DATA),
+    rip: BigInt(pc),
+    cs: 0x33n,
+  });
+}
+
 /** `rax=1 rip=2`, of those that differ. */
 export function differences(one: RegisterFile, other: RegisterFile): string {
   return REGISTERS.filter((name) => one.read(name) !== other.read(name))

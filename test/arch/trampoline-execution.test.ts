@@ -9,16 +9,15 @@ import { AT, assertSame } from "./compare.js";
 import { INSTRUCTIONS } from "./instructions.js";
 import {
   assemble,
-  CODE,
   compiler,
-  DATA,
   FAR_SLOT,
   ModelMemory,
   NEAR_SLOT,
   type Outcome,
-  registerFile,
   type Run,
   runAll,
+  type StartingState,
+  startingRegisters,
   STACK,
 } from "./processor.js";
 import {
@@ -38,14 +37,7 @@ const processor = { skip: compiler === undefined ? "no C compiler" : false };
 /** Harmless by either table of system calls, see displaced-execution. */
 const HARMLESS_CALL = 24n;
 
-interface State {
-  readonly flags: bigint;
-  readonly rcx: bigint;
-  readonly rax: bigint;
-  readonly rsp?: bigint;
-}
-
-const STATES: readonly State[] = [
+const STATES: readonly StartingState[] = [
   { flags: 0x202n, rcx: 5n, rax: 0x1234_5678_9abc_def0n },
   { flags: 0x202n | 0x8d5n, rcx: 1n, rax: HARMLESS_CALL },
   { flags: 0x202n | 0x80n, rcx: 0n, rax: 0xffff_ffff_ffff_ffffn },
@@ -53,32 +45,6 @@ const STATES: readonly State[] = [
   { flags: 0x202n | 0x45n, rcx: 2n, rax: 0n },
   { flags: 0x202n | 0x4_0000n, rcx: 4n, rax: HARMLESS_CALL }, // misaligned accesses trap
 ];
-
-function initial(state: State, pc: Address): RegisterFile {
-  return registerFile({
-    rax: state.rax,
-    rbx: BigInt(DATA + 0x400),
-    rcx: state.rcx,
-    rdx: 0n,
-    rsi: BigInt(DATA + 0x200),
-    rdi: BigInt(DATA + 0x600),
-    rsp: state.rsp ?? BigInt(STACK + 0x800),
-    rbp: BigInt(STACK + 0x900),
-    r8: 0x8888_8888_8888n,
-    r9: 0n,
-    r10: 0x1010n,
-    r11: 0x2bn, // the selector of a user's stack segment
-    r12: BigInt(CODE + 0x400),
-    r13: 0x1000n,
-    r14: BigInt(CODE + 0x300),
-    r15: 0x8000_0000_0000_1234n,
-    eflags: state.flags,
-    fs_base: BigInt(DATA),
-    gs_base: BigInt(DATA),
-    rip: BigInt(pc),
-    cs: 0x33n,
-  });
-}
 
 /** Something before and something behind, that tells whether it ran once, and with the right flags. */
 const BEFORE = ["lea r10,[r10+rcx*2+1]", "adc r8,0x11"] as const;
@@ -149,12 +115,14 @@ void test("displaced instructions do natively, as a block, what they do in their
     if (built.length === 0) continue;
     for (const state of STATES) {
       const what = `${name}, flags ${state.flags.toString(16)}, rcx ${state.rcx.toString(16)}`;
-      const bare = runs.push({ codeAt: at, code: joined(instructions), registers: initial(state, at) }) - 1;
+      const bare =
+        runs.push({ codeAt: at, code: joined(instructions), registers: startingRegisters(state, at) }) - 1;
       for (const { start, usesStack, trampoline } of built) {
         // The instructions before may have left a stack that is not aligned.
         if ((state.flags & ALIGNMENT_CHECK) !== 0n && usesStack) continue;
         const displaced =
-          runs.push({ codeAt: start, code: trampoline.bytes, registers: initial(state, start) }) - 1;
+          runs.push({ codeAt: start, code: trampoline.bytes, registers: startingRegisters(state, start) }) -
+          1;
         trials.push({
           what: `${what}, at ${start.toString(16)}`,
           trampoline,
@@ -233,14 +201,15 @@ void test(
         assert.ok(typeof trampoline !== "string", texts.join("; "));
         return STATES.slice(0, 4).map((state) => {
           const bare =
-            runs.push({ codeAt: AT, code: joined(instructions), registers: initial(state, AT) }) - 1;
+            runs.push({ codeAt: AT, code: joined(instructions), registers: startingRegisters(state, AT) }) -
+            1;
           const stepped = Array.from(
             { length: STEPS },
             (_, index) =>
               runs.push({
                 codeAt: start,
                 code: trampoline.bytes,
-                registers: initial(state, start),
+                registers: startingRegisters(state, start),
                 steps: index + 1,
               }) - 1,
           );
@@ -250,7 +219,7 @@ void test(
               runs.push({
                 codeAt: AT,
                 code: joined(instructions),
-                registers: initial(state, AT),
+                registers: startingRegisters(state, AT),
                 steps: index + 1,
               }) - 1,
           );

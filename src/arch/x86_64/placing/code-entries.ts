@@ -1,3 +1,4 @@
+import { lastAtOrBefore, type Vaddr } from "../../../symbols/vaddr.js";
 import { AddressSet } from "./address-set.js";
 import { type DistanceTable, type FollowedJump, sweep, type SweepListener } from "./code-sweep.js";
 
@@ -95,14 +96,7 @@ export class CodeEntries {
   }
 
   private indexOf(at: number): number {
-    let low = 0;
-    let high = this.starts.length;
-    while (low < high) {
-      const middle = (low + high) >>> 1;
-      if ((this.starts[middle] as number) <= at) low = middle + 1;
-      else high = middle;
-    }
-    return low - 1;
+    return lastAtOrBefore(this.starts.length, (index) => this.starts[index], at as Vaddr);
   }
 }
 

@@ -2,7 +2,8 @@ import type { Address } from "../../../base/address.js";
 import type { CodeEntries, TextRange } from "./code-entries.js";
 import { Decoder, DecoderOptions, Instruction, Mnemonic } from "../iced.js";
 import { planDisplacement } from "../displaced.js";
-import { instructionFacts } from "../instruction-facts.js";
+import { instructionStarts, withInstruction } from "../decode.js";
+import { type InstructionFacts, instructionFacts } from "../instruction-facts.js";
 
 /** `jmp rel32`. */
 export const NEAR_JUMP = 5;
@@ -65,8 +66,7 @@ export interface FunctionText {
  * overwrites but through its first byte.
  */
 export class JumpPlanner {
-  private readonly starts: number[] = [];
-  private readonly scratch = new Instruction();
+  private readonly starts: readonly number[];
 
   constructor(
     private readonly text: FunctionText,
@@ -74,18 +74,9 @@ export class JumpPlanner {
     /** Room of 5 bytes near a short jump that nothing uses, for an island such that its `inner` traps; taken when it is given. */
     private readonly islandNear: (from: number, inner: readonly number[]) => number | undefined,
   ) {
-    const decoder = new Decoder(64, text.bytes, DecoderOptions.None);
-    try {
-      while (decoder.canDecode) {
-        const at = text.range.start + decoder.position;
-        if (at >= text.range.end) break;
-        decoder.decodeOut(this.scratch);
-        if (this.scratch.isInvalid) break;
-        this.starts.push(at);
-      }
-    } finally {
-      decoder.free();
-    }
+    const { range, bytes } = text;
+    const { starts } = instructionStarts(bytes, range.start as Address);
+    this.starts = starts.filter((at) => at < range.end);
   }
 
   plan(at: number): JumpPlan {
@@ -156,17 +147,12 @@ export class JumpPlanner {
     return isFiller(bytes, from - range.start, to - range.start);
   }
 
-  private factsOf(index: number): ReturnType<typeof instructionFacts> | undefined {
+  private factsOf(index: number): InstructionFacts | undefined {
     const { range, bytes } = this.text;
-    const at = this.starts[index] as number;
-    const decoder = new Decoder(64, bytes.subarray(at - range.start), DecoderOptions.None);
-    try {
-      decoder.ip = BigInt(at);
-      decoder.decodeOut(this.scratch);
-      return this.scratch.isInvalid ? undefined : instructionFacts(this.scratch);
-    } finally {
-      decoder.free();
-    }
+    const at = this.starts[index] as Address;
+    return withInstruction(bytes.subarray(at - range.start), at, (instruction) =>
+      instruction.isInvalid ? undefined : instructionFacts(instruction),
+    );
   }
 }
 
