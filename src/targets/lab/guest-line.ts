@@ -56,13 +56,19 @@ export class GuestLine {
         const [first, rest = ""] = text.split(" ", 2);
         if (first === word) resolve(rest);
       };
-      const late = (why: string): void => {
-        const seconds = Math.round((performance.now() - asked) / 1000);
+      const late = (why: string, waited: number): void => {
+        const seconds = Math.round(waited / 1000);
         reject(new TargetError(`${what} within ${String(seconds)} s${why}${this.consoleTail()}`));
       };
       timers.push(this.nudge());
       if (patience === Infinity) return;
-      timers.push(setTimeout(late, patience, ""), this.watchIdleness(late));
+      // A timer may come a fraction of a millisecond early: what is told is what was agreed.
+      timers.push(
+        setTimeout(late, patience, "", patience),
+        this.watchIdleness((why) => {
+          late(why, performance.now() - asked);
+        }),
+      );
     });
     const gone = this.parts.ended.then((end) => {
       const tail = end.kind === "panicked" || end.kind === "failed" ? "" : this.consoleTail();
